@@ -1,0 +1,245 @@
+"""What is recorded: SQLModel tables, and nothing that queries them (that is `store`).
+
+All times are UTC. Declared things (feeds, topics, channels, subscribers) are referred to by name and may be gone: their
+history stays readable. Migrations in `monitor/migrations` bring a database to what stands here; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, DateTime, Index, Integer, UniqueConstraint, text
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+from sqlmodel import Field, SQLModel
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """A zone-aware UTC datetime; SQLite, which knows no zones, stores it without one. A naive datetime is refused."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Convert to UTC on the way in."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"a time without zone: {value!r}")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - the signature is SQLAlchemy's
+        """Put the zone back on the way out."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+# SQLite gives automatic row numbers to INTEGER keys only.
+_Id = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _id() -> Any:
+    return Field(default=None, primary_key=True, sa_type=_Id)
+
+
+class FeedState(SQLModel, table=True):
+    """The health of a feed: validators, next poll, failures. One row a feed, made at its first poll.
+
+    `etag`, `last_modified` and `body_hash` are of the last answer whose stories were saved; they change only in the
+    transaction that saves them. `next_poll_at` is the schedule. `failures` counts those in a row.
+    """
+
+    __tablename__ = "feed_state"
+
+    feed: str = Field(primary_key=True)
+    url: str
+    next_poll_at: datetime = Field(sa_type=UTCDateTime, index=True)
+    polled_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    succeeded_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    changed_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    baseline_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    interval: float = 0.0
+    etag: str | None = None
+    last_modified: str | None = None
+    body_hash: str | None = None
+    status: int | None = None
+    failures: int = 0
+    failing_since: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    error: str | None = None
+    stories: int = 0
+    note: str | None = None
+
+
+class Story(SQLModel, table=True):
+    """One article. `key` is its identity across feeds (DESIGN.md, identity and time).
+
+    `published_raw` is the publisher's own string, `claimed_at` what it says, `first_seen_at` when we saw it, and
+    `effective_at` the one to order by: the claim where it is plausible, else first sight (`date_doubtful`).
+    `content_hash` covers title, summary, text and link; `edits` counts its changes.
+    """
+
+    __table_args__ = (Index("ix_story_title_fold", "title_fold", "first_seen_at"),)
+
+    id: int | None = _id()
+    key: str = Field(unique=True)
+    event_id: int | None = Field(default=None, foreign_key="event.id", index=True, sa_type=_Id)
+    feed: str
+    source: str
+    url: str
+    title: str
+    title_fold: str = ""
+    summary: str = ""
+    text: str = ""
+    author: str = ""
+    language: str = ""
+    country: str = ""
+    tags: list[str] = Field(default_factory=list, sa_type=JSON)
+    published_raw: str = ""
+    claimed_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    first_seen_at: datetime = Field(sa_type=UTCDateTime, index=True)
+    effective_at: datetime = Field(sa_type=UTCDateTime, index=True)
+    date_doubtful: bool = False
+    content_hash: str = ""
+    edits: int = 0
+    edited_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+
+
+class Sighting(SQLModel, table=True):
+    """A story seen in a feed under a guid; its first time there. Outlives the document, so that nothing comes back as new."""
+
+    __table_args__ = (UniqueConstraint("feed", "guid"),)
+
+    id: int | None = _id()
+    story_id: int = Field(foreign_key="story.id", index=True, sa_type=_Id)
+    feed: str
+    guid: str
+    seen_at: datetime = Field(sa_type=UTCDateTime)
+    baseline: bool = False
+
+
+class Match(SQLModel, table=True):
+    """A story that a topic's rule describes, with the evidence: a list of {field, start, end, term, entity}.
+
+    `rule` is the version (a hash) of the rule that matched. `alerting` is false for a first poll's stories.
+    """
+
+    __table_args__ = (UniqueConstraint("story_id", "topic"), Index("ix_match_topic_at", "topic", "matched_at"))
+
+    id: int | None = _id()
+    story_id: int = Field(foreign_key="story.id", sa_type=_Id)
+    topic: str
+    rule: str
+    evidence: list[dict[str, Any]] = Field(default_factory=list, sa_type=JSON)
+    matched_at: datetime = Field(sa_type=UTCDateTime, index=True)
+    alerting: bool = True
+
+
+class Event(SQLModel, table=True):
+    """The stories of several outlets about one happening. `why` says how the latest one came to join."""
+
+    id: int | None = _id()
+    lead_story_id: int | None = Field(default=None, sa_type=_Id)
+    started_at: datetime = Field(sa_type=UTCDateTime, index=True)
+    updated_at: datetime = Field(sa_type=UTCDateTime)
+    stories: int = 1
+    why: str = ""
+
+
+class Decision(SQLModel, table=True):
+    """What was decided for a story's event and a subscriber, with a reason code of `dispatch.Reason`."""
+
+    id: int | None = _id()
+    story_id: int = Field(foreign_key="story.id", index=True, sa_type=_Id)
+    event_id: int = Field(sa_type=_Id)
+    subscriber: str
+    reason: str
+    detail: str = ""
+    topics: list[str] = Field(default_factory=list, sa_type=JSON)
+    decided_at: datetime = Field(sa_type=UTCDateTime)
+
+
+class Delivery(SQLModel, table=True):
+    """One message for one channel of one subscriber: the outbox and the log.
+
+    States: pending → sending → sent | pending (later) | dead; a person may make it cancelled. `key` is unique, so a
+    repeated run adds nothing, and `message_id` is a function of it. `fence` counts claims: only the holder of the latest
+    may finish it. `wire_at` is set just before the message's bytes go out: a lease that ends with it set may have been
+    sent, and is tried again under the same `message_id` with `maybe_dup` counted up. `payload` is the Alert or Digest.
+    """
+
+    __table_args__ = (
+        Index(
+            "ix_delivery_due",
+            "next_attempt_at",
+            sqlite_where=text("state = 'pending'"),
+            postgresql_where=text("state = 'pending'"),
+        ),
+        Index(
+            "ix_delivery_lease",
+            "lease_until",
+            sqlite_where=text("state = 'sending'"),
+            postgresql_where=text("state = 'sending'"),
+        ),
+        Index("ix_delivery_subscriber", "subscriber", "channel", "created_at"),
+    )
+
+    id: int | None = _id()
+    key: str = Field(unique=True)
+    kind: str
+    subscriber: str
+    channel: str
+    topics: list[str] = Field(default_factory=list, sa_type=JSON)
+    subject: str = ""
+    message_id: str
+    payload: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    state: str = "pending"
+    attempts: int = 0
+    fence: int = 0
+    lease_until: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    wire_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    maybe_dup: int = 0
+    created_at: datetime = Field(sa_type=UTCDateTime)
+    next_attempt_at: datetime = Field(sa_type=UTCDateTime)
+    expires_at: datetime = Field(sa_type=UTCDateTime)
+    finished_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    code: str = ""
+    detail: str = ""
+    receipt: str = ""
+
+
+class DeliveryStory(SQLModel, table=True):
+    """Which stories a delivery tells of."""
+
+    __tablename__ = "delivery_story"
+
+    delivery_id: int = Field(foreign_key="delivery.id", primary_key=True, sa_type=_Id)
+    story_id: int = Field(foreign_key="story.id", primary_key=True, index=True, sa_type=_Id)
+
+
+class DigestSlot(SQLModel, table=True):
+    """The digest schedule of one subscriber: the last boundary and the next, both stored.
+
+    A digest covers (`last_at`, `next_at`]. `local` is the slot's date and time in the subscriber's zone
+    ("2026-11-25 07:00"): one slot a local date and time of day, and part of the delivery's key. `schedule` is the
+    declared one that `next_at` was worked out from, so that a change of the YAML is noticed.
+    """
+
+    __tablename__ = "digest_slot"
+
+    subscriber: str = Field(primary_key=True)
+    schedule: str
+    local: str
+    last_at: datetime = Field(sa_type=UTCDateTime)
+    next_at: datetime = Field(sa_type=UTCDateTime, index=True)
+
+
+class Preference(SQLModel, table=True):
+    """What a subscriber set by a signed link, laid over the YAML: `topic` is a name, or `*` for everything."""
+
+    subscriber: str = Field(primary_key=True)
+    topic: str = Field(primary_key=True)
+    setting: str
+    set_at: datetime = Field(sa_type=UTCDateTime)
