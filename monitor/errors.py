@@ -22,7 +22,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with the configuration, at its place. `line` and `column` count from 1; 0 says "the whole file"."""
+    """One thing wrong with the configuration, at its place. `line`, `column` count from 1; 0 says "the whole file"."""
 
     level: Literal["error", "warning"]
     file: str

@@ -1,7 +1,7 @@
 """What is recorded: SQLModel tables, and nothing that queries them (that is `store`).
 
 All times are UTC. Declared things (feeds, topics, channels, subscribers) are referred to by name and may be gone: their
-history stays readable. Migrations in `monitor/migrations` bring a database to what stands here; a test compares the two.
+history stays readable. Migrations in `monitor/migrations` bring a database to what stands here; a test compares them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class UTCDateTime(TypeDecorator[datetime]):
         value = value.astimezone(UTC)
         return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - the signature is SQLAlchemy's
+    def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
         """Put the zone back on the way out."""
         if value is None:
             return None
@@ -49,7 +49,8 @@ class FeedState(SQLModel, table=True):
     """The health of a feed: validators, next poll, failures. One row a feed, made at its first poll.
 
     `etag`, `last_modified` and `body_hash` are of the last answer whose stories were saved; they change only in the
-    transaction that saves them. `next_poll_at` is the schedule. `failures` counts those in a row.
+    transaction that saves them. `next_poll_at` is the schedule, `interval` (seconds) after `polled_at`. `failures`
+    counts those in a row.
     """
 
     __tablename__ = "feed_state"
@@ -108,14 +109,18 @@ class Story(SQLModel, table=True):
 
 
 class Sighting(SQLModel, table=True):
-    """A story seen in a feed under a guid; its first time there. Outlives the document, so that nothing comes back as new."""
+    """A story seen in a feed under a guid; its first time there. Outlives the document: nothing comes back as new.
+
+    `content_hash` is of what this feed says of the story now. `story_id` is empty once retention removed the story.
+    """
 
     __table_args__ = (UniqueConstraint("feed", "guid"),)
 
     id: int | None = _id()
-    story_id: int = Field(foreign_key="story.id", index=True, sa_type=_Id)
+    story_id: int | None = Field(default=None, foreign_key="story.id", index=True, sa_type=_Id)
     feed: str
     guid: str
+    content_hash: str = ""
     seen_at: datetime = Field(sa_type=UTCDateTime)
     baseline: bool = False
 
@@ -126,7 +131,10 @@ class Match(SQLModel, table=True):
     `rule` is the version (a hash) of the rule that matched. `alerting` is false for a first poll's stories.
     """
 
-    __table_args__ = (UniqueConstraint("story_id", "topic"), Index("ix_match_topic_at", "topic", "matched_at"))
+    __table_args__ = (
+        UniqueConstraint("story_id", "topic"),
+        Index("ix_match_topic_at", "topic", "matched_at"),
+    )
 
     id: int | None = _id()
     story_id: int = Field(foreign_key="story.id", sa_type=_Id)
@@ -165,8 +173,8 @@ class Delivery(SQLModel, table=True):
     """One message for one channel of one subscriber: the outbox and the log.
 
     States: pending → sending → sent | pending (later) | dead; a person may make it cancelled. `key` is unique, so a
-    repeated run adds nothing, and `message_id` is a function of it. `fence` counts claims: only the holder of the latest
-    may finish it. `wire_at` is set just before the message's bytes go out: a lease that ends with it set may have been
+    repeated run adds nothing, and `message_id` is a function of it. `fence` counts claims: only the holder of the
+    latest may finish it. `wire_at` is set just before the bytes go out: a lease that ends with it set may have been
     sent, and is tried again under the same `message_id` with `maybe_dup` counted up. `payload` is the Alert or Digest.
     """
 

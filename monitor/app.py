@@ -1,0 +1,190 @@
+"""The composition root: `open_app(config, data)` → App, with everything a tick or a command needs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import secrets
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+from urllib.parse import quote, urlsplit
+from zoneinfo import ZoneInfo
+
+from monitor import __version__
+from monitor.config import Config, Subscriber
+from monitor.errors import MonitorError
+from monitor.fetch import Fetcher
+from monitor.links import sign
+from monitor.logs import redactor
+from monitor.render import Links, Reader, Renderer, Site
+from monitor.rules import Rules, compile_rules
+from monitor.send import Sender
+from monitor.store import Store
+from monitor.workers import Workers
+
+log = logging.getLogger(__name__)
+P = ParamSpec("P")
+T = TypeVar("T")
+
+SENDERS = 8  # threads that may wait for servers at the same time
+OPERATORS = ""  # the "subscriber" of messages to the operators; a declared one always has a name
+
+
+def utc_now() -> datetime:
+    """Return the present, in UTC."""
+    return datetime.now(UTC)
+
+
+class App:
+    """What is open: the configuration and the rules made of it, the database, the ways in and out.
+
+    `config` and `rules` are replaced together by `use`; a tick reads each once, so it never sees half a change.
+    """
+
+    def __init__(self, config: Config, rules: Rules, data: Path, clock: Callable[[], datetime] = utc_now) -> None:
+        self.data = data
+        self.now = clock
+        self.rng = random.Random()  # noqa: S311 - spreads polls and retries; nothing secret hangs on it
+        self.secret = _secret(config, data)
+        self.store = Store(config.settings.database_url, data)
+        self.renderer = Renderer()
+        self.workers = Workers(max(1, min(4, os.cpu_count() or 1)))
+        self.in_flight: set[str] = set()  # feeds being polled
+        self.sending: set[str] = set()  # "subscriber/channel" being sent to
+        self.wake_delivery = asyncio.Event()
+        self._database = ThreadPoolExecutor(1, "database")
+        self._senders = ThreadPoolExecutor(SENDERS, "send")
+        self._fetcher: Fetcher | None = None
+        self._retired: list[Fetcher] = []
+        self.config, self.rules = config, rules
+        self.sender = Sender(config.settings.mail_from)
+        redactor.learn(config.secrets)
+
+    def use(self, config: Config, rules: Rules) -> None:
+        """Go over to another configuration; what is in flight ends under the old one."""
+        if config.settings.fetch != self.config.settings.fetch and self._fetcher is not None:
+            self._retired.append(self._fetcher)
+            self._fetcher = None
+        redactor.learn((*self.config.secrets, *config.secrets))
+        self.config, self.rules = config, rules
+        self.sender = Sender(config.settings.mail_from)
+
+    @property
+    def fetcher(self) -> Fetcher:
+        """The way in; made at first use, within the running loop."""
+        if self._fetcher is None:
+            self._fetcher = Fetcher(self.config.settings.fetch)
+        return self._fetcher
+
+    async def db(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a function that uses the database in the one thread that writes."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._database, lambda: function(*args, **kwargs))
+
+    def db_wait(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The same from a thread that is not the loop's, waiting for the result."""
+        return self._database.submit(lambda: function(*args, **kwargs)).result()
+
+    async def in_sender(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a function that waits for a server in one of the sending threads."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._senders, lambda: function(*args, **kwargs))
+
+    async def close_fetchers(self) -> None:
+        """Close the ways in; a later fetch opens them anew."""
+        for fetcher in (*self._retired, self._fetcher):
+            if fetcher is not None:
+                await fetcher.close()
+        self._retired, self._fetcher = [], None
+
+    async def close(self, grace: float | None = None) -> None:
+        """Close everything. What is being sent gets `grace` seconds to end, or as long as it takes."""
+        await self.close_fetchers()
+        self.workers.close()
+        ending = asyncio.to_thread(self._senders.shutdown, cancel_futures=True)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(ending, grace)
+        self._database.shutdown()
+        self.store.close()
+
+    @property
+    def site(self) -> Site:
+        """How messages name this installation."""
+        settings = self.config.settings
+        return Site(settings.site, settings.public_url.rstrip("/"), settings.mail_from, __version__)
+
+    @property
+    def mail_host(self) -> str:
+        """The domain of Message-IDs: that of `mail_from`, else of `public_url`."""
+        sender = self.config.settings.mail_from.rpartition("@")[2].strip(" >")
+        return sender or urlsplit(self.config.settings.public_url).hostname or "localhost"
+
+    def reader(self, subscriber: Subscriber | None) -> Reader:
+        """Return who reads a message; None stands for the operators."""
+        if subscriber is None:
+            return Reader("", "Operators", ZoneInfo(self.config.settings.timezone), "en")
+        return Reader(subscriber.name, subscriber.title, ZoneInfo(subscriber.timezone), subscriber.language)
+
+    def links(self, subscriber: str, topics: tuple[str, ...]) -> Links:
+        """Return the signed links of a subscriber's message about `topics`."""
+        base = self.config.settings.public_url.rstrip("/")
+        off = {topic: f"{base}/u/{sign(self.secret, subscriber, topic)}" for topic in topics}
+        return Links(f"{base}/u/{sign(self.secret, subscriber)}", off, "")
+
+
+def channel_url(config: Config, subscriber: str, channel: str) -> str | None:
+    """Return the address of a subscriber's channel as it is declared now; None when it no longer is."""
+    if subscriber == OPERATORS:
+        index = int(channel) if channel.isdecimal() else -1
+        operators = config.settings.operators
+        return operators[index].get_secret_value() if 0 <= index < len(operators) else None
+    declared = config.subscribers.get(subscriber)
+    if declared is None or not declared.enabled or channel not in declared.channels:
+        return None
+    return declared.channels[channel].get_secret_value()
+
+
+def open_app(config: Config, data: Path, clock: Callable[[], datetime] = utc_now, *, migrate: bool = True) -> App:
+    """Return an App on `data`, which is made when absent. Raises ConfigError, StoreError or MonitorError."""
+    rules = compile_rules(config)
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MonitorError(f"the data folder {data} cannot be made: {error.strerror}") from error
+    app = App(config, rules, data, clock)
+    if migrate and app.store.is_sqlite:
+        app.store.migrate()
+    return app
+
+
+def _secret(config: Config, data: Path) -> bytes:
+    """Return the key that signs links: the declared one, or one made once and kept in the data folder."""
+    if config.settings.secret_key is not None:
+        return config.settings.secret_key.get_secret_value().encode()
+    path = data / "secret.key"
+    try:
+        if not path.exists():
+            fresh = path.with_suffix(f".{os.getpid()}")
+            fresh.touch(mode=0o600)
+            fresh.write_text(secrets.token_hex(32))
+            fresh.rename(path)
+        return path.read_text().strip().encode()
+    except OSError as error:
+        raise MonitorError(f"the key that signs links, {path}, cannot be read or made: {error.strerror}") from error
+
+
+def describe_url(url: str) -> str:
+    """Return an address fit for a log line: without user-info and query."""
+    parts = urlsplit(url)
+    return quote(f"{parts.scheme}://{parts.hostname or ''}{parts.path}", safe=":/%")
+
+
+def feeds_to_poll(config: Config) -> Mapping[str, str]:
+    """Return the addresses of the enabled feeds that this version polls, by name."""
+    return {feed.name: feed.url for feed in config.feeds.values() if feed.enabled and feed.url}

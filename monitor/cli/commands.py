@@ -1,0 +1,220 @@
+"""Commands that do something: init, check, run, demo, poll, retry, migrate, schema."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import track
+
+from monitor import __version__, logs, service
+from monitor.app import App, feeds_to_poll, open_app, utc_now
+from monitor.cli.common import CONFIG, DATA, Config, Data, Json, cli, out, plain, to_json, using
+from monitor.config import json_schema
+from monitor.daemon import ROLES, Daemon, load_or_last_good, only_one
+from monitor.pipeline import Polled, digest_due, schedule_slots
+from monitor.pipeline.deliver import Delivered, drain
+from monitor.pipeline.poll import start
+from monitor.render import shipped
+from monitor.web.serve import serve
+
+HARD_STOP = 9  # seconds after which a stop no longer waits for a server that does not answer
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"News Monitor {__version__}")
+        raise typer.Exit
+
+
+@cli.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Watches news feeds and alerts people to the stories that their rules describe."""
+
+
+@cli.command()
+def init(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write.")]) -> None:
+    """Write a commented starter configuration: about 40 feeds, six topics, 60 entities, two example subscribers."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        out.print(f"{folder} exists and is not empty; nothing was written.", markup=False)
+        raise typer.Exit(1)
+    shutil.copytree(shipped("config"), folder, dirs_exist_ok=True)
+    out.print(f"Wrote {folder}. Next: edit {folder}/subscribers.yaml, then", markup=False)
+    out.print(f"  monitor check --config {folder}\n  monitor run --config {folder}", markup=False)
+
+
+@cli.command()
+def check(config: Config = CONFIG, data: Data = DATA, as_json: Json = False) -> None:
+    """Check the whole configuration and run every topic's examples."""
+    found = service.check(config, os.environ)
+    if as_json:
+        to_json({"ok": found.ok, "problems": plain(found.problems)})
+    else:
+        for problem in found.problems:
+            out.print(logs.redact(str(problem)), markup=False, style="red" if problem.level == "error" else "yellow")
+        errors = sum(problem.level == "error" for problem in found.problems)
+        if found.ok:
+            out.print(
+                f"{config} is good: {found.feeds} feeds, {found.topics} topics with {found.examples} examples that "
+                f"hold, {found.subscribers} subscribers switched on.",
+                markup=False,
+            )
+        else:
+            out.print(f"{errors} mistake{'s' if errors != 1 else ''} in {config}.", markup=False)
+    if not found.ok:
+        raise typer.Exit(1)
+
+
+@cli.command()
+def schema(config: Config = CONFIG, data: Data = DATA, as_json: Json = False) -> None:
+    """Print the JSON Schema of the configuration files, for editors."""
+    to_json(json_schema())
+
+
+@cli.command()
+def migrate(config: Config = CONFIG, data: Data = DATA) -> None:
+    """Bring the database up to date (`run` does so by itself on SQLite)."""
+    app = open_app(service.load(config, os.environ).config, data, migrate=False)
+    app.store.migrate()
+    asyncio.run(app.close())
+    out.print("The database is up to date.")
+
+
+@cli.command()
+def run(
+    config: Config = CONFIG,
+    data: Data = DATA,
+    once: Annotated[bool, typer.Option("--once", help="Poll all, ingest, send what is due, exit.")] = False,
+    only: Annotated[str, typer.Option("--only", help="Roles, by comma: poll, deliver, web.", metavar="ROLES")] = "",
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every poll.")] = False,
+) -> None:
+    """Run the daemon: poll, match, alert, digest, until stopped."""
+    logs.setup("DEBUG" if verbose else "INFO")
+    roles = frozenset(part.strip() for part in only.split(",") if part.strip()) or ROLES
+    if roles - ROLES:
+        raise typer.BadParameter(f"{', '.join(sorted(roles - ROLES))}: a role is one of poll, deliver, web")
+    with only_one(data):
+        loaded = load_or_last_good(config, data, os.environ, utc_now())
+        app = open_app(loaded.config, data)
+        if once:
+            failed = asyncio.run(_once(app))
+            raise typer.Exit(3 if failed else 0)
+        asyncio.run(_forever(app, config, roles))
+    # A thread that still waits for a mail server would hold the process; its lease is taken up at the next start.
+    sys.stderr.flush()
+    os._exit(0)
+
+
+async def _forever(app: App, config: Path, roles: frozenset[str]) -> None:
+    daemon = Daemon(app, config, os.environ, roles, serve)
+    await daemon.run()
+    await app.close(HARD_STOP)
+
+
+async def _once(app: App) -> bool:
+    """Poll every feed, make due digests, send what is due. Return whether nothing at all could be polled."""
+    try:
+        await app.db(app.store.feeds.ensure, feeds_to_poll(app.config), app.now())
+        await app.db(app.store.outbox.sweep, app.now(), app.store.is_sqlite)
+        await app.db(schedule_slots, app, app.config, app.now())
+        polled = await _poll_all(app, list(feeds_to_poll(app.config)))
+        await app.db(digest_due, app, app.now())
+        sent = await drain(app)
+        _summary(polled, sent)
+        return bool(polled) and all(one.result == "failed" for one in polled)
+    finally:
+        await app.close()
+
+
+async def _poll_all(app: App, names: list[str]) -> list[Polled]:
+    tasks = [start(app, name) for name in names]
+    return [
+        await task
+        for task in track(
+            asyncio.as_completed(tasks), "Polling", len(tasks), console=Console(stderr=True), transient=True
+        )
+    ]
+
+
+def _summary(polled: list[Polled], sent: list[Delivered]) -> None:
+    new = sum(one.ingested.new for one in polled if one.ingested)
+    matched = sum(one.ingested.matched for one in polled if one.ingested)
+    failed = [one for one in polled if one.result == "failed"]
+    accepted = sum(one.outcome.kind == "sent" for one in sent)
+    out.print(f"{len(polled)} feeds polled, {len(failed)} failed; {new} new stories, {matched} matched a topic.")
+    out.print(
+        f"{accepted} messages accepted, {len(sent) - accepted} not; `monitor deliveries` shows them.", markup=False
+    )
+    for one in failed:
+        out.print(f"  {one.feed}: {one.error}", markup=False)
+
+
+@cli.command()
+def demo(
+    folder: Annotated[
+        Path | None, typer.Option("--out", help="Folder for the mails (default: a new one under the data folder).")
+    ] = None,
+    data: Data = DATA,
+    pace: Annotated[float, typer.Option("--pace", help="Times as fast.", min=0.1, max=20)] = 1.0,
+) -> None:
+    """Show the whole path on an invented newswire: offline, with a mailbox to look at, in under a minute."""
+    from monitor.demo import run_demo
+
+    raise typer.Exit(run_demo(folder or data / "demo", pace))
+
+
+@cli.command()
+def poll(
+    feeds: Annotated[list[str], typer.Argument(help="Names of feeds.", metavar="FEED...")],
+    config: Config = CONFIG,
+    data: Data = DATA,
+    as_json: Json = False,
+) -> None:
+    """Poll feeds now, due or not."""
+    with using(config, data) as app:
+        polled = asyncio.run(_poll_now(app, feeds))
+    if as_json:
+        to_json([plain(one) for one in polled])
+    else:
+        for one in polled:
+            done = one.ingested
+            said = one.error or (
+                f"{done.new} new, {done.edited} edited, {done.matched} matched, {done.alerts} alerts"
+                if done
+                else "nothing new"
+            )
+            out.print(f"{one.feed}: {said}", markup=False)
+    if any(one.result == "failed" for one in polled):
+        raise typer.Exit(3)
+
+
+async def _poll_now(app: App, feeds: list[str]) -> list[Polled]:
+    polled = await service.poll_now(app, feeds)
+    await app.close_fetchers()
+    return polled
+
+
+@cli.command()
+def retry(
+    ids: Annotated[list[int], typer.Argument(help="Ids of messages.", metavar="ID...")],
+    config: Config = CONFIG,
+    data: Data = DATA,
+    as_json: Json = False,
+) -> None:
+    """Make given-up or waiting messages due now; the daemon sends them."""
+    with using(config, data) as app:
+        done = service.retry(app, ids, app.now())
+    if as_json:
+        to_json(done)
+    else:
+        out.print(f"Due now: {', '.join(map(str, done))}. `monitor run` sends them.", markup=False)

@@ -1,0 +1,121 @@
+"""What all commands share: options, output, opening the program."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from monitor import logs
+from monitor.app import App, open_app
+from monitor.errors import ConfigError
+from monitor.service import Loaded, load
+from monitor.text import clean
+
+cli = typer.Typer(
+    help="Watches news feeds and alerts people to the stories that their rules describe.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Config = Annotated[
+    Path, typer.Option("--config", envvar="MONITOR_CONFIG", help="Folder of the YAML files.", metavar="DIR")
+]
+Data = Annotated[
+    Path, typer.Option("--data", envvar="MONITOR_DATA", help="Folder that the program writes to.", metavar="DIR")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+CONFIG, DATA = Path("config"), Path("data")
+
+out = Console(highlight=False, soft_wrap=True)
+
+
+def to_json(value: Any) -> None:
+    """Print a value as JSON: dataclasses as objects, times as ISO 8601 in UTC."""
+    sys.stdout.write(json.dumps(plain(value), ensure_ascii=False) + "\n")
+
+
+def plain(value: Any) -> Any:
+    """Return a value in JSON's own types."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return {str(key): plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(part) for part in value]
+    if hasattr(value, "model_dump"):
+        return plain(value.model_dump())
+    return value
+
+
+def told(text: str, style: str = "") -> Text:
+    """Return a publisher's text fit for a terminal: no control characters, and none of Rich's markup."""
+    return Text(clean(text), style=style)
+
+
+def table(*columns: str) -> Table:
+    """Return an empty table in the program's style."""
+    made = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made
+
+
+def clock(at: datetime | None) -> str:
+    """Return a time for people, in this machine's zone: 14:05, or with the date when it is not today."""
+    if at is None:
+        return "–"
+    local = at.astimezone()
+    return f"{local:%H:%M:%S}" if local.date() == datetime.now().astimezone().date() else f"{local:%Y-%m-%d %H:%M}"
+
+
+def opened(config: Path, data: Path) -> App:
+    """Open the program for a question: on the configuration in `config`, or the last good one while that is bad."""
+    logs.setup("WARNING")
+    return open_app(load_any(config, data).config, data)
+
+
+def load_any(config: Path, data: Path) -> Loaded:
+    """Return the configuration in `config`, or the last good one that the daemon kept, saying so."""
+    try:
+        return load(config, os.environ)
+    except ConfigError as error:
+        kept = data / "last-good"
+        if not kept.is_dir():
+            raise
+        loaded = load(kept, os.environ)
+        errors = sum(problem.level == "error" for problem in error.problems)
+        Console(stderr=True).print(
+            f"{config} has {errors} mistakes (`monitor check` shows them); this is the last good configuration.",
+            style="yellow",
+            markup=False,
+        )
+        return loaded
+
+
+@contextmanager
+def using(config: Path, data: Path) -> Iterator[App]:
+    """Open the program and close it again."""
+    import asyncio
+
+    app = opened(config, data)
+    try:
+        yield app
+    finally:
+        asyncio.run(app.close())

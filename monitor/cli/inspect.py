@@ -1,0 +1,292 @@
+"""Commands that show something: status, feeds, query, match, parse, digest, deliveries, explain."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+
+from monitor import service
+from monitor.app import utc_now
+from monitor.cli.common import CONFIG, DATA, Config, Data, Json, cli, clock, out, plain, table, to_json, told, using
+from monitor.daemon import read_state
+from monitor.errors import MonitorError, QueryError
+from monitor.parse import as_json as feed_as_json
+from monitor.parse import parse_feed
+from monitor.query import parse
+from monitor.render import MailMessage, SlackMessage
+from monitor.rules import Explanation
+from monitor.send import compose
+
+READ_LIMIT = 50_000_000  # bytes of a file given to `monitor parse`
+
+
+@cli.command()
+def status(config: Config = CONFIG, data: Data = DATA, as_json: Json = False) -> None:
+    """Show the configuration's state, feeds, queue, last poll and next digest."""
+    state = read_state(data)
+    with using(config, data) as app:
+        found = service.status(app, app.now())
+    if as_json:
+        to_json({"config": state, **plain(found)})
+        return
+    if state and not state.get("ok", True):
+        out.print(
+            f"Configuration: BAD since {state['since']}; the last good one is running.", style="red", markup=False
+        )
+        for problem in state["problems"]:
+            out.print(f"  {problem}", markup=False)
+    else:
+        out.print(f"Configuration: good{'' if state else ' (`monitor run` has not used it yet)'}")
+    failing = f", {len(found.failing)} cannot be read: {', '.join(found.failing)}" if found.failing else ""
+    unpolled = f", {found.unpolled} not polled yet" if found.unpolled else ""
+    out.print(f"Feeds: {found.feeds}{unpolled}{failing}. Last poll: {clock(found.last_poll)}", markup=False)
+    out.print(f"Stories: {found.stories}, {found.edits} edits, {found.matches} matches")
+    queue = ", ".join(f"{count} {name}" for name, count in sorted(found.queue.items())) or "empty"
+    oldest = f"; the oldest waiting since {clock(found.oldest_pending)}" if found.oldest_pending else ""
+    out.print(f"Messages: {queue}{oldest}", markup=False)
+    for subscriber, local, _ in found.digests:
+        out.print(f"Next digest: {subscriber}, {local} in their zone", markup=False)
+
+
+@cli.command()
+def feeds(config: Config = CONFIG, data: Data = DATA, as_json: Json = False) -> None:
+    """Show the health of every feed, those that fail first."""
+    with using(config, data) as app:
+        health = service.feed_health(app)
+    if as_json:
+        to_json([plain(feed) for feed in health])
+        return
+    made = table("feed", "state", "last poll", "next poll", "stories", "what is wrong")
+    for feed in health:
+        style = {"failing": "red", "new": "dim", "ok": ""}[feed.state]
+        since = f" (since {clock(feed.failing_since)}, {feed.failures} times)" if feed.failing_since else ""
+        wrong = told((feed.error or feed.note) + since)
+        made.add_row(
+            feed.name,
+            told(feed.state, style),
+            clock(feed.polled_at),
+            clock(feed.next_poll_at),
+            str(feed.stories),
+            wrong,
+        )
+    out.print(made)
+
+
+@cli.command()
+def query(
+    text: Annotated[str, typer.Argument(metavar="QUERY", help="A query, in quotes.")],
+    config: Config = CONFIG,
+    data: Data = DATA,
+    as_json: Json = False,
+) -> None:
+    """Show how a query is read, or its mistake with a caret."""
+    try:
+        tree = parse(text)
+    except QueryError as error:
+        if as_json:
+            to_json({"ok": False, "message": error.message, "start": error.start, "end": error.end, "fix": error.fix})
+        else:
+            out.print(f"{error.message}\n\n{error.caret()}", markup=False)
+            if error.fix:
+                out.print(f"\n{error.fix}", markup=False)
+        raise typer.Exit(1) from None
+    if as_json:
+        to_json({"ok": True, "query": str(tree), "tree": plain(tree)})
+        return
+    out.print(str(tree), markup=False)
+
+
+@cli.command()
+def match(
+    config: Config = CONFIG,
+    data: Data = DATA,
+    as_json: Json = True,
+) -> None:
+    """Match stories (JSON lines on standard input) and print one JSON line each, in order. No database."""
+    loaded = service.load(config, os.environ)
+    for result in service.match_lines(loaded.rules, _lines()):
+        to_json(result)
+
+
+def _lines() -> Iterator[str]:
+    for raw in sys.stdin.buffer:
+        yield raw.decode("utf-8", "replace")
+
+
+@cli.command("parse")
+def parse_file(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A feed document; - for standard input.")],
+    url: Annotated[str, typer.Option("--url", help="Its address, for relative links.")] = "",
+    content_type: Annotated[str, typer.Option("--content-type", help="As the server sent it.")] = "",
+    config: Config = CONFIG,
+    data: Data = DATA,
+    as_json: Json = True,
+) -> None:
+    """Print what the program reads in a feed document, as JSON."""
+    try:
+        body = sys.stdin.buffer.read(READ_LIMIT) if str(file) == "-" else file.read_bytes()[:READ_LIMIT]
+    except OSError as error:
+        raise MonitorError(f"{file} cannot be read: {error.strerror}") from error
+    parsed = parse_feed(body, url, content_type)
+    to_json(feed_as_json(parsed))
+    if not parsed.readable:
+        raise typer.Exit(1)
+
+
+@cli.command()
+def digest(
+    subscriber: Annotated[str, typer.Argument(metavar="SUBSCRIBER")],
+    at: Annotated[str, typer.Option("--at", help="End of the window, ISO 8601; without zone, the subscriber's.")] = "",
+    form: Annotated[str, typer.Option("--format", help="text, html, eml or slack.")] = "text",
+    send: Annotated[bool, typer.Option("--send", help="Put it into the outbox.")] = False,
+    config: Config = CONFIG,
+    data: Data = DATA,
+    as_json: Json = False,
+) -> None:
+    """Show a subscriber's digest as it would go."""
+    if form not in ("text", "html", "eml", "slack"):
+        raise typer.BadParameter(f"{form}: a format is one of text, html, eml, slack")
+    with using(config, data) as app:
+        now = app.now()
+        declared = app.config.subscribers.get(subscriber)
+        zone = ZoneInfo(declared.timezone if declared else "UTC")
+        value = service.preview_digest(app, subscriber, _instant(at, zone), now)
+        if send:
+            for row in service.send_digest(app, value, now):
+                out.print(f"In the outbox: message {row.id} by {row.channel}", markup=False)
+            return
+        if as_json:
+            to_json(value)
+            return
+        message = service.render_as(app, value, "slack" if form == "slack" else "mail")
+        sender = ("", app.config.settings.mail_from or "news@localhost")
+    if isinstance(message, SlackMessage):
+        to_json({"text": message.text, "blocks": message.blocks})
+    elif isinstance(message, MailMessage):
+        if form == "eml":
+            to = ("", f"{subscriber}@localhost")
+            sys.stdout.write(compose(message, sender, to, "preview@localhost", utc_now()).as_string())
+        else:
+            sys.stdout.write(message.html if form == "html" else message.text)
+
+
+def _instant(at: str, zone: ZoneInfo) -> datetime | None:
+    if not at:
+        return None
+    try:
+        moment = datetime.fromisoformat(at)
+    except ValueError:
+        raise typer.BadParameter(f"{at!r} is not a time such as 2026-11-25T07:00") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=zone)
+
+
+@cli.command()
+def deliveries(
+    state: Annotated[str, typer.Option("--state", help="pending, sending, sent, dead or cancelled.", metavar="S")] = "",
+    limit: Annotated[int, typer.Option("--limit", help="How many, the latest first.", min=1, max=100_000)] = 50,
+    config: Config = CONFIG,
+    data: Data = DATA,
+    as_json: Json = False,
+) -> None:
+    """Show the outbox: what went out, what waits and why, what was given up."""
+    states = ("pending", "sending", "sent", "dead", "cancelled")
+    if state and state not in states:
+        raise typer.BadParameter(f"{state}: a state is one of {', '.join(states)}")
+    with using(config, data) as app:
+        rows = app.store.outbox.latest((state,) if state else (), limit)
+    if as_json:
+        to_json([{name: getattr(row, name) for name in type(row).model_fields if name != "payload"} for row in rows])
+        return
+    made = table("id", "state", "kind", "to", "by", "made", "tries", "about", "what happened")
+    for row in rows:
+        style = {"dead": "red", "pending": "yellow", "sent": "green"}.get(row.state, "")
+        due = f"next try {clock(row.next_attempt_at)}. " if row.state == "pending" else ""
+        made.add_row(
+            str(row.id),
+            told(row.state, style),
+            row.kind,
+            row.subscriber or "operators",
+            row.channel,
+            clock(row.created_at),
+            str(row.attempts),
+            told(row.subject),
+            told(due + (row.detail or row.receipt or row.code)),
+        )
+    out.print(made)
+
+
+@cli.command()
+def explain(
+    story: Annotated[str, typer.Argument(metavar="STORY", help="An address, an id, or words of the headline.")],
+    topic: Annotated[str, typer.Option("--topic", help="Only this topic.", metavar="T")] = "",
+    subscriber: Annotated[str, typer.Option("--subscriber", help="Only this subscriber.", metavar="S")] = "",
+    config: Config = CONFIG,
+    data: Data = DATA,
+    as_json: Json = False,
+) -> None:
+    """Show a story's journey: where it was seen, what matched and what did not, who was told, and why."""
+    with using(config, data) as app:
+        found = service.explain(app, story, topic or None)
+    decisions = [d for d in found.journey.decisions if subscriber in ("", d.subscriber)]
+    sent = [d for d in found.journey.deliveries if subscriber in ("", d.subscriber)]
+    if as_json:
+        to_json(
+            {
+                "story": found.journey.story,
+                "event": found.journey.event,
+                "outlets": found.journey.outlets,
+                "sightings": found.journey.sightings,
+                "topics": found.verdicts,
+                "matches": found.journey.matches,
+                "decisions": decisions,
+                "deliveries": [{k: v for k, v in plain(row).items() if k != "payload"} for row in sent],
+            }
+        )
+        return
+    _show_story(found)
+    for verdict in found.verdicts:
+        mark = "matched" if verdict.matched else "did not match"
+        out.print(f"\n{verdict.title} ({verdict.topic}): {mark}", style="bold" if verdict.matched else "", markup=False)
+        _show_tree(verdict.explanation, 1)
+    out.print()
+    for decision in decisions:
+        detail = f": {decision.detail}" if decision.detail else ""
+        out.print(f"{decision.subscriber}: {decision.reason}{detail} ({clock(decision.decided_at)})", markup=False)
+    if not decisions:
+        out.print(
+            "Nobody was to be told: no subscription covers a topic that matched." if found.journey.matches else ""
+        )
+    for row in sent:
+        said = row.detail or row.receipt or row.code
+        out.print(f"message {row.id} to {row.subscriber} by {row.channel}: {row.state} {said}", markup=False)
+
+
+def _show_story(found: service.Explained) -> None:
+    journey = found.journey
+    out.print(told(journey.story.title or "Untitled story", "bold"))
+    out.print(told(f"{journey.story.source}, {journey.story.url}"))
+    claimed = journey.story.published_raw or "no date"
+    out.print(told(f"first seen {clock(journey.story.first_seen_at)}; its publisher says {claimed}"))
+    for sighting in journey.sightings:
+        baseline = " (the feed's first poll: no alert)" if sighting.baseline else ""
+        out.print(told(f"seen in {sighting.feed} at {clock(sighting.seen_at)}{baseline}"))
+    if journey.story.edits:
+        out.print(f"edited {journey.story.edits} times, last at {clock(journey.story.edited_at)}")
+    if journey.event is not None and journey.event.stories > 1:
+        out.print(told(f"one event with {journey.event.stories} stories: {', '.join(journey.outlets)}"))
+
+
+def _show_tree(node: Explanation, depth: int) -> None:
+    mark = "✓" if node.true else "✗"
+    words = ", ".join(dict.fromkeys(f"{e.term} in {e.field}" for e in node.evidence))[:200]
+    note = f"  ({node.note})" if node.note else f"  [{words}]" if words and not node.children else ""
+    out.print(told(f"{'  ' * depth}{mark} {node.text}{note}", "" if node.true else "dim"))
+    for child in node.children:
+        _show_tree(child, depth + 1)

@@ -1,0 +1,57 @@
+"""The configuration: YAML → frozen objects, every problem at once, each with its place and its remedy.
+
+`load_config` reads a folder; the models can also be made directly, by their own names. All of it is read-only.
+"""
+
+from monitor.config.config import Config, copy_files
+from monitor.config.load import load_config
+from monitor.config.models import (
+    AlertPolicy,
+    DigestSchedule,
+    Entity,
+    EntityList,
+    Example,
+    Examples,
+    Feed,
+    Group,
+    QuietHours,
+    Scope,
+    Severity,
+    Subscriber,
+    Subscription,
+    Topic,
+)
+from monitor.config.places import Place
+from monitor.config.schema import json_schema
+from monitor.config.settings import EventSettings, FetchSettings, OldStories, Polling, Retention, Settings, Web
+from monitor.config.values import Rate
+
+__all__ = [
+    "AlertPolicy",
+    "Config",
+    "DigestSchedule",
+    "Entity",
+    "EntityList",
+    "EventSettings",
+    "Example",
+    "Examples",
+    "Feed",
+    "FetchSettings",
+    "Group",
+    "OldStories",
+    "Place",
+    "Polling",
+    "QuietHours",
+    "Rate",
+    "Retention",
+    "Scope",
+    "Settings",
+    "Severity",
+    "Subscriber",
+    "Subscription",
+    "Topic",
+    "Web",
+    "copy_files",
+    "json_schema",
+    "load_config",
+]

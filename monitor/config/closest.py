@@ -1,0 +1,42 @@
+"""The "did you mean …?" of every message about a name. Pure."""
+
+from __future__ import annotations
+
+import difflib
+import heapq
+from collections.abc import Iterable
+from functools import lru_cache
+
+CANDIDATES = 50  # comparing is slow, and an operator may have ten thousand feeds and a wrong name in each topic
+
+
+def closest(word: str, known: Iterable[str]) -> str:
+    """Return the name of `known` that `word` was probably meant to be, or an empty string."""
+    wanted = _plain(word[:100])
+    pairs, reach = _pairs(wanted), max(2, len(wanted) // 2)
+    near = (
+        (len(pairs & own), plain, name)
+        for plain, own, name in _prepared(tuple(known))
+        if abs(len(plain) - len(wanted)) <= reach
+    )
+    names = {plain: name for _, plain, name in heapq.nlargest(CANDIDATES, near, key=lambda part: part[0])}
+    found = difflib.get_close_matches(wanted, names, n=1, cutoff=0.6)
+    return names[found[0]] if found else ""
+
+
+def did_you_mean(near: str) -> str:
+    """Return ": did you mean `near`?", or an empty string when nothing is near."""
+    return f": did you mean `{near}`?" if near else ""
+
+
+@lru_cache(maxsize=8)
+def _prepared(known: tuple[str, ...]) -> tuple[tuple[str, frozenset[str], str], ...]:
+    return tuple((_plain(name), _pairs(_plain(name)), name) for name in known)
+
+
+def _pairs(name: str) -> frozenset[str]:
+    return frozenset(name[index : index + 2] for index in range(len(name) - 1))
+
+
+def _plain(name: str) -> str:
+    return name.casefold().replace("_", "-").replace(" ", "-")

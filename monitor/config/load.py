@@ -1,0 +1,219 @@
+"""`load_config`: a folder and an environment → a Config, or every problem at once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from pydantic import SecretStr, ValidationError
+
+from monitor.config.base import KEY, Part
+from monitor.config.checks import check
+from monitor.config.config import Config
+from monitor.config.environment import Filled, fill, override
+from monitor.config.models import Entity, EntityList, Feed, Subscriber, Subscription, Topic, TopicsFile
+from monitor.config.report import Reporter
+from monitor.config.settings import Settings
+from monitor.config.sources import FILES, Sources, keys_of, read_files
+from monitor.config.values import ALL
+from monitor.config.yamlfile import EMPTY, Data, KeyPath
+from monitor.errors import ConfigError, Problem
+
+P = TypeVar("P", bound=Part)
+_NO_CONTEXT: Final[Mapping[str, Collection[str] | None]] = MappingProxyType({})
+
+# What the files may say already and this version does not act on: key path (`*` is any name), the values that change
+# nothing, and what is so.
+NOT_YET: tuple[tuple[str, frozenset[str], str], ...] = (
+    ("feeds.*.google_news", frozenset(), "is read, but this version polls only `url:` feeds"),
+    ("feeds.*.gdelt", frozenset(), "is read, but this version polls only `url:` feeds"),
+    ("feeds.*.youtube", frozenset(), "is read, but this version polls only `url:` feeds"),
+    ("feeds.*.sitemap", frozenset(), "is read, but this version polls only `url:` feeds"),
+    ("entities.*.inflected", frozenset({"false", "no", "off"}), "is read, but this version matches names as written"),
+    ("entities.*.weak", frozenset(), "is read, but this version does not match weak aliases"),
+    ("entities.*.context", frozenset(), "is read, but this version does not match weak aliases"),
+    ("lists.*.file", frozenset(), "is read, but this version does not read list files; `entities` of a list work"),
+    ("budget", frozenset({"2000/h", "off"}), "is read, but this version sends without a common limit"),
+    ("subscribers.*.subscriptions.*.alert.wait", frozenset({"0s"}), "is read, but this version alerts at once"),
+    (
+        "subscribers.*.subscriptions.*.alert.updates",
+        frozenset({"none"}),
+        "is read, but this version tells an event once",
+    ),
+)
+
+
+def load_config(folder: Path, env: Mapping[str, str]) -> Config:
+    """Return the configuration in `folder`, with the variables of `env`.
+
+    Raises ConfigError with all problems, errors and warnings, in the order of the files; its text shows no secret.
+    """
+    sources = read_files(folder)
+    override(sources, env)
+    filled = fill(sources, env)
+    loader = _Loader(sources, filled)
+    made = loader.make()
+    problems = _in_order(folder, [*sources.problems, *loader.reporter.problems])
+    if made is None or any(problem.level == "error" for problem in problems):
+        raise ConfigError(problems)
+    settings = loader.resolve_settings(made.settings)
+    subscribers = {name: loader.resolve(who, settings, made.topics) for name, who in made.subscribers.items()}
+    return replace(
+        made,
+        settings=settings,
+        subscribers=MappingProxyType(subscribers),
+        problems=problems,
+        files=tuple(sources.contents),
+        fingerprint=sources.fingerprint(),
+        secrets=_secrets(settings, subscribers, filled),
+        folder=folder,
+        places=sources.places,
+        contents=MappingProxyType(sources.contents),
+    )
+
+
+class _Loader:
+    def __init__(self, sources: Sources, filled: Filled) -> None:
+        self.sources, self.filled, self.data = sources, filled, filled.data
+        self.reporter = Reporter(sources.places, filled)
+
+    def make(self) -> Config | None:
+        """Return what is declared, names of channels and topics unresolved, reporting every problem; None when it is
+        no use, as monitor.yaml or the macros are wrong."""
+        for found in check(self.data, self.sources.broken):
+            self.reporter.add(found.path, found.message, found.fix, at_key=found.at_key, level=found.level)
+        for path, message in _not_yet(self.data):
+            self.reporter.add(path, message, "remove it, or leave it for a later version", at_key=True, level="warning")
+        context = {key: self._known(key) for key in ("feeds", "entities", "topics")}
+        settings = self._model(Settings, (), {key: self.data[key] for key in keys_of(Settings) if key in self.data})
+        feeds = self._models(Feed, "feeds", context)
+        entities = self._models(Entity, "entities", context)
+        lists = self._models(EntityList, "lists", context)
+        macros = self._model(TopicsFile, (), {"macros": self.data.get("macros", {}), "topics": {}})
+        topics = self._models(Topic, "topics", context)
+        subscribers = self._models(Subscriber, "subscribers", context)
+        if settings is None or macros is None:
+            return None
+        return Config(settings, feeds, entities, lists, macros.macros, topics, subscribers)
+
+    def _known(self, key: str) -> tuple[str, ...] | None:
+        """Return the declared names, or None when they are not all known and references cannot be checked."""
+        declared = self.data.get(key)
+        return None if key in self.sources.broken else tuple(declared) if isinstance(declared, dict) else ()
+
+    def _model(
+        self, model: type[P], path: KeyPath, raw: Data, context: Mapping[str, Collection[str] | None] = _NO_CONTEXT
+    ) -> P | None:
+        value: Any = raw
+        if path and (isinstance(raw, dict) or raw is EMPTY):
+            value = {KEY: path[-1], **(raw if isinstance(raw, dict) else {})}
+        try:
+            return model.model_validate(value, by_alias=True, by_name=False, context=dict(context))
+        except ValidationError as error:
+            self.reporter.refused(error, model, path)
+            return None
+
+    def _models(self, model: type[P], key: str, context: Mapping[str, Collection[str] | None]) -> Mapping[str, P]:
+        made: dict[str, P] = {}
+        for name, raw in self._section(key).items():
+            own = raw.get("channels") if isinstance(raw, dict) and model is Subscriber else None
+            thing = self._model(model, (key, name), raw, {**context, "via": own} if isinstance(own, dict) else context)
+            if thing is not None:
+                made[name] = thing
+        return MappingProxyType(made)
+
+    def _section(self, key: str) -> dict[str, Data]:
+        value = self.data.get(key, EMPTY)
+        if isinstance(value, dict) or value is EMPTY:
+            return value if isinstance(value, dict) else {}
+        what = "a list" if isinstance(value, list) else "text"
+        self.reporter.add((key,), f"must be a mapping (`name: value`), not {what}", f"indent names below `{key}:`")
+        return {}
+
+    def resolve_settings(self, settings: Settings) -> Settings:
+        """Put the addresses of `channels` in the place of their names."""
+        operators = tuple(_address(channel, settings) for channel in settings.operators)
+        return settings.model_copy(update={"operators": operators})
+
+    def resolve(self, subscriber: Subscriber, settings: Settings, topics: Collection[str]) -> Subscriber:
+        """Fill in what a subscriber leaves to others: addresses of named channels, the time zone, `via`, `all`."""
+        every = tuple(subscriber.channels)
+        channels = {name: _address(channel, settings) for name, channel in subscriber.channels.items()}
+        update: dict[str, Any] = {"channels": MappingProxyType(channels)}
+        if "timezone" not in subscriber.model_fields_set:
+            update["timezone"] = settings.timezone
+        if subscriber.digest is not None:
+            via = tuple(dict.fromkeys(subscriber.digest.via)) or every
+            update["digest"] = subscriber.digest.model_copy(update={"via": via})
+        update["subscriptions"] = tuple(_subscription(s, every, topics) for s in subscriber.subscriptions)
+        return subscriber.model_copy(update=update)
+
+
+def _subscription(subscription: Subscription, channels: tuple[str, ...], topics: Collection[str]) -> Subscription:
+    named = tuple(topics) if ALL in subscription.topics else tuple(dict.fromkeys(subscription.topics))
+    alert = subscription.alert
+    if alert is not None:
+        alert = alert.model_copy(update={"via": tuple(dict.fromkeys(alert.via)) or channels})
+    return subscription.model_copy(update={"topics": named, "alert": alert})
+
+
+def _address(channel: SecretStr, settings: Settings) -> SecretStr:
+    return settings.channels.get(channel.get_secret_value(), channel)
+
+
+def _secrets(settings: Settings, subscribers: Mapping[str, Subscriber], filled: Filled) -> tuple[str, ...]:
+    """Return what must never be shown: values from outside, keys, addresses of channels, and their passwords."""
+    hidden = [settings.secret_key, settings.web.token if settings.web else None, *settings.operators]
+    hidden += [*settings.channels.values(), *(c for who in subscribers.values() for c in who.channels.values())]
+    found = {secret.get_secret_value() for secret in hidden if secret is not None} | filled.secrets
+    if "@" in settings.database_url:
+        found.add(settings.database_url)
+    for address in tuple(found):
+        password = _password(address)
+        found.update((password, unquote(password)))
+    return tuple(sorted(found - {""}))
+
+
+def _password(address: str) -> str:
+    try:
+        return urlsplit(address).password or ""
+    except ValueError:  # it is no address
+        return ""
+
+
+def _not_yet(data: Mapping[str, Data]) -> Iterator[tuple[KeyPath, str]]:
+    for pattern, harmless, message in NOT_YET:
+        for path, value in _matching(dict(data), tuple(pattern.split(".")), ()):
+            if value not in (EMPTY, []) and not (isinstance(value, str) and value in harmless):
+                yield path, message
+
+
+def _matching(value: Data, pattern: tuple[str, ...], path: KeyPath) -> Iterator[tuple[KeyPath, Data]]:
+    if not pattern:
+        yield path, value
+        return
+    items: Iterable[tuple[str | int, Data]] = ()
+    if isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, list):
+        items = enumerate(value)
+    for key, part in items:
+        if pattern[0] in ("*", key):
+            yield from _matching(part, pattern[1:], (*path, key))
+
+
+def _in_order(folder: Path, problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Sort problems as the files are listed in the contract: monitor, feeds, entities, topics, subscribers."""
+    order = {stem: index for index, stem in enumerate(FILES)}
+
+    def rank(problem: Problem) -> tuple[int, str, int, int]:
+        path = Path(problem.file)
+        first = path.relative_to(folder).parts[:1] if path.is_relative_to(folder) else ()
+        stem = first[0].removesuffix(".yaml").removesuffix(".yml") if first else ""
+        return order.get(stem, -1), problem.file, problem.line, problem.column
+
+    return tuple(sorted(dict.fromkeys(problems), key=rank))

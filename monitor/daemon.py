@@ -1,0 +1,270 @@
+"""`monitor run`: the ticks, the signals and the reload. The only importer of APScheduler.
+
+The schedule is in the database (`next_poll_at`, `next_attempt_at`, the digest slot) and the scheduler only ticks, so
+nothing is lost with its memory: restarts, missed runs and clock changes find everything that is due.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import signal
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from monitor import __version__
+from monitor.app import App, feeds_to_poll
+from monitor.config import Config, copy_files
+from monitor.errors import ConfigError, MonitorError, Problem
+from monitor.pipeline import deliver_due, digest_due, poll_due, prune
+from monitor.service import Loaded, load, report_bad_config
+
+log = logging.getLogger(__name__)
+
+ROLES = frozenset({"poll", "deliver", "web"})
+LAST_GOOD = "last-good"
+STATE = "config-state.json"
+STOP_GRACE = 8.0  # seconds that what is in flight gets to end
+
+
+def load_or_last_good(folder: Path, data: Path, env: Mapping[str, str], now: datetime) -> Loaded:
+    """Return the configuration in `folder`; while that is bad, the last good one, with the problems on record.
+
+    Raises ConfigError when there is no good one.
+    """
+    try:
+        loaded = load(folder, env)
+    except ConfigError as error:
+        kept = data / LAST_GOOD
+        if not kept.is_dir():
+            raise
+        try:
+            loaded = load(kept, env)
+        except ConfigError:
+            raise error from None
+        write_state(data, now, loaded.config, error.problems)
+        for problem in error.problems:
+            log.error("%s", problem)
+        log.error("%s was not loaded. Running on the last good configuration, kept in %s.", folder, kept)
+        return loaded
+    keep(data, loaded.config, now)
+    return loaded
+
+
+def keep(data: Path, config: Config, now: datetime) -> None:
+    """Keep a good configuration as the last good one, and put it on record."""
+    copy_files(config, data / LAST_GOOD)
+    write_state(data, now, config, ())
+
+
+def write_state(data: Path, now: datetime, running: Config, problems: Collection[Problem]) -> None:
+    """Put on record, for `monitor status`, what runs and what is wrong with the files."""
+    before = read_state(data)
+    bad = [problem for problem in problems if problem.level == "error"]
+    since = before.get("since") if before.get("ok") is (not bad) else None
+    state = {
+        "ok": not bad,
+        "since": since or now.isoformat(),
+        "fingerprint": running.fingerprint,
+        "problems": [str(problem) for problem in bad],
+    }
+    fresh = data / f"{STATE}.{os.getpid()}"
+    data.mkdir(parents=True, exist_ok=True)
+    fresh.write_text(json.dumps(state))
+    fresh.rename(data / STATE)
+
+
+def read_state(data: Path) -> dict[str, Any]:
+    """Return what the daemon last put on record, or nothing."""
+    try:
+        state = json.loads((data / STATE).read_text())
+    except (OSError, ValueError):
+        return {}
+    return state if isinstance(state, dict) else {}
+
+
+@contextlib.contextmanager
+def only_one(data: Path) -> Iterator[IO[str]]:
+    """Hold the data folder's lock. Raises MonitorError when another daemon has it."""
+    data.mkdir(parents=True, exist_ok=True)
+    with (data / "monitor.lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise MonitorError(f"another `monitor run` is using the data folder {data}") from error
+        yield lock
+
+
+def stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Return what tells that a configuration folder changed: its files' names, times and sizes."""
+    found = []
+    for path in sorted(folder.rglob("*"))[:5000]:
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            found.append((str(path), status.st_mtime_ns, status.st_size))
+    return tuple(found)
+
+
+class Daemon:
+    """The running program. `roles` limits it to some of `ROLES`; `serve` serves the web pages until it is cancelled."""
+
+    def __init__(
+        self,
+        app: App,
+        folder: Path,
+        env: Mapping[str, str],
+        roles: Collection[str] = ROLES,
+        serve: Callable[[App], Coroutine[Any, Any, None]] | None = None,
+    ) -> None:
+        self.app, self.folder, self.env, self.roles, self.serve = app, folder, env, frozenset(roles), serve
+        self.stopping = asyncio.Event()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._stamp = stamp(folder)
+        self._again = False
+
+    async def run(self) -> None:
+        """Run until `stop` or a signal."""
+        app = self.app
+        loop = asyncio.get_running_loop()
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(signum, self.stop)
+        loop.add_signal_handler(signal.SIGHUP, self._ask_reload)
+        await app.db(app.store.feeds.ensure, feeds_to_poll(app.config), app.now())
+        # This process alone uses the database, so leases of an earlier one are void.
+        freed = await app.db(app.store.outbox.sweep, app.now(), app.store.is_sqlite)
+        if freed:
+            log.warning("%d messages were being sent when the program last stopped; they are taken up again", freed)
+        scheduler = self._scheduler()
+        waker = asyncio.create_task(self._wake_deliveries(), name="wake deliveries")
+        web: asyncio.Task[None] | None = None
+        if self.serve is not None and "web" in self.roles:
+            web = asyncio.create_task(self.serve(app), name="the web server")
+            web.add_done_callback(self._ended)
+        scheduler.start()
+        log.info(
+            "News Monitor %s: %d feeds, %d topics, %d subscribers",
+            __version__,
+            len(feeds_to_poll(app.config)),
+            len(app.config.topics),
+            sum(s.enabled for s in app.config.subscribers.values()),
+        )
+        await self.stopping.wait()
+        log.info("stopping")
+        scheduler.shutdown(wait=False)
+        waker.cancel()
+        if web is not None:
+            web.cancel()
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=STOP_GRACE)
+            for task in late:
+                task.cancel()
+
+    def stop(self) -> None:
+        """Ask the daemon to stop; what is in flight gets `STOP_GRACE` seconds."""
+        self.stopping.set()
+
+    def _ask_reload(self) -> None:
+        self._again = True
+
+    def _scheduler(self) -> AsyncIOScheduler:
+        scheduler = AsyncIOScheduler(timezone="UTC")
+        ticks: list[tuple[str, Callable[[], Awaitable[None]], float, bool]] = [
+            ("poll", self._poll, 1, "poll" in self.roles),
+            ("deliver", self._deliver, 1, "deliver" in self.roles),
+            ("digest", self._digest, 5, "deliver" in self.roles),
+            ("sweep", self._sweep, 30, "deliver" in self.roles),
+            ("prune", self._prune, 600, "poll" in self.roles),
+            ("reload", self._reload, 2, True),
+        ]
+        for name, tick, seconds, wanted in ticks:
+            if wanted:
+                at_once = {"next_run_time": self.app.now()} if seconds < 60 else {}
+                scheduler.add_job(
+                    _guarded,
+                    "interval",
+                    args=(name, tick),
+                    seconds=seconds,
+                    id=name,
+                    coalesce=True,
+                    max_instances=1,
+                    misfire_grace_time=None,
+                    **at_once,
+                )
+        return scheduler
+
+    def _follow(self, tasks: Collection[asyncio.Task[Any]]) -> None:
+        for task in tasks:
+            self._tasks.add(task)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("%s failed; it is tried again: %s", task.get_name(), error, exc_info=error)
+
+    async def _poll(self) -> None:
+        self._follow(await poll_due(self.app))
+
+    async def _deliver(self) -> None:
+        self._follow(await deliver_due(self.app))
+
+    async def _wake_deliveries(self) -> None:
+        while "deliver" in self.roles:
+            await self.app.wake_delivery.wait()
+            self.app.wake_delivery.clear()
+            await _guarded("deliver", self._deliver)
+
+    async def _digest(self) -> None:
+        for row in await self.app.db(digest_due, self.app, self.app.now()):
+            log.info("digest for %s by %s is ready: %s", row.subscriber, row.channel, ", ".join(row.topics) or "empty")
+
+    async def _sweep(self) -> None:
+        freed = await self.app.db(self.app.store.outbox.sweep, self.app.now())
+        if freed:
+            log.warning("%d messages whose sending took too long are taken up again", freed)
+
+    async def _prune(self) -> None:
+        # Chunk by chunk, so that nothing else waits for long; what is left at a stop goes the next time.
+        while not self.stopping.is_set() and any(await self.app.db(prune, self.app, self.app.now())):
+            pass
+
+    async def _reload(self) -> None:
+        fresh = await asyncio.to_thread(stamp, self.folder)
+        if fresh == self._stamp and not self._again:
+            return
+        self._stamp, self._again = fresh, False
+        app, now = self.app, self.app.now()
+        try:
+            loaded = await asyncio.to_thread(load, self.folder, self.env)
+        except ConfigError as error:
+            await asyncio.to_thread(write_state, app.data, now, app.config, error.problems)
+            for problem in error.problems:
+                log.error("%s", problem)
+            log.error("%s was not loaded: still running the last good configuration", self.folder)
+            await app.db(report_bad_config, app, error.problems, now)
+            return
+        changed = loaded.config.fingerprint != app.config.fingerprint
+        app.use(loaded.config, loaded.rules)
+        await app.db(app.store.feeds.ensure, feeds_to_poll(loaded.config), now)
+        await asyncio.to_thread(keep, app.data, loaded.config, now)
+        if changed:
+            log.info("the configuration was loaded anew: %d topics", len(loaded.config.topics))
+
+
+async def _guarded(name: str, tick: Callable[[], Awaitable[None]]) -> None:
+    """Run a tick; what goes wrong in it is logged, and the next one tries again."""
+    try:
+        await tick()
+    except MonitorError as error:
+        log.error("%s: %s; tried again shortly", name, error)
+    except Exception:
+        # The last guard of a program that must not stop: whatever a tick did not foresee is shown with its trace.
+        log.exception("%s failed unexpectedly; tried again shortly", name)

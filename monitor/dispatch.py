@@ -1,0 +1,280 @@
+"""Decides who is told what, when and why: matches × subscriptions → decisions, alerts and digests. Pure.
+
+Every subscriber whose subscription covers a matched topic gets a decision with a reason, also when nothing is sent:
+that is what `monitor explain` shows, and why nothing goes missing silently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from monitor.config import Config, Rate, Subscriber, Subscription
+from monitor.text import Evidence
+from monitor.timing import quiet_until
+
+SEVERITIES = ("low", "normal", "high", "critical")
+STORIES_A_TOPIC = 5
+STORIES_A_DIGEST = 40
+
+
+@dataclass(frozen=True, slots=True)
+class TopicRef:
+    """A topic as a message names it."""
+
+    name: str
+    title: str
+    severity: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoryView:
+    """A story as a message shows it: evidence points into `title` and `snippet`; `others` are the other outlets."""
+
+    id: int
+    event_id: int
+    title: str
+    url: str
+    source: str
+    snippet: str
+    language: str
+    at: datetime
+    evidence: tuple[Evidence, ...] = ()
+    others: tuple[str, ...] = ()
+    edited: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One story told at once. `reason` says why it comes late, or is empty."""
+
+    subscriber: str
+    channel: str
+    topics: tuple[TopicRef, ...]
+    story: StoryView
+    entities: tuple[str, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DigestSection:
+    """A topic within a digest: its most widely covered stories, and how many there are beyond them."""
+
+    topic: TopicRef
+    stories: tuple[StoryView, ...]
+    total: int
+    more: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """What matched in (`since`, `until`]. `local` is the slot in the reader's zone; `quiet` topics without story."""
+
+    subscriber: str
+    channel: str
+    since: datetime
+    until: datetime
+    local: str
+    sections: tuple[DigestSection, ...]
+    quiet: tuple[TopicRef, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A message to the operators about the program itself."""
+
+    title: str
+    lines: tuple[str, ...]
+
+
+class Reason(StrEnum):
+    """Why an event was or was not sent to a subscriber at once."""
+
+    SENT = "sent"
+    HELD = "held"
+    LIMITED = "limited"
+    DIGEST = "digest"
+    MUTED = "muted"
+    OLD = "old"
+    BASELINE = "baseline"
+    ALREADY_TOLD = "already told"
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """A story that matched, as `decide` needs it. `topics` are those that are news to subscribers.
+
+    `event_key` is the key of the event's lead story. Keys are made of what publishers wrote and not of row numbers, so
+    that a database begun anew does not give an old Message-ID to another message, which receivers would drop.
+    """
+
+    story_key: str
+    event_key: str
+    topics: tuple[str, ...]
+    baseline: bool
+    claimed_at: datetime | None
+    seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """One subscriber's decision. `key` is the event's (or story's); a delivery goes to each of `channels`."""
+
+    subscriber: str
+    reason: Reason
+    detail: str
+    topics: tuple[str, ...]
+    channels: tuple[str, ...] = ()
+    key: str = ""
+    not_before: datetime | None = None
+
+
+def decide(
+    config: Config,
+    incident: Incident,
+    muted: Mapping[str, frozenset[str]],
+    alerts: Mapping[str, Sequence[datetime]],
+    now: datetime,
+) -> tuple[Decided, ...]:
+    """Return a decision for each enabled subscriber whose subscriptions cover one of the incident's topics.
+
+    `muted` holds the topics each subscriber turned off (`*`: all of them); `alerts` the times of each subscriber's
+    alerts in the past, within the longest limit.
+    """
+    decided = []
+    for subscriber in config.subscribers.values():
+        if not subscriber.enabled:
+            continue
+        covering = [(s, [t for t in incident.topics if t in s.topics]) for s in subscriber.subscriptions]
+        covering = [(subscription, topics) for subscription, topics in covering if topics]
+        if covering:
+            off = muted.get(subscriber.name, frozenset())
+            past = alerts.get(subscriber.name, ())
+            decided.append(_decide_one(config, subscriber, covering, incident, off, past, now))
+    return tuple(decided)
+
+
+def _decide_one(
+    config: Config,
+    subscriber: Subscriber,
+    covering: list[tuple[Subscription, list[str]]],
+    incident: Incident,
+    off: frozenset[str],
+    past: Sequence[datetime],
+    now: datetime,
+) -> Decided:
+    topics = tuple(t for t in incident.topics if any(t in ts for _, ts in covering))
+
+    def no(reason: Reason, detail: str) -> Decided:
+        return Decided(subscriber.name, reason, detail, topics)
+
+    if "*" in off:
+        return no(Reason.MUTED, "unsubscribed by the link in a mail")
+    wanted = [(s, [t for t in ts if t not in off]) for s, ts in covering]
+    wanted = [(s, ts) for s, ts in wanted if ts]
+    if not wanted:
+        return no(Reason.MUTED, "the topic was turned off by the link in a mail")
+    if incident.baseline:
+        return no(Reason.BASELINE, "present at the feed's first poll, which raises no alert")
+    alerting = [(s, ts) for s, ts in wanted if s.alert is not None]
+    if not alerting:
+        return no(Reason.DIGEST, "the subscription asks for the digest only")
+    old = config.settings.old_stories
+    if old.then != "alert" and is_old(incident.claimed_at, incident.seen_at, old.after):
+        return no(Reason.OLD, f"first seen {_days(incident)} after its own date: {old.then}")
+    told = tuple(t for t in topics if any(t in ts for _, ts in alerting))
+    limits = [s.alert.at_most for s, _ in alerting if s.alert is not None]
+    full = [limit for limit in limits if limit is not None and _is_full(limit, past, now)]
+    if limits and len(full) == len(limits):
+        return Decided(subscriber.name, Reason.LIMITED, f"{_per(full[0])} reached", told)
+    channels = tuple(dict.fromkeys(c for s, _ in alerting if s.alert is not None for c in s.alert.via))
+    by_story = any(s.alert is not None and s.alert.each == "story" for s, _ in alerting)
+    key = incident.story_key if by_story else incident.event_key
+    until = _held_until(config, subscriber, told, now)
+    if until is not None:
+        return Decided(subscriber.name, Reason.HELD, f"quiet hours until {until:%H:%M} UTC", told, channels, key, until)
+    return Decided(subscriber.name, Reason.SENT, "", told, channels, key, now)
+
+
+def is_old(claimed_at: datetime | None, seen_at: datetime, after: float) -> bool:
+    """Whether a story was first seen more than `after` seconds after its claimed time. No date: not old."""
+    return claimed_at is not None and seen_at - claimed_at > timedelta(seconds=after)
+
+
+def _days(incident: Incident) -> str:
+    assert incident.claimed_at is not None
+    days = (incident.seen_at - incident.claimed_at).days
+    return f"{days} day{'' if days == 1 else 's'}"
+
+
+def _is_full(limit: Rate, past: Sequence[datetime], now: datetime) -> bool:
+    since = now - timedelta(seconds=limit.per)
+    return sum(at > since for at in past) >= limit.count
+
+
+def _per(limit: Rate) -> str:
+    unit = {60.0: "minute", 3600.0: "hour", 86400.0: "day"}.get(limit.per, f"{limit.per:g} seconds")
+    return f"the limit of {limit.count} alerts a{'n' if unit == 'hour' else ''} {unit} was"
+
+
+def _held_until(config: Config, subscriber: Subscriber, topics: Iterable[str], now: datetime) -> datetime | None:
+    quiet = subscriber.quiet_hours
+    if quiet is None:
+        return None
+    worst = max(SEVERITIES.index(config.topics[t].severity) for t in topics)
+    if quiet.except_severity is not None and worst >= SEVERITIES.index(quiet.except_severity):
+        return None
+    return quiet_until(quiet, ZoneInfo(subscriber.timezone), now)
+
+
+def topic_ref(config: Config, name: str) -> TopicRef:
+    """Return how messages name topic `name`, also when it is no longer declared."""
+    topic = config.topics.get(name)
+    return TopicRef(name, topic.title, topic.severity) if topic else TopicRef(name, name, "normal")
+
+
+def build_digest(
+    config: Config,
+    subscriber: Subscriber,
+    channel: str,
+    window: tuple[datetime, datetime],
+    local: str,
+    stories: Mapping[str, Sequence[StoryView]],
+    off: frozenset[str],
+) -> Digest:
+    """Return the digest of `window` for one channel; `stories` maps each topic to what matched, in any order.
+
+    Topics come in the subscriber's order. Within a topic the events with most outlets come first, then the newest;
+    an event is shown once a topic, at most `STORIES_A_TOPIC` a topic and `STORIES_A_DIGEST` in all.
+    """
+    sections, quiet, room = [], [], STORIES_A_DIGEST
+    for name in digest_topics(subscriber, stories, off):
+        found = stories.get(name, ())
+        if not found:
+            quiet.append(topic_ref(config, name))
+            continue
+        events = _one_each_event(found)
+        shown = events[: min(STORIES_A_TOPIC, room)]
+        room -= len(shown)
+        sections.append(DigestSection(topic_ref(config, name), tuple(shown), len(found), len(events) - len(shown)))
+    since, until = window
+    return Digest(subscriber.name, channel, since, until, local, tuple(sections), tuple(quiet))
+
+
+def digest_topics(
+    subscriber: Subscriber, stories: Mapping[str, Sequence[StoryView]], off: frozenset[str]
+) -> tuple[str, ...]:
+    """Return the topics of a digest in the subscriber's order: those subscribed for it, then any that limits held."""
+    subscribed = [t for s in subscriber.subscriptions if s.digest for t in s.topics]
+    left_over = [t for s in subscriber.subscriptions for t in s.topics if stories.get(t)]
+    return tuple(t for t in dict.fromkeys(subscribed + left_over) if t not in off and "*" not in off)
+
+
+def _one_each_event(stories: Sequence[StoryView]) -> list[StoryView]:
+    first: dict[int, StoryView] = {}
+    for story in sorted(stories, key=lambda s: (s.at, s.id)):
+        first.setdefault(story.event_id, story)
+    return sorted(first.values(), key=lambda s: (-len(s.others), -s.at.timestamp(), s.id))

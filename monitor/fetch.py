@@ -1,0 +1,347 @@
+"""Conditional GET with limits on everything → Fetched | NotModified | Failed. What a server does is never an exception.
+
+The address guard sits where sockets are made: it sees the very address that is connected to, so literal addresses,
+redirects and names that resolve anew (rebinding) all pass it (notes on security, 3.5).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import socket
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any, Literal
+
+import aiohttp
+
+from monitor import __version__
+from monitor.config import FetchSettings
+from monitor.errors import URLError
+from monitor.urls import check_url, host, resolve
+
+REDIRECTS = 4
+HEADER_LIMIT = 64 * 1024  # bytes of one header line; some publishers' cookies and policies fill the usual 8 KB
+RETRY_AFTER_CAP = 24 * 3600.0  # seconds
+VALIDATOR_LIMIT = 4096  # characters of an ETag that is kept
+HOSTS_REMEMBERED = 10_000
+FEED_TYPES = "application/atom+xml, application/rss+xml, application/feed+json, application/xml;q=0.9, */*;q=0.5"
+
+# What `ipaddress.is_global` of Python 3.11 lets through or later versions disagree on. The embedded forms (6to4, NAT64,
+# IPv4-compatible) would lead to whatever IPv4 address they hold.
+_NOT_PUBLIC = [
+    ip_network(text)
+    for text in (
+        *(
+            "0.0.0.0/8",
+            "100.64.0.0/10",
+            "168.63.129.16/32",
+            "192.0.0.0/24",
+            "192.88.99.0/24",
+            "224.0.0.0/4",
+            "240.0.0.0/4",
+        ),
+        *("::/96", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2002::/16", "3fff::/20", "5f00::/16"),
+        *("fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8"),
+    )
+]
+Network = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A document: its final address, its body after decompression, and validators byte for byte."""
+
+    url: str
+    status: int
+    body: bytes
+    content_type: str
+    etag: str | None
+    last_modified: str | None
+    body_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotModified:
+    """The server says that nothing changed; its validators, where it sent any."""
+
+    etag: str | None = None
+    last_modified: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Nothing came. `reason` is a sentence for people: what happened and what to do. `retry_after` is in seconds."""
+
+    reason: str
+    status: int | None = None
+    kind: Literal["soft", "dns", "hard", "blocked"] = "hard"
+    retry_after: float | None = None
+
+
+class _BlockedError(OSError):
+    """The guard refused an address."""
+
+
+def is_public(address: str, allow: tuple[Network, ...] = ()) -> bool:
+    """Whether `address` is a public one, or within `allow`. An IPv4-mapped address counts as what it holds."""
+    try:
+        found: IPv4Address | IPv6Address = ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
+        found = found.ipv4_mapped
+    if any(found in network for network in allow if network.version == found.version):
+        return True
+    return found.is_global and not any(found in n for n in _NOT_PUBLIC if n.version == found.version)
+
+
+class _Lane:
+    """One host's manners: so many requests at a time, and a gap between their starts."""
+
+    def __init__(self, at_once: int) -> None:
+        self.room = asyncio.Semaphore(at_once)
+        self.gate = asyncio.Lock()
+        self.started = float("-inf")
+
+
+class Fetcher:
+    """Fetches within `settings`; made within a running loop, shared by all feeds so that hosts are treated fairly."""
+
+    def __init__(self, settings: FetchSettings) -> None:
+        self._settings = settings
+        self._allow: tuple[Network, ...] = tuple(ip_network(text, strict=False) for text in settings.allow_private)
+        self._lanes: dict[str, _Lane] = {}
+        agent = settings.user_agent or f"NewsMonitor/{__version__} (news feed reader)"
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                socket_factory=self._guard, limit=0, ttl_dns_cache=300, enable_cleanup_closed=False
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            # Only what can be undone with a cap on its output; a chain of codings is refused.
+            headers={"User-Agent": agent, "Accept-Encoding": "gzip, deflate"},
+            auto_decompress=False,
+            trust_env=False,
+            max_line_size=HEADER_LIMIT,
+            max_field_size=HEADER_LIMIT,
+            max_headers=1000,
+        )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._session.close()
+
+    def _guard(self, addr_info: Any) -> socket.socket:
+        family, kind, proto, _, address = addr_info
+        if not is_public(str(address[0]), self._allow):
+            raise _BlockedError(f"{address[0]} is a private or reserved address")
+        made = socket.socket(family, kind, proto)
+        made.setblocking(False)
+        return made
+
+    async def fetch(
+        self,
+        url: str,
+        *,
+        etag: str | None = None,
+        last_modified: str | None = None,
+        max_bytes: int | None = None,
+        accept: str = FEED_TYPES,
+    ) -> Fetched | NotModified | Failed:
+        """Fetch `url` within `fetch.timeout`, redirects and body included; never raises for what a server does.
+
+        `etag` and `last_modified` are sent back as they came (RFC 9110, 13.1); `max_bytes` (default: the setting) is
+        counted after decompression.
+        """
+        headers = {"Accept": accept}
+        if etag:
+            headers["If-None-Match"] = etag
+        if last_modified:
+            headers["If-Modified-Since"] = last_modified
+        limit = max_bytes if max_bytes is not None else self._settings.max_bytes
+        try:
+            return await self._follow(url, headers, limit)
+        except URLError as error:
+            return Failed(f"{error}; mend its address in feeds.yaml", kind="hard")
+
+    async def _follow(self, url: str, headers: dict[str, str], limit: int) -> Fetched | NotModified | Failed:
+        url = check_url(url)
+        for _ in range(REDIRECTS + 1):
+            name = host(url)
+            lane = self._lane(name)
+            async with lane.room:
+                await self._wait_for_gap(lane)
+                found = await self._once(url, headers, limit, name)
+            if not isinstance(found, str):
+                return found
+            url = found
+        return Failed(f"{name} redirected more than {REDIRECTS} times; look where its feed is now", kind="hard")
+
+    def _lane(self, name: str) -> _Lane:
+        if len(self._lanes) > HOSTS_REMEMBERED:
+            self._lanes.clear()
+        return self._lanes.setdefault(name, _Lane(self._settings.per_host))
+
+    async def _wait_for_gap(self, lane: _Lane) -> None:
+        loop = asyncio.get_running_loop()
+        async with lane.gate:
+            wait = lane.started + self._settings.per_host_gap - loop.time()
+            if wait > 0:
+                await asyncio.sleep(wait)
+            lane.started = loop.time()
+
+    async def _once(
+        self, url: str, headers: dict[str, str], limit: int, name: str
+    ) -> Fetched | NotModified | Failed | str:
+        """One request; a str is where a redirect leads."""
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                async with self._session.get(url, headers=headers, allow_redirects=False) as answer:
+                    return await self._read(url, answer, limit, name)
+        except TimeoutError:
+            return Failed(f"{name} did not answer within {self._settings.timeout:g} s", kind="soft")
+        except (aiohttp.ClientError, OSError, ValueError, AssertionError, zlib.error) as error:
+            # ValueError and AssertionError: what aiohttp's parser raises on some answers that are not HTTP.
+            return _explain(error, name)
+
+    async def _read(
+        self, url: str, answer: aiohttp.ClientResponse, limit: int, name: str
+    ) -> Fetched | NotModified | Failed | str:
+        etag, modified = _validator(answer.headers.get("ETag")), _validator(answer.headers.get("Last-Modified"))
+        if answer.status == 304:
+            return NotModified(etag, modified)
+        if answer.status in (301, 302, 303, 307, 308):
+            target = resolve(url, answer.headers.get("Location", ""))
+            return target or Failed(f"{name} redirected to no usable address", answer.status, "hard")
+        if answer.status not in (200, 226):
+            return _refusal(answer.status, answer.headers, name)
+        body = await _body(answer, limit)
+        if body is None:
+            size = f"{limit / 1_000_000:g} MB"
+            return Failed(
+                f"the document of {name} is larger than {size}; raise `fetch.max_bytes`", answer.status, "hard"
+            )
+        content_type = answer.headers.get("Content-Type", "")[:200]
+        digest = hashlib.blake2b(body, digest_size=16).hexdigest()
+        return Fetched(url, answer.status, body, content_type, etag, modified, digest)
+
+
+async def _body(answer: aiohttp.ClientResponse, limit: int) -> bytes | None:
+    """Return the body after decompression, None when over `limit` bytes. Raises ValueError on odd codings."""
+    coding = answer.headers.get("Content-Encoding", "").strip().lower()
+    if coding not in ("", "identity", "gzip", "x-gzip", "deflate"):
+        raise ValueError(f"the answer is coded as {coding[:40]!r}, which was not asked for")
+    raw = bytearray()
+    inflate: Any = None
+    body = bytearray()
+    async for chunk in answer.content.iter_chunked(64 * 1024):
+        if coding in ("", "identity"):
+            body += chunk
+        else:
+            raw += chunk
+            if inflate is None and len(raw) >= 2:
+                inflate = _inflater(bytes(raw[:2]))
+                if inflate is None:  # says gzip and is plain: a common mistake of servers behind proxies
+                    coding, body = "identity", raw
+            if inflate is not None:
+                body += inflate.decompress(bytes(raw), limit + 1 - len(body))
+                raw = bytearray(inflate.unconsumed_tail)
+        if len(body) > limit:
+            return None
+    return bytes(body)
+
+
+def _inflater(start: bytes) -> Any:
+    if start == b"\x1f\x8b":
+        return zlib.decompressobj(zlib.MAX_WBITS | 16)
+    if start[0] & 0x0F == 8 and int.from_bytes(start, "big") % 31 == 0:  # a zlib header (RFC 1950)
+        return zlib.decompressobj()
+    return None if start[:1] in (b"<", b"{", b"\xef", b" ", b"\n", b"\r") else zlib.decompressobj(-zlib.MAX_WBITS)
+
+
+def _validator(value: str | None) -> str | None:
+    # One with characters that may not stand in a header could not be sent back.
+    return value if value and len(value) <= VALIDATOR_LIMIT and value.isascii() and value.isprintable() else None
+
+
+_STATUS = {
+    401: "wants a login ({status}): it has no public feed at this address",
+    403: "refuses us ({status}): it may block programs; ask the publisher, or take another feed",
+    404: "has nothing at this address ({status}): look for the feed's new one",
+    410: "says that the feed is gone for good ({status}): take it out of feeds.yaml",
+    429: "says we ask too often ({status}); it is left alone for a while",
+}
+
+
+def _refusal(status: int, headers: Mapping[str, str], name: str) -> Failed:
+    wait = _retry_after(headers)
+    if status in _STATUS:
+        sentence = _STATUS[status].format(status=status)
+    elif status >= 500:
+        sentence = f"has trouble of its own ({status}); this mostly passes"
+    else:
+        sentence = f"answered {status}, which is no document"
+    return Failed(f"{name} {sentence}", status, "soft" if status >= 500 or status == 429 else "hard", wait)
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds of a Retry-After, a date being relative to the server's own clock; a day at most."""
+    value = headers.get("Retry-After", "").strip()
+    if re.fullmatch(r"\d{1,10}", value):
+        return min(float(value), RETRY_AFTER_CAP)
+    until, sent = _http_date(value), _http_date(headers.get("Date", "")) or datetime.now(UTC)
+    return min(max((until - sent).total_seconds(), 0.0), RETRY_AFTER_CAP) if until else None
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        found = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _explain(error: BaseException, name: str) -> Failed:
+    """Return a connection's failure as a sentence for people."""
+    chain = [error, *_causes(error)]
+    if any(isinstance(one, _BlockedError) for one in chain) or "private or reserved address" in str(error):
+        return Failed(
+            f"{name} leads to a private or reserved address, which is not fetched; if it is yours, list it under "
+            "`fetch.allow_private` in monitor.yaml",
+            kind="blocked",
+        )
+    if any(isinstance(one, socket.gaierror | aiohttp.ClientConnectorDNSError) for one in chain):
+        return Failed(f"{name} could not be found (DNS): check the network, or the address", kind="dns")
+    if any(isinstance(one, aiohttp.ClientSSLError | aiohttp.ClientConnectorCertificateError) for one in chain):
+        return Failed(f"{name} has no valid certificate: {_short(error)}", kind="hard")
+    if any(isinstance(one, ConnectionRefusedError) for one in chain):
+        return Failed(f"{name} refused the connection: nothing listens at {_port(error)}", kind="soft")
+    if isinstance(error, aiohttp.ClientConnectorError | ConnectionError | aiohttp.ServerDisconnectedError):
+        return Failed(f"the connection to {name} failed: {_short(error)}", kind="soft")
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return Failed(f"{name} broke off in the middle of the document", kind="soft")
+    return Failed(f"{name} answered in a way that is not HTTP: {_short(error)}", kind="soft")
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    found: list[BaseException] = []
+    while len(found) < 8 and (following := getattr(error, "os_error", None) or error.__cause__) is not None:
+        if following is error or following in found:
+            break
+        found.append(following)
+        error = following
+    return found
+
+
+def _port(error: BaseException) -> str:
+    return f"port {error.port}" if isinstance(error, aiohttp.ClientConnectorError) else "its port"
+
+
+def _short(error: BaseException) -> str:
+    said = " ".join(str(error).split()) or type(error).__name__
+    return "".join(c for c in said if c.isprintable())[:200]

@@ -1,0 +1,34 @@
+"""A document's entries as they stand in it, before cleaning: what the readers of both families return."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass(slots=True)
+class RawEntry:
+    """One entry. `summary` and `content` may be HTML; `published` is the reader's own understanding of the date."""
+
+    guid: str = ""
+    link: str = ""
+    title: str = ""
+    summary: str = ""
+    content: str = ""
+    author: str = ""
+    published_raw: str = ""
+    published: datetime | None = None
+    tags: list[str] = field(default_factory=list)
+    language: str = ""
+
+
+@dataclass(slots=True)
+class RawFeed:
+    """A document."""
+
+    kind: str
+    title: str
+    link: str
+    language: str
+    entries: list[RawEntry]
+    problems: list[str]

@@ -1,0 +1,40 @@
+"""What a document says, in plain text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedStory:
+    """One entry, cleaned: `title`, `summary` and `text` are plain text, `published` is UTC.
+
+    `guid` is never empty (the link stands in, else a hash). `key_url` is the canonical link where it tells this story
+    from the others of the document, else "". `published_raw` is the publisher's own string.
+    """
+
+    guid: str
+    url: str = ""
+    title: str = ""
+    summary: str = ""
+    text: str = ""
+    author: str = ""
+    published_raw: str = ""
+    published: datetime | None = None
+    tags: tuple[str, ...] = ()
+    language: str = ""
+    key_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedFeed:
+    """A document. `readable` is false when it is no feed at all; the reason then stands first in `problems`."""
+
+    kind: str
+    title: str = ""
+    url: str = ""
+    language: str = ""
+    stories: tuple[ParsedStory, ...] = ()
+    problems: tuple[str, ...] = ()
+    readable: bool = True

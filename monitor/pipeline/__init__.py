@@ -1,0 +1,33 @@
+"""The ticks. Each stage takes values and returns values; nothing calls back up.
+
+    poll     claim due feeds → fetch → parse → new stories → match → events → decide ┐ one transaction:
+    digest   due slot → matches of the window → digest → pending delivery            ├ stories, sightings, matches,
+    deliver  claim due deliveries → render → send → finish(sent | retry | gave up)   ┘ decisions, deliveries, feed state
+    prune    old stories that nothing refers to
+
+It joins the parts in the right order and decides nothing: whether a feed is due is `timing`'s word, what matches is
+`rules`', who is told is `dispatch`'s. No transaction is open while the network is waited for.
+"""
+
+from monitor.pipeline.deliver import Delivered, deliver_due, notify_operators
+from monitor.pipeline.digest import digest_due, make_digest, schedule_slots
+from monitor.pipeline.ingest import Ingested, content_hash, ingest, match_stories
+from monitor.pipeline.poll import Polled, poll, poll_due
+from monitor.pipeline.prune import prune
+
+__all__ = [
+    "Delivered",
+    "Ingested",
+    "Polled",
+    "content_hash",
+    "deliver_due",
+    "digest_due",
+    "ingest",
+    "make_digest",
+    "match_stories",
+    "notify_operators",
+    "poll",
+    "poll_due",
+    "prune",
+    "schedule_slots",
+]

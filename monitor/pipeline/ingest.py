@@ -1,0 +1,302 @@
+"""A poll's parsed stories → stories, sightings, matches, decisions and deliveries, in one transaction."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from monitor.app import App, feeds_to_poll
+from monitor.config import Config, Feed
+from monitor.dispatch import Alert, Decided, Incident, Reason, decide, topic_ref
+from monitor.events import Joined, Member, headline_key, join
+from monitor.models import Decision, Delivery, Match, Story
+from monitor.parse import ParsedStory
+from monitor.pipeline.digest import overflow_slot
+from monitor.pipeline.outgoing import alert_delivery, view
+from monitor.rules import Rules, TopicMatch
+from monitor.store import Ingest
+from monitor.text import Evidence, StoryText
+
+# A claimed time counts only so far from the fetch (DESIGN.md, identity and time).
+CLAIM_PAST, CLAIM_FUTURE = timedelta(days=7), timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A parsed story on its way in: its content hash, the text rules saw (with the page's, if fetched), its matches."""
+
+    parsed: ParsedStory
+    content_hash: str
+    text: StoryText
+    matches: tuple[TopicMatch, ...]
+
+
+@dataclass(slots=True)
+class Ingested:
+    """What a poll brought."""
+
+    new: int = 0
+    edited: int = 0
+    matched: int = 0
+    alerts: int = 0
+    titles: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+
+
+def content_hash(parsed: ParsedStory) -> str:
+    """Return the hash by which an edit is told: of title, summary, text and link, dates aside."""
+    joined = "\x00".join((parsed.title, parsed.summary, parsed.text, parsed.url))
+    return hashlib.blake2b(joined.encode(), digest_size=16).hexdigest()
+
+
+def story_text(feed: Feed, parsed: ParsedStory, feed_language: str, page: str = "") -> StoryText:
+    """Return a parsed story as rules see it; `page` is the text of its own page, where that was fetched."""
+    return StoryText(
+        title=parsed.title,
+        summary=parsed.summary,
+        text=page or parsed.text,
+        language=parsed.language or feed.language or feed_language,
+        source=feed.source or feed.name,
+        feed=feed.name,
+        tags=tuple(dict.fromkeys((*feed.tags, *parsed.tags))),
+        url=parsed.url,
+        author=parsed.author,
+        country=feed.country,
+    )
+
+
+def match_stories(
+    rules: Rules, feed: Feed, stories: Sequence[ParsedStory], feed_language: str, pages: Mapping[str, str]
+) -> list[Ready]:
+    """Match `stories`, outside of any transaction, since it is the part that takes time."""
+    ready = []
+    for parsed in stories:
+        text = story_text(feed, parsed, feed_language, pages.get(parsed.guid, ""))
+        ready.append(Ready(parsed, content_hash(parsed), text, rules.match(text)))
+    return ready
+
+
+def ingest(
+    app: App,
+    config: Config,
+    feed: Feed,
+    ready: Sequence[Ready],
+    state: Mapping[str, Any],
+    *,
+    baseline: bool,
+    now: datetime,
+) -> Ingested:
+    """Save what a poll brought, and the feed's new `state`, in one transaction."""
+    done = Ingested()
+    with app.store.ingest() as work:
+        # The feed may have been taken out of the configuration while it was being fetched.
+        alerting = not baseline and feed.name in feeds_to_poll(config)
+        saver = _Saver(app, config, feed, work, done, alerting=alerting, now=now)
+        sightings = work.sightings(feed.name, [one.parsed.guid for one in ready])
+        # Documents are mostly newest first; the older story of an event then leads it.
+        for one in reversed(ready):
+            seen = sightings.get(one.parsed.guid)
+            if seen is None:
+                saver.first_time(one)
+            elif seen.content_hash != one.content_hash:
+                seen.content_hash = one.content_hash
+                story = work.story(seen.story_id)
+                if story is not None:
+                    saver.changed(story, one)
+        work.update_feed(feed.name, state)
+    return done
+
+
+class _Saver:
+    """Saves one poll's stories within its transaction."""
+
+    def __init__(
+        self, app: App, config: Config, feed: Feed, work: Ingest, done: Ingested, *, alerting: bool, now: datetime
+    ) -> None:
+        self.app, self.config, self.feed, self.work, self.done = app, config, feed, work, done
+        self.alerting, self.now = alerting, now
+        self.muted = work.muted()
+        self.alerts = work.alert_times(now)
+
+    def first_time(self, one: Ready) -> None:
+        """A guid that this feed did not have before: a new story, or one known from elsewhere."""
+        key = _key(self.feed, one.parsed)
+        story = self.work.by_key(key)
+        if story is None:
+            story, joined = self._new_story(key, one)
+            self._sighting(story, one)
+            self.done.new += 1
+            self._tell(story, one.matches, joined.why)
+            return
+        told_nobody = self.work.only_baseline(story)
+        self._sighting(story, one)
+        if story.feed == self.feed.name and story.content_hash != one.content_hash:
+            self.changed(story, one)
+        elif told_nobody and self.alerting:
+            # So far only in first polls, which raise no alert; here it comes as news.
+            self._tell(story, one.matches, "")
+        else:
+            self._adopt_if_it_says_more(story, one)
+
+    def changed(self, story: Story, one: Ready) -> None:
+        """The publisher changed the story. Topics that it did not match before are news; the others were told."""
+        if story.feed != self.feed.name:
+            self._adopt_if_it_says_more(story, one)
+            return
+        before = self.work.matches(story)
+        self._rewrite(story, one, before)
+        self._tell(story, tuple(m for m in one.matches if m.topic not in before), "")
+
+    def _adopt_if_it_says_more(self, story: Story, one: Ready) -> None:
+        """Another feed's version of a known story: taken over when rules find more in it than in ours."""
+        before = self.work.matches(story)
+        more = tuple(m for m in one.matches if m.topic not in before)
+        if more:
+            self._rewrite(story, one, before)
+            self._tell(story, more, "")
+
+    def _rewrite(self, story: Story, one: Ready, before: Mapping[str, Match]) -> None:
+        story.title, story.summary, story.text = one.text.title, one.text.summary, one.text.text
+        story.url, story.author = one.text.url or story.url, one.text.author
+        story.title_fold = headline_key(one.text.title)
+        story.content_hash = one.content_hash
+        story.edits += 1
+        story.edited_at = self.now
+        self.done.edited += 1
+        # Spans point into the text as it stands; a topic that matched an earlier version keeps its match without any.
+        evidence = {m.topic: _as_json(m.evidence) for m in one.matches}
+        for topic, match in before.items():
+            match.evidence = evidence.get(topic, [])
+
+    def _new_story(self, key: str, one: Ready) -> tuple[Story, Joined]:
+        claimed = one.parsed.published
+        plausible = claimed is not None and -CLAIM_PAST <= claimed - self.now <= CLAIM_FUTURE
+        headline = headline_key(one.text.title)
+        joined = self._join(headline, one.text.source)
+        story = Story(
+            key=key,
+            feed=self.feed.name,
+            source=one.text.source,
+            url=one.text.url,
+            title=one.text.title,
+            title_fold=headline,
+            summary=one.text.summary,
+            text=one.text.text,
+            author=one.text.author,
+            language=one.text.language,
+            country=one.text.country,
+            tags=list(one.text.tags),
+            published_raw=one.parsed.published_raw[:200],
+            claimed_at=claimed,
+            first_seen_at=self.now,
+            effective_at=min(claimed, self.now) if claimed is not None and plausible else self.now,
+            date_doubtful=not plausible,
+            content_hash=one.content_hash,
+        )
+        return self.work.add_story(story, joined.event_id, joined.why, self.now), joined
+
+    def _join(self, headline: str, source: str) -> Joined:
+        events = self.config.settings.events
+        if events is None:
+            return Joined(None, "events are switched off: every story is its own")
+        since = self.now - timedelta(seconds=events.window)
+        members = [
+            Member(story.event_id, story.source, story.title_fold, story.first_seen_at)
+            for story in (self.work.with_headline(headline, since) if headline else ())
+            if story.event_id is not None
+        ]
+        return join(headline, source, self.now, events.window, members)
+
+    def _sighting(self, story: Story, one: Ready) -> None:
+        self.work.add_sighting(story, self.feed.name, one.parsed.guid, one.content_hash, self.now, not self.alerting)
+
+    def _tell(self, story: Story, matches: tuple[TopicMatch, ...], why: str) -> None:
+        """Record the matches, decide for every subscriber, and put the alerts into the outbox."""
+        assert story.id is not None
+        assert story.event_id is not None
+        self.done.titles.append((story.title, tuple(m.topic for m in matches)))
+        if not matches:
+            return
+        self.done.matched += 1
+        recorded = self.work.matches(story)
+        for match in matches:
+            if match.topic not in recorded:
+                self.work.add(
+                    Match(
+                        story_id=story.id,
+                        topic=match.topic,
+                        rule=match.rule,
+                        evidence=_as_json(match.evidence),
+                        matched_at=self.now,
+                        alerting=self.alerting,
+                    )
+                )
+        incident = Incident(
+            story.key,
+            self.work.lead_key(story.event_id),
+            tuple(m.topic for m in matches),
+            not self.alerting,
+            story.claimed_at,
+            story.first_seen_at,
+        )
+        for decided in decide(self.config, incident, self.muted, self.alerts, self.now):
+            told, reason, detail = False, str(decided.reason), decided.detail
+            evidence = tuple(e for m in matches if m.topic in decided.topics for e in m.evidence)
+            for channel in decided.channels:
+                alert = Alert(
+                    decided.subscriber,
+                    channel,
+                    tuple(topic_ref(self.config, t) for t in decided.topics),
+                    view(story, evidence, self.work.outlets(story.event_id, story.source)),
+                    tuple(dict.fromkeys(e.entity for e in evidence if e.entity)),
+                    self._lateness(decided),
+                )
+                delivery: Delivery = alert_delivery(self.app, alert, decided.key, decided.not_before, self.now)
+                told |= self.work.add_delivery(delivery, [story.id])
+            if decided.reason is Reason.LIMITED:
+                self._summarise_later(decided)
+            if decided.channels and not told:
+                reason, detail = "already told", why or "this event was told before"
+            elif told:
+                self.done.alerts += 1
+                self.alerts.setdefault(decided.subscriber, []).append(self.now)
+            self.work.add(
+                Decision(
+                    story_id=story.id,
+                    event_id=story.event_id,
+                    subscriber=decided.subscriber,
+                    reason=reason,
+                    detail=detail,
+                    topics=list(decided.topics),
+                    decided_at=self.now,
+                )
+            )
+
+    def _summarise_later(self, decided: Decided) -> None:
+        """What a limit holds back goes into the next digest; a subscriber without one gets one summary."""
+        subscriber = self.config.subscribers[decided.subscriber]
+        limits = [s.alert.at_most.per for s in subscriber.subscriptions if s.alert and s.alert.at_most]
+        if subscriber.digest is None:
+            self.work.add_slot(overflow_slot(subscriber, max(limits), self.now))
+
+    def _lateness(self, decided: Decided) -> str:
+        if decided.reason is not Reason.HELD:
+            return ""
+        zone = ZoneInfo(self.config.subscribers[decided.subscriber].timezone)
+        return f"Held since {self.now.astimezone(zone):%H:%M} by your quiet hours"
+
+
+def _key(feed: Feed, parsed: ParsedStory) -> str:
+    """A story's identity across feeds: its canonical link; where it has none of its own, its guid or content."""
+    if parsed.key_url:
+        return f"url:{parsed.key_url}"
+    if parsed.guid.startswith("hash:"):
+        return parsed.guid
+    return f"guid:{feed.name}|{parsed.guid}"
+
+
+def _as_json(evidence: Sequence[Evidence]) -> list[dict[str, Any]]:
+    return [{"field": e.field, "start": e.start, "end": e.end, "term": e.term, "entity": e.entity} for e in evidence]

@@ -1,0 +1,204 @@
+"""One feed: fetch → parse → match → save, under the feed's own name in every log line."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from monitor.app import App, feeds_to_poll
+from monitor.article import Article, extract
+from monitor.config import Config, Feed
+from monitor.dispatch import Notice
+from monitor.errors import WorkerError
+from monitor.fetch import Failed, Fetched, NotModified
+from monitor.models import FeedState
+from monitor.parse import ParsedFeed, ParsedStory, parse_feed
+from monitor.pipeline.deliver import notify_operators
+from monitor.pipeline.ingest import Ingested, content_hash, ingest, match_stories
+from monitor.timing import failure_delay, poll_interval, spread
+
+log = logging.getLogger(__name__)
+
+PARSE_DEADLINE = 10.0  # seconds; a real document takes 0.02, hostile ones minutes (notes on security, 3.1)
+POLLS_AT_ONCE = 64
+PAGES_A_POLL = 20
+SHORT = 500  # characters of feed text below which `full_text: when_short` fetches the page
+FAILURES_TO_TELL = 6  # in a row, before the operators hear of it
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """What became of a poll: new stories, nothing new, or an error for people."""
+
+    feed: str
+    result: Literal["stories", "unchanged", "failed"]
+    ingested: Ingested | None = None
+    error: str = ""
+    baseline: bool = False
+
+
+async def poll_due(app: App, limit: int = POLLS_AT_ONCE) -> list[asyncio.Task[Polled]]:
+    """Start a poll of each feed that is due and not being polled; return the tasks."""
+    room = limit - len(app.in_flight)
+    if room <= 0:
+        return []
+    wanted = feeds_to_poll(app.config).keys() - app.in_flight
+    due = await app.db(app.store.feeds.due, wanted, app.now(), room)
+    return [start(app, state.feed) for state in due if state.feed not in app.in_flight]
+
+
+def start(app: App, name: str) -> asyncio.Task[Polled]:
+    """Start a poll of feed `name`, which must not be in flight."""
+    app.in_flight.add(name)
+    task = asyncio.create_task(poll(app, name), name=f"poll {name}")
+    task.add_done_callback(lambda _: app.in_flight.discard(name))
+    return task
+
+
+async def poll(app: App, name: str) -> Polled:
+    """Poll one feed now. What the feed does is in the result; only trouble of our own (the database) raises."""
+    config, feed = app.config, app.config.feeds[name]
+    assert feed.url is not None  # `feeds_to_poll` names only feeds with one
+    state = await app.db(app.store.feeds.get, name)
+    assert state is not None, f"feed {name} has no state"
+    answer = await app.fetcher.fetch(feed.url, etag=state.etag, last_modified=state.last_modified)
+    now = app.now()
+    if isinstance(answer, Failed):
+        return await _failed(app, feed, state, answer, now)
+    if isinstance(answer, NotModified):
+        return await _unchanged(app, feed, state, answer.etag, answer.last_modified, 304, now)
+    if answer.body_hash == state.body_hash:
+        return await _unchanged(app, feed, state, answer.etag, answer.last_modified, answer.status, now)
+    try:
+        parsed: ParsedFeed = await app.workers.run(
+            parse_feed, answer.body, answer.url, answer.content_type, timeout=PARSE_DEADLINE
+        )
+    except WorkerError as error:
+        reason = f"the document could not be read: {error}"
+        return await _failed(app, feed, state, Failed(reason, answer.status, "hard", None), now)
+    if not parsed.readable:
+        reason = " ".join(parsed.problems) or "the document is not a feed"
+        return await _failed(app, feed, state, Failed(reason, answer.status, "hard", None), now)
+    return await _stories(app, config, feed, state, answer, parsed, now)
+
+
+async def _stories(
+    app: App, config: Config, feed: Feed, state: FeedState, answer: Fetched, parsed: ParsedFeed, now: datetime
+) -> Polled:
+    known = await app.db(app.store.feeds.known, feed.name, [story.guid for story in parsed.stories])
+    changed = [story for story in parsed.stories if known.get(story.guid) != content_hash(story)]
+    pages = await _pages(app, feed, [story for story in changed if story.guid not in known])
+    rules = app.rules
+    ready = await asyncio.to_thread(match_stories, rules, feed, changed, parsed.language, pages)
+    baseline = state.baseline_at is None and feed.first_poll == "baseline"
+    values: dict[str, Any] = {
+        **_healthy(app, state, now, await _interval(app, feed, now), answer.status),
+        "etag": answer.etag,
+        "last_modified": answer.last_modified,
+        "body_hash": answer.body_hash,
+        "baseline_at": state.baseline_at or now,
+        "stories": len(parsed.stories),
+        "note": "; ".join(parsed.problems)[:500] or None,
+        "changed_at": now if changed else state.changed_at,
+    }
+    done = await app.db(ingest, app, config, feed, ready, values, baseline=baseline, now=now)
+    if done.alerts:
+        app.wake_delivery.set()
+    log.info(
+        "%s: %d stories, %d new, %d edited, %d matched, %d alerts%s",
+        feed.name,
+        len(parsed.stories),
+        done.new,
+        done.edited,
+        done.matched,
+        done.alerts,
+        " (first poll: a baseline, no alerts)" if baseline else "",
+    )
+    return Polled(feed.name, "stories", done, baseline=baseline)
+
+
+async def _pages(app: App, feed: Feed, fresh: Sequence[ParsedStory]) -> dict[str, str]:
+    """Return the text of the pages of new stories, by guid, where the feed asks for it, without those that fail."""
+    if feed.full_text == "never":
+        return {}
+    pages = {}
+    for story in fresh[:PAGES_A_POLL]:
+        long_enough = len(story.text or story.summary) >= SHORT
+        if not story.url or (feed.full_text == "when_short" and long_enough):
+            continue
+        answer = await app.fetcher.fetch(story.url, accept="text/html,application/xhtml+xml")
+        if not isinstance(answer, Fetched):
+            continue
+        try:
+            article: Article = await app.workers.run(extract, answer.body, answer.url, timeout=PARSE_DEADLINE)
+        except WorkerError as error:
+            log.info("%s: the page %s could not be read: %s", feed.name, story.url, error)
+            continue
+        if article.text and not article.paywalled:
+            pages[story.guid] = article.text
+    return pages
+
+
+async def _interval(app: App, feed: Feed, now: datetime) -> float:
+    if feed.every is not None:
+        return feed.every
+    per_day = await app.db(app.store.feeds.per_day, feed.name, now)
+    return poll_interval(feed, app.config.settings.polling, per_day)
+
+
+def _healthy(app: App, state: FeedState, now: datetime, interval: float, status: int) -> dict[str, Any]:
+    interval = spread(interval, app.rng)
+    if state.failures:
+        log.info("%s: answers again, after %d failures", state.feed, state.failures)
+    return {
+        "polled_at": now,
+        "succeeded_at": now,
+        "status": status,
+        "failures": 0,
+        "failing_since": None,
+        "error": None,
+        "interval": interval,
+        "next_poll_at": now + timedelta(seconds=interval),
+    }
+
+
+async def _unchanged(
+    app: App, feed: Feed, state: FeedState, etag: str | None, modified: str | None, status: int, now: datetime
+) -> Polled:
+    values = _healthy(app, state, now, await _interval(app, feed, now), status)
+    # A 304 may carry fresh validators (RFC 9111, 4.3.4); one without keeps what we have.
+    values["etag"], values["last_modified"] = etag or state.etag, modified or state.last_modified
+    await app.db(app.store.feeds.update, feed.name, **values)
+    log.debug("%s: nothing new", feed.name)
+    return Polled(feed.name, "unchanged")
+
+
+async def _failed(app: App, feed: Feed, state: FeedState, failed: Failed, now: datetime) -> Polled:
+    failures = state.failures + 1
+    interval = await _interval(app, feed, now)
+    delay = spread(failure_delay(interval, failures, failed.kind, failed.retry_after), app.rng)
+    since = state.failing_since or now
+    values = {
+        "polled_at": now,
+        "status": failed.status,
+        "failures": failures,
+        "failing_since": since,
+        "error": failed.reason[:1000],
+        "interval": delay,
+        "next_poll_at": now + timedelta(seconds=delay),
+    }
+    await app.db(app.store.feeds.update, feed.name, **values)
+    if failures == FAILURES_TO_TELL:
+        lines = (
+            f"{failed.reason}",
+            f"It failed {failures} times since {since:%Y-%m-%d %H:%M} UTC. The other feeds go on, and this one "
+            f"is tried again, the next time in {round(delay)} s.",
+        )
+        notice = Notice(f"Feed {feed.name} cannot be read", lines)
+        await app.db(notify_operators, app, f"feed:{feed.name}:{since.isoformat()}", notice, now)
+    log.warning("%s: %s (failure %d; the next try in %d s)", feed.name, failed.reason, failures, delay)
+    return Polled(feed.name, "failed", error=failed.reason)

@@ -1,0 +1,88 @@
+"""Query text → query tree. Pure: knows the language, and neither stories nor configuration.
+
+    text → lexer → parser (Lark) → nodes → check, expand (macros, names) → the tree that `monitor.rules` decides by
+
+`docs/reference/query.md` is the language for people.
+"""
+
+from __future__ import annotations
+
+from monitor.query.check import check, check_found, check_near, check_positions, expand
+from monitor.query.lexer import tokens
+from monitor.query.nodes import (
+    LEAVES,
+    META_FIELDS,
+    TEXT_FIELDS,
+    And,
+    AtLeast,
+    EntityRef,
+    Exact,
+    Field,
+    First,
+    Leaf,
+    MacroRef,
+    Near,
+    Node,
+    Not,
+    Or,
+    Phrase,
+    Sentence,
+    Term,
+    children,
+    walk,
+)
+from monitor.query.parser import tree
+
+
+def parse(text: str, *, part: bool = False) -> Node:
+    """Return the tree of a query, macros and entities by name. Raises QueryError with the place and a remedy.
+
+    `part`: the text is a macro or another part of a query, so it may say only what is absent.
+    """
+    node = tree(text)
+    check(node, text)
+    if not part:
+        check_found(node, text)
+    return node
+
+
+def parse_item(text: str) -> Node:
+    """Return the tree of an item of an any, all or none list: several bare words are a phrase, else any query.
+
+    Raises QueryError with the place and a remedy.
+    """
+    found = tokens(text)
+    if len(found) > 1 and all(token.type == "TERM" for token in found):
+        end = found[-1].end_pos or 0
+        return Phrase(" ".join(token.value for token in found), start=found[0].start_pos or 0, end=end)
+    return parse(text, part=True)
+
+
+__all__ = [
+    "LEAVES",
+    "META_FIELDS",
+    "TEXT_FIELDS",
+    "And",
+    "AtLeast",
+    "EntityRef",
+    "Exact",
+    "Field",
+    "First",
+    "Leaf",
+    "MacroRef",
+    "Near",
+    "Node",
+    "Not",
+    "Or",
+    "Phrase",
+    "Sentence",
+    "Term",
+    "check_found",
+    "check_near",
+    "check_positions",
+    "children",
+    "expand",
+    "parse",
+    "parse_item",
+    "walk",
+]

@@ -1,0 +1,311 @@
+"""Query text → tokens. Mistakes within one word or bracket are found here, where their place is exact."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from lark import Token
+
+from monitor.errors import QueryError
+from monitor.query.nodes import META_FIELDS, TEXT_FIELDS
+
+MAX_LENGTH = 20_000  # characters of a query
+MAX_DEPTH = 100  # parentheses within one another, and levels of a tree
+MAX_DISTANCE = 100  # words of NEAR/n and of "…"~n
+MAX_OPERANDS = 8  # of one NEAR or "…"~n: its decision takes time that doubles with each
+MAX_COUNT = 1000  # of ATLEAST/n and FIRST/n
+LETTERS_BEFORE_STAR = 3
+
+FIELDS = (*TEXT_FIELDS, *META_FIELDS)
+# What other tools call our fields and operators.
+_FIELD_SYNONYMS = {
+    "headline": "title", "hl": "title", "subject": "title", "hlp": "lead", "lp": "lead", "intro": "lead",
+    "content": "body", "text": "body", "domain": "site", "host": "site", "link": "url", "by": "author",
+    "publisher": "source", "outlet": "source", "category": "tag", "language": "lang", "location": "country",
+}  # fmt: skip
+_OPERATOR_SYNONYMS = {
+    "&": "AND", "&&": "AND", "+": "AND", "|": "OR", "||": "OR", "!": "AND NOT", "-": "AND NOT",
+    "ANDNOT": "AND NOT", "BUT": "AND NOT", "XOR": "OR", "ADJ": "ONEAR/0", "SAME": "NEAR/50", "WITHIN": "NEAR/8",
+}  # fmt: skip
+_DISTANCE_OPERATOR = re.compile(r"(?P<name>[A-Z]*)/?(?P<distance>\d+)[FfWw]?")
+_ORDERED_OPERATORS = ("ADJ", "PRE", "P", "ONEAR", "BEFORE", "FOLLOWEDBY")
+_NEAR_OPERATORS = ("W", "N", "NEAR", "WITHIN", "")
+
+_OPEN_QUOTES, _CLOSING_QUOTE = '"“”„', re.compile('["“”]')
+_RUN = re.compile(r"(?:(?!<<<)[^\s()（）\"“”„{}])+")
+_NEAR = re.compile(r"(NEAR|ONEAR|PRE)(?:/(.*))?\Z", re.DOTALL)
+_FUNCTION = re.compile(r"(ATLEAST|FIRST|SENTENCE|FORMS)(?:/(.*))?\Z", re.DOTALL)
+_FIELD = re.compile(r"([^\W\d_]+):")
+_FIELD_SHAPED = re.compile(r"[^\W\d_]+:\Z")
+_WORD_OF_TERM = re.compile(r"[^\s\-/'’.,:;&+_]+")
+_UNSPACED_SCRIPTS = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR")
+
+
+@dataclass
+class _Lexer:
+    text: str
+    at: int = 0
+    tokens: list[Token] = field(default_factory=list)
+    # The open parentheses: where each stands, and the field whose group it opens ("" for none).
+    open: list[tuple[int, str]] = field(default_factory=list)
+    field_before: str = ""  # the field whose `name:` was just read
+
+    def run(self) -> list[Token]:
+        while (start := self._skip_blanks()) < len(self.text):
+            self._next(start, self.text[start])
+        if self.open:
+            start = self.open[-1][0]
+            raise self._error("this parenthesis is never closed", start, start + 1, "add `)` where its group ends")
+        return self.tokens
+
+    def _error(self, message: str, start: int, end: int, fix: str = "") -> QueryError:
+        return QueryError(message, self.text, start, end, fix)
+
+    def _skip_blanks(self) -> int:
+        """Move behind blanks and comments."""
+        text = self.text
+        while self.at < len(text):
+            if text[self.at].isspace():
+                self.at += 1
+            elif text[self.at] == "#":
+                end = text.find("\n", self.at)
+                self.at = len(text) if end < 0 else end
+            elif text.startswith("<<<", self.at):
+                end = text.find(">>>", self.at)
+                if end < 0:
+                    raise self._error("this comment is never closed", self.at, self.at + 3, "add `>>>` where it ends")
+                self.at = end + 3
+            else:
+                break
+        return self.at
+
+    def _next(self, start: int, char: str) -> None:
+        if char in "(（":
+            if len(self.open) >= MAX_DEPTH:
+                message = f"more than {MAX_DEPTH} parentheses within one another"
+                raise self._error(message, start, start + 1, "make a macro of the inner part, or leave out parentheses")
+            self.open.append((start, self._field()))
+            self._add("LPAR", start, start + 1)
+        elif char in ")）":
+            if not self.open:
+                raise self._error("this parenthesis closes nothing", start, start + 1, "remove it, or add `(` before")
+            self.open.pop()
+            self._add("RPAR", start, start + 1)
+        elif char in _OPEN_QUOTES:
+            self._phrase(start)
+        elif char == "{":
+            self._exact(start)
+        elif char == "}":
+            raise self._error(
+                "this brace closes nothing", start, start + 1, "remove it, or add `{` before the exact text"
+            )
+        else:
+            match = _RUN.match(self.text, start)
+            assert match is not None
+            self._word(start, match[0])
+
+    def _field(self) -> str:
+        """The field that the next term stands in, by its own `name:` or by the group around it."""
+        name, self.field_before = self.field_before, ""
+        return name or (self.open[-1][1] if self.open else "")
+
+    def _add(self, kind: str, start: int, end: int, value: str | None = None) -> None:
+        text = self.text[start:end] if value is None else value
+        self.tokens.append(Token(kind, text, start_pos=start, end_pos=end))
+        self.at = end
+
+    def _phrase(self, start: int) -> None:
+        self._field()
+        closing = _CLOSING_QUOTE.search(self.text, start + 1)
+        if closing is None:
+            raise self._error("this quote is never closed", start, start + 1, 'add `"` where the phrase ends')
+        inner = " ".join(self.text[start + 1 : closing.start()].split())
+        end = closing.end()
+        if not _says_something(inner):
+            raise self._error("this phrase has no letter or digit", start, end, "write the words to find, or remove it")
+        for match in re.finditer(r"\S+", self.text[start + 1 : closing.start()]):
+            self._check_wildcards(match[0], start + 1 + match.start())
+        if (tilde := re.compile(r"~(\S*?)(?=[\s()（）]|\Z)").match(self.text, end)) is not None:
+            distance = self._number(tilde[1], f'"{inner}"~', start, tilde.end(), MAX_DISTANCE, f'"{inner}"~8')
+            if len(inner.split()) > MAX_OPERANDS:
+                message = f"a phrase with `~` takes at most {MAX_OPERANDS} words"
+                raise self._error(message, start, end, "join some of the words with AND")
+            self._add("NEARPHRASE", start, tilde.end(), f"{distance} {inner}")
+        else:
+            self._add("PHRASE", start, end, inner)
+
+    def _exact(self, start: int) -> None:
+        self._field()
+        end = self.text.find("}", start)
+        if end < 0:
+            raise self._error("this brace is never closed", start, start + 1, "add `}` where the exact text ends")
+        inner = " ".join(self.text[start + 1 : end].split())
+        if "{" in inner:
+            raise self._error("a brace within braces", start, end + 1, "close the first with `}`")
+        if not _says_something(inner):
+            raise self._error(
+                "these braces hold no letter or digit", start, end + 1, "write the text to find, as {NATO}"
+            )
+        self._add("EXACT", start, end + 1, inner)
+
+    def _word(self, start: int, run: str) -> None:
+        """One run of characters up to a blank, a bracket or a quote."""
+        end = start + len(run)
+        inside = self.field_before or (self.open[-1][1] if self.open else "")
+        if run in ("AND", "OR", "NOT"):
+            self._add(run, start, end)
+        elif near := _NEAR.match(run):
+            self._near(start, run, near)
+        elif function := _FUNCTION.match(run):
+            self._function(start, run, function)
+        elif inside not in META_FIELDS and (found := _FIELD.match(run)):
+            self._field_name(start, run, found[1])
+        elif run[0] in "@$" and len(run) > 1:
+            self._field()
+            self._check_commas(start, run)
+            self._add("ENTITY" if run[0] == "@" else "MACRO", start, end, run[1:])
+        else:
+            self._term(start, run, self._field())
+
+    def _near(self, start: int, run: str, near: re.Match[str]) -> None:
+        name, distance = near[1], near[2]
+        end = start + len(run)
+        if distance is None:
+            message = f"{name} needs a distance, for example {name}/12"
+            raise self._error(message, start, end, f"write {name}/12, or `{name.lower()}` if the word is meant")
+        ordered = name != "NEAR" or distance[-1:] in ("f", "F")
+        number = self._number(
+            distance.removesuffix("f").removesuffix("F"), name, start, end, MAX_DISTANCE, f"{name}/12"
+        )
+        self._add("NEAR", start, end, f"{'ONEAR' if ordered else 'NEAR'}/{number}")
+
+    def _number(self, digits: str, name: str, start: int, end: int, most: int, example: str) -> int:
+        if not (digits.isascii() and digits.isdigit()):
+            raise self._error(f"{name} needs a number, for example {example}", start, end, f"write {example}")
+        if len(digits) > 6 or int(digits) > most:
+            message = f"{name} takes a number up to {most}, and this is more"
+            raise self._error(message, start, end, f"write {most} or less, or join with AND")
+        return int(digits)
+
+    def _function(self, start: int, run: str, function: re.Match[str]) -> None:
+        name, number = function[1], function[2]
+        end = start + len(run)
+        self._field()
+        if not self.text[end:].lstrip().startswith(("(", "（")):
+            example = {"ATLEAST": "ATLEAST/3", "FIRST": "FIRST/50"}.get(name, name)
+            fix = f"write {example}(…), or `{name.lower()}` if the word is meant"
+            raise self._error(f"{name} needs a group in parentheses", start, end, fix)
+        if name == "FORMS":
+            raise self._error(
+                "FORMS(…) comes in a later version",
+                start,
+                end,
+                "write a wildcard, as deploy*, or the forms joined by OR",
+            )
+        if name == "SENTENCE":
+            if number is not None:
+                raise self._error("SENTENCE takes no number", start, end, "write SENTENCE(…)")
+            self._add(name, start, end)
+            return
+        example = "ATLEAST/3" if name == "ATLEAST" else "FIRST/50"
+        value = self._number(number or "", name, start, end, MAX_COUNT, f"{example}(…)")
+        if value == 0:
+            raise self._error(f"{name}/0 asks for nothing", start, end, f"write {example}(…)")
+        self._add(name, start, end, str(value))
+
+    def _field_name(self, start: int, run: str, written: str) -> None:
+        end = start + len(written) + 1
+        name = written.lower()
+        if name not in FIELDS:
+            self._unknown_field(start, run, written)
+        self._add("FIELD", start, end, name)
+        self.field_before = name
+
+    def _unknown_field(self, start: int, run: str, written: str) -> None:
+        known = ", ".join(f"{name}:" for name in FIELDS)
+        close = get_close_matches(written.lower(), FIELDS, 1, 0.6)
+        name = _FIELD_SYNONYMS.get(written.lower()) or (close[0] if close else "")
+        fix = f"did you mean `{name}:`?" if name else f'fields are {known}; if it is a text to find, write "{run}"'
+        raise self._error(f"unknown field `{written}:`", start, start + len(written) + 1, fix)
+
+    def _term(self, start: int, run: str, inside: str) -> None:
+        end = start + len(run)
+        if run[0] == "/" and len(run) > 1 and not run[1:].rstrip("fF").isdigit():
+            closing = self.text.find("/", start + 1)
+            end = end if closing < 0 else max(end, closing + 1)
+            fix = "write a wildcard, as deploy*, or the words joined by OR"
+            if inside not in META_FIELDS:
+                raise self._error("a regular expression /…/ comes in a later version", start, end, fix)
+        if (operator := operator_meant(run)) and not _says_something(run.lstrip("/")):
+            raise self._error(f"unknown operator `{run}`", start, end, f"write {operator}")
+        if run[0] in "-+!" and inside not in META_FIELDS:
+            fix = f"write {_OPERATOR_SYNONYMS[run[0]]} {run[1:]}" if run[1:] else "write AND, OR or AND NOT"
+            raise self._error(f"unknown operator `{run[0]}`", start, start + 1, fix)
+        if inside not in META_FIELDS:
+            self._check_commas(start, run)
+            if (tilde := run.find("~")) >= 0:
+                fix = f'write a wildcard, as {run[:tilde] if tilde > 2 else "deploy"}*, or "two words"~8'
+                raise self._error("`~` stands only behind a phrase", start + tilde, end, fix)
+            self._check_wildcards(run, start)
+        if not _says_something(run):
+            raise self._error(f"`{run}` has no letter or digit, so no text matches it", start, end, "remove it")
+        self._add("TERM", start, end)
+
+    def _check_commas(self, start: int, run: str) -> None:
+        for match in re.finditer(r"[,;，；、](?!(?<=\d,)\d)", run):
+            at = start + match.start()
+            message = f"`{match[0]}` is no operator"
+            raise self._error(message, at, at + 1, 'join the words with OR or AND, or put them in "quotes" as a phrase')
+
+    def _check_wildcards(self, run: str, start: int) -> None:
+        """Each word of `run` has its wildcards behind enough letters. `start` is the place of `run`."""
+        for match in _WORD_OF_TERM.finditer(run):
+            word = match[0]
+            place = start + match.start(), start + match.end()
+            wild = re.search(r"[*?]", word)
+            if wild is None:
+                continue
+            if not _letters(word[: wild.start()]):
+                fix = f"write the beginning of the word before the `{wild[0]}`, or the words themselves joined by OR"
+                raise self._error(f"`{word}` has a wildcard at the start of the word", *place, fix)
+            before = _letters(word[: word.index("*")]) if "*" in word else LETTERS_BEFORE_STAR
+            if before < LETTERS_BEFORE_STAR:
+                fix = "write more of the word, or the words themselves joined by OR"
+                if unicodedata.name(word[0], "").startswith(_UNSPACED_SCRIPTS):
+                    fix = f"write `{word.replace('*', '')}` without it: this script is matched by character sequence"
+                message = f"`{word}` has {before} letter{'s' * (before != 1)} before the `*`, and it needs 3"
+                raise self._error(message, *place, fix)
+            if _letters(word) < LETTERS_BEFORE_STAR:
+                fix = "write more of the word, or the words themselves joined by OR"
+                raise self._error(f"`{word}` has fewer than 3 letters beside the `?`", *place, fix)
+
+
+def operator_meant(word: str) -> str:
+    """Return our operator for one of another tool's (`ADJ`, `W/5`, `&&`), or ""."""
+    if word in _OPERATOR_SYNONYMS:
+        return _OPERATOR_SYNONYMS[word]
+    match = _DISTANCE_OPERATOR.fullmatch(word)
+    if match is None:
+        return ""
+    if match["name"] in _ORDERED_OPERATORS:
+        return f"ONEAR/{match['distance']}"
+    return f"NEAR/{match['distance']}" if match["name"] in _NEAR_OPERATORS and not word.isdigit() else ""
+
+
+def _letters(text: str) -> int:
+    return sum(char.isalnum() for char in text)
+
+
+def _says_something(text: str) -> bool:
+    return _letters(text) > 0
+
+
+def tokens(text: str) -> list[Token]:
+    """Return the tokens of `text`. Raises QueryError at the first mistake that one word or bracket shows by itself."""
+    if len(text) > MAX_LENGTH:
+        message = f"the query has {len(text):,} characters, and at most {MAX_LENGTH:,} are read"
+        raise QueryError(message, text, MAX_LENGTH, MAX_LENGTH + 1, "make macros or an entity list of parts of it")
+    return _Lexer(text).run()

@@ -1,0 +1,277 @@
+"""Tokens → tree, with Lark (LALR), and the mistakes that only neighbouring tokens show.
+
+The grammar lets operands stand side by side and AND and OR mix within one group, because the suggestion for these two
+mistakes needs the whole group; `_Builder.group` refuses them. The builder runs while Lark parses, without recursion.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from lark import Lark, Token, Transformer
+from lark.common import LexerConf
+from lark.exceptions import UnexpectedInput
+from lark.lexer import Lexer
+
+from monitor.errors import QueryError
+from monitor.query.lexer import operator_meant, tokens
+from monitor.query.nodes import (
+    And,
+    AtLeast,
+    EntityRef,
+    Exact,
+    Field,
+    First,
+    MacroRef,
+    Near,
+    Node,
+    Not,
+    Or,
+    Phrase,
+    Sentence,
+    Term,
+)
+
+_GRAMMAR = """
+start: group
+group: operand ((AND | OR)? operand)*
+?operand: NOT near -> negation
+        | near
+?near: primary (NEAR primary)*
+?primary: FIELD atom -> field
+        | atom
+?atom: leaf
+     | LPAR group RPAR -> parentheses
+     | (ATLEAST | FIRST | SENTENCE) LPAR group RPAR -> function
+leaf: TERM | PHRASE | NEARPHRASE | EXACT | ENTITY | MACRO
+
+%declare AND OR NOT NEAR FIELD LPAR RPAR ATLEAST FIRST SENTENCE TERM PHRASE NEARPHRASE EXACT ENTITY MACRO
+"""
+_CLIP = 60  # characters of an operand repeated in a suggestion
+_RUN_SHOWN = 5  # operands of a run of bare neighbours repeated in a suggestion
+_CAPITALS = re.compile(r"[A-Z]{2,}(?:/?\d+[FfWw]?)?|/\d+")
+
+
+class _Handover(Lexer):
+    """Hands Lark the tokens that `tokens` made; Lark's own lexers cannot say what is wrong within a word."""
+
+    def __init__(self, conf: LexerConf) -> None:
+        del conf  # Lark's protocol
+
+    def lex(self, data: Any) -> Iterator[Token]:  # type: ignore[override]  # Lark's custom lexers take its input as given
+        return iter(data)
+
+
+class _Builder(Transformer[Token, Node]):
+    """Makes nodes as Lark recognises them. Stateless: the query's text comes in with the tokens."""
+
+    _leaves: ClassVar = {"TERM": Term, "PHRASE": Phrase, "EXACT": Exact, "ENTITY": EntityRef, "MACRO": MacroRef}
+
+    def start(self, parts: list[Any]) -> Node:
+        node: Node = parts[0]
+        return node
+
+    def leaf(self, parts: list[Any]) -> Node:
+        (token,) = parts
+        start, end = token.start_pos, token.end_pos
+        if token.type == "NEARPHRASE":
+            within, text = token.value.split(" ", 1)
+            return Phrase(text, int(within), start=start, end=end)
+        node: Node = self._leaves[token.type](token.value, start=start, end=end)
+        return node
+
+    def parentheses(self, parts: list[Any]) -> Node:
+        node: Node = parts[1]
+        return replace(node, start=parts[0].start_pos, end=parts[2].end_pos)
+
+    def function(self, parts: list[Any]) -> Node:
+        name, _, node, closing = parts
+        start, end = name.start_pos, closing.end_pos
+        if name.type == "SENTENCE":
+            return Sentence(node, start=start, end=end)
+        made = AtLeast if name.type == "ATLEAST" else First
+        return made(int(name.value), node, start=start, end=end)
+
+    def field(self, parts: list[Any]) -> Node:
+        name, node = parts
+        return Field(name.value, node, start=name.start_pos, end=node.end)
+
+    def negation(self, parts: list[Any]) -> Node:
+        token, node = parts
+        return Not(node, start=token.start_pos, end=node.end)
+
+    def near(self, parts: list[Any]) -> Node:
+        operators = [part for part in parts if isinstance(part, Token)]
+        operands = tuple(part for part in parts if not isinstance(part, Token))
+        for operator in operators[1:]:
+            if operator.value != operators[0].value:
+                raise _Mistake(
+                    f"{operators[0].value} and {operator.value} in one chain",
+                    operator.start_pos or 0,
+                    operator.end_pos,
+                    "write two groups joined by AND: (a NEAR/5 b) AND (b ONEAR/3 c)",
+                )
+        name, distance = operators[0].value.split("/")
+        return Near(operands, int(distance), name == "ONEAR", start=operands[0].start, end=operands[-1].end)
+
+    def group(self, parts: list[Any]) -> Node:
+        operands = tuple(part for part in parts if not isinstance(part, Token))
+        if len(operands) == 1:
+            return operands[0]  # type: ignore[no-any-return]  # Lark's children are untyped
+        operators = [part for part in parts if isinstance(part, Token)]
+        if len(operators) < len(operands) - 1:
+            raise _Beside(parts)
+        mixed = next((operator for operator in operators if operator.type != operators[0].type), None)
+        if mixed is not None:
+            raise _Mixed(parts, mixed)
+        made = And if operators[0].type == "AND" else Or
+        return made(operands, start=operands[0].start, end=operands[-1].end)
+
+
+class _Mistake(Exception):  # noqa: N818  # not an error that leaves this module; `tree` makes a QueryError of it
+    def __init__(self, message: str, start: int, end: int | None, fix: str) -> None:
+        super().__init__(message)
+        self.message, self.start, self.end, self.fix = message, start, end, fix
+
+
+class _Beside(Exception):  # noqa: N818  # as above
+    def __init__(self, parts: list[Any]) -> None:
+        super().__init__("operands without an operator between them")
+        self.parts = parts
+
+
+class _Mixed(Exception):  # noqa: N818  # as above
+    def __init__(self, parts: list[Any], operator: Token) -> None:
+        super().__init__("AND and OR in one group")
+        self.parts, self.operator = parts, operator
+
+
+_PARSER = Lark(_GRAMMAR, parser="lalr", lexer=_Handover, transformer=_Builder())
+
+
+def tree(text: str) -> Node:
+    """Return the tree of `text`, checked for syntax only. Raises QueryError."""
+    found = tokens(text)
+    if not found:
+        fix = "write what to find, for example border AND troops"
+        message = "the query is empty" if not text.strip() else "the query holds nothing but a comment"
+        raise QueryError(message, text, 0, 1, fix)
+    try:
+        node: Any = _PARSER.parse(found)
+    except UnexpectedInput as error:
+        raise _unexpected(text, found, getattr(error, "token", None)) from None
+    except _Mixed as error:
+        raise _mixed(text, error.parts, error.operator) from None
+    except _Beside as error:
+        raise _beside(text, error.parts) from None
+    except _Mistake as error:
+        raise QueryError(error.message, text, error.start, error.end, error.fix) from None
+    return node  # type: ignore[no-any-return]  # `start` of the builder returns a node
+
+
+def _quoted(text: str, node: Node) -> str:
+    """Return what the user wrote for `node`, on one line, cut to a length that a suggestion can hold."""
+    written = " ".join(text[node.start : node.end].split())
+    return written if len(written) <= _CLIP else f"{written[: _CLIP - 1]}…"
+
+
+def _mixed(text: str, parts: Sequence[Any], operator: Token) -> QueryError:
+    """Both readings of `a AND b OR c`, in the user's own words."""
+    forms = [_grouped(text, parts, tight) for tight in ("AND", "OR")]
+    message = "AND and OR in one group: which comes first?"
+    fix = f"write `{forms[0]}` or `{forms[1]}`"
+    return QueryError(message, text, operator.start_pos or 0, operator.end_pos, fix)
+
+
+def _grouped(text: str, parts: Sequence[Any], tight: str) -> str:
+    """Return the group with the operands that `tight` joins in parentheses."""
+    loose = "OR" if tight == "AND" else "AND"
+    runs: list[list[str]] = [[]]
+    for part in parts:
+        if not isinstance(part, Token):
+            runs[-1].append(_quoted(text, part))
+        elif part.type == loose:
+            runs.append([])
+    joined = [f"({f' {tight} '.join(run)})" if len(run) > 1 else run[0] for run in runs]
+    return f" {loose} ".join(joined)
+
+
+def _beside(text: str, parts: Sequence[Any]) -> QueryError:
+    """Operands side by side: an operator that we do not know, or a word that lacks one."""
+    run: list[Node] = []
+    for part in parts:
+        if not isinstance(part, Token):
+            run.append(part)
+        elif len(run) < 2:
+            run = []
+        else:
+            break
+    for index, node in enumerate(run[1:-1], 1):
+        if isinstance(node, Term) and (_CAPITALS.fullmatch(node.text) or operator_meant(node.text)):
+            return _unknown_operator(text, run[index - 1], node, run[index + 1])
+    shown = [_quoted(text, node) for node in run[:_RUN_SHOWN]]
+    start, end = run[0].start, run[1].end
+    message = f"no operator between `{shown[0]}` and `{shown[1]}`"
+    lower = next((n.text for n in run if isinstance(n, Term) and n.text.upper() in ("AND", "OR", "NOT")), "")
+    if isinstance(run[1], Not):
+        fix = f"write `{shown[0]} AND {shown[1]}`"
+    elif lower:
+        fix = f'operators are written in capitals: {lower.upper()}; as words, write "{" ".join(shown)}" in quotes'
+    else:
+        if len(run) > _RUN_SHOWN:
+            shown.append("…")
+        forms = [f" {operator} ".join(shown) for operator in ("AND", "OR")]
+        if all(isinstance(node, Term) and text[node.start] not in "(（" for node in run):
+            forms.insert(0, f'"{" ".join(shown)}"')
+        fix = f"write {', '.join(f'`{form}`' for form in forms[:-1])} or `{forms[-1]}`"
+    return QueryError(message, text, start, end, fix)
+
+
+def _unknown_operator(text: str, left: Node, word: Term, right: Node) -> QueryError:
+    before, after = _quoted(text, left), _quoted(text, right)
+    if meant := operator_meant(word.text):
+        fix = f"write `{before} {meant} {after}`"
+    else:
+        fix = f"operators are AND, OR, NOT, NEAR/n and ONEAR/n; if {word.text} is a word, join it with AND or OR"
+    return QueryError(f"unknown operator `{word.text}`", text, word.start, word.end, fix)
+
+
+def _unexpected(text: str, found: Sequence[Token], at: Token | None) -> QueryError:
+    """What is wrong where Lark could not go on: at token `at`, or at the end when that is none of ours."""
+    index = next((i for i, token in enumerate(found) if token is at), len(found))
+    before = found[index - 1] if index else None
+    here = found[index] if index < len(found) else None
+    name = (
+        ""
+        if here is None
+        else {"LPAR": "(", "RPAR": ")", "FIELD": f"{here.value}:"}.get(here.type, text[here.start_pos : here.end_pos])
+    )
+    place = (here or before or found[0]).start_pos or 0, (here or before or found[0]).end_pos
+    if before is not None and before.type == "FIELD":
+        if here is not None and here.type == "FIELD":
+            fix = f"name one field: write `{name}` alone, or join two fields with AND"
+            return QueryError(f"the field `{name}` stands inside `{before.value}:`", text, *place, fix)
+        message = f"`{before.value}:` needs a term or a group right after it"
+        fix = f"write {before.value}:word or {before.value}:(one OR another)"
+        return QueryError(message, text, before.start_pos or 0, before.end_pos, fix)
+    if before is not None and before.type in ("AND", "OR", "NOT", "NEAR"):
+        written = text[before.start_pos : before.end_pos]
+        if here is not None and here.type == "NOT" and before.type == "NOT":
+            return QueryError("NOT NOT says nothing", text, *place, "leave both out")
+        if here is not None and here.type == "NOT" and before.type == "NEAR":
+            fix = "write AND NOT, which means nowhere in the story"
+            return QueryError("NEAR cannot stand before NOT", text, *place, fix)
+        where = f"before `{name}`" if here is not None else "at the end"
+        fix = f"write what {written} joins, or remove it" if before.type != "NOT" else "write what must be absent"
+        return QueryError(f"{written} has nothing after it {where}", text, before.start_pos or 0, before.end_pos, fix)
+    if here is not None and here.type == "RPAR":
+        return QueryError("nothing stands in these parentheses", text, *place, "write a group in them, or remove them")
+    if here is not None and here.type in ("AND", "OR", "NEAR"):
+        fix = f"write what {name} joins, or remove it"
+        if here.type == "NEAR" and before is not None:
+            fix = "NEAR joins terms, phrases, entities or OR groups of them"
+        return QueryError(f"{name} has nothing before it", text, *place, fix)
+    return QueryError(f"`{name}` cannot stand here", text, *place, "remove it, or join it with AND or OR")

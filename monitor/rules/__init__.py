@@ -1,0 +1,26 @@
+"""Rules: topics and aliases compiled once; a story in, its matches with their evidence out. Pure.
+
+    Config → compile → trees ┐
+                 StoryText → reading (words numbered once) → evaluate → TopicMatch, Explanation
+
+A topic's tree holds or not on word positions, exactly; every surface shows the spans that made it true.
+"""
+
+from __future__ import annotations
+
+from monitor.rules.engine import Rules, compile_query, compile_rules
+from monitor.rules.examples import run_examples
+from monitor.rules.values import Explanation, TopicMatch
+from monitor.rules.warnings import warnings
+from monitor.text import Evidence
+
+__all__ = [
+    "Evidence",
+    "Explanation",
+    "Rules",
+    "TopicMatch",
+    "compile_query",
+    "compile_rules",
+    "run_examples",
+    "warnings",
+]

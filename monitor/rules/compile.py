@@ -1,0 +1,246 @@
+"""Topics → compiled rules: queries and lists parsed, macros and names put in, mistakes told at their places."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from monitor.config import Config, Topic
+from monitor.entities import Aliases
+from monitor.errors import ConfigError, Problem, QueryError
+from monitor.query import (
+    And,
+    EntityRef,
+    MacroRef,
+    Near,
+    Node,
+    Not,
+    Or,
+    check_found,
+    check_near,
+    check_positions,
+    expand,
+    parse,
+    parse_item,
+    walk,
+)
+from monitor.text import StoryText, fold
+
+KeyPath = tuple[str | int, ...]
+_AROUND = 50  # characters of a query shown on each side of a mistake
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledScope:
+    """Which stories a topic looks at; an empty set does not restrict."""
+
+    languages: frozenset[str] = frozenset()
+    tags: frozenset[str] = frozenset()
+    feeds: frozenset[str] = frozenset()
+
+    def why_not(self, story: StoryText, *, unknown: bool = False) -> str:
+        """Return why `story` is out of the scope, or "". A story of unknown language is in it.
+
+        Languages are compared by their first subtag: "en" covers en-GB. `unknown`: so is one without tags or feed.
+        """
+        if self.languages and story.language and primary(story.language) not in self.languages:
+            return f"its language {story.language} is not one of {', '.join(sorted(self.languages))}"
+        if self.tags and (story.tags or not unknown) and not self.tags.intersection(map(fold, story.tags)):
+            return f"it has none of the tags {', '.join(sorted(self.tags))}"
+        if self.feeds and (story.feed or not unknown) and story.feed not in self.feeds:
+            return f"its feed is not one of {', '.join(sorted(self.feeds))}"
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledTopic:
+    """A topic's whole tree, without macros, and the version of its rule."""
+
+    name: str
+    tree: Node
+    scope: CompiledScope = field(default_factory=CompiledScope)
+    version: str = ""
+
+
+def primary(language: str) -> str:
+    """Return the first subtag of a language, in small letters: "en" for "en-GB"."""
+    return language.replace("_", "-").split("-")[0].lower()
+
+
+def compile_topics(config: Config, aliases: Aliases) -> tuple[CompiledTopic, ...]:
+    """Return all topics, compiled, in their order. Raises ConfigError with every problem of every topic and macro."""
+    compiler = _Compiler(config, aliases)
+    topics = [topic for declared in config.topics.values() if (topic := compiler.topic(declared)) is not None]
+    if compiler.problems:
+        raise ConfigError(tuple(dict.fromkeys(compiler.problems)))
+    return tuple(topics)
+
+
+def compile_tree(text: str, config: Config, aliases: Aliases) -> Node:
+    """Return the tree of one query, with the configuration's macros and entities. Raises QueryError."""
+    return expand(parse(text, part=True), _Compiler(config, aliases).macros, aliases, text)
+
+
+def version(tree: Node, scope: CompiledScope, aliases: Aliases) -> str:
+    """Return a short hash of everything that decides what the rule matches: tree, scope, aliases."""
+    digest = hashlib.blake2b(str(tree).encode(), digest_size=8)
+    for restriction in (scope.languages, scope.tags, scope.feeds):
+        digest.update(b"\x00" + "\x01".join(sorted(restriction)).encode())
+    for name in sorted({node.name for node in walk(tree) if isinstance(node, EntityRef)}):
+        for entity in aliases.members(name):
+            digest.update("\x00".join((name, entity, *(alias.text for alias in aliases.of(entity)))).encode())
+    return digest.hexdigest()
+
+
+class _Compiler:
+    """Collects problems; `macros` are the sound ones, expanded."""
+
+    def __init__(self, config: Config, aliases: Aliases) -> None:
+        self._config, self._aliases = config, aliases
+        self.problems: list[Problem] = []
+        self._broken: set[str] = set()  # macros with a problem, told at their own place only
+        self.macros: dict[str, Node] = {}
+        self._read_macros()
+
+    def topic(self, topic: Topic) -> CompiledTopic | None:
+        """Return a compiled topic, or None after noting its problems."""
+        before = len(self.problems)
+        parts = self._parts(topic)
+        if len(self.problems) > before or any(part is None for part in parts):
+            return None
+        found = tuple(part for part in parts if part is not None)
+        if not found:
+            fix = "add `query:`, `any:` or `all:`"
+            self._problem(("topics", topic.name), "the topic says nothing of what it follows", fix)
+            return None
+        tree = found[0] if len(found) == 1 else And(found)
+        if not self._finds_something(topic, tree):
+            return None
+        scope = CompiledScope(
+            frozenset(map(primary, topic.scope.languages)),
+            frozenset(map(fold, topic.scope.tags)),
+            frozenset(topic.scope.feeds),
+        )
+        return CompiledTopic(topic.name, tree, scope, version(tree, scope, self._aliases))
+
+    def _parts(self, topic: Topic) -> list[Node | None]:
+        """The query, the groups of `all` (under one NEAR when `near` is given), `any`, and what `none` forbids."""
+        path: KeyPath = ("topics", topic.name)
+        parts: list[Node | None] = []
+        if topic.query is not None:
+            parts.append(self._part((*path, "query"), topic.query, _parse_part))
+        groups = [self._group((*path, "all", n, "any"), g.any, topic.near is not None) for n, g in enumerate(topic.all)]
+        if topic.near is None:
+            parts += groups
+        elif len(groups) < 2:
+            fix = "write two groups or more under `all:`, or use NEAR in `query:`"
+            self._problem((*path, "near"), "`near` says how close the groups of `all:` are, and there are not two", fix)
+        elif None not in groups:
+            parts.append(self._near(path, topic.near, tuple(group for group in groups if group is not None)))
+        if topic.any:
+            parts.append(self._group((*path, "any"), topic.any))
+        if topic.none:
+            absent = self._group((*path, "none"), topic.none)
+            parts.append(None if absent is None else Not(absent))
+        return parts
+
+    def _group(self, path: KeyPath, items: tuple[str, ...], for_near: bool = False) -> Node | None:
+        """Return the OR of a list's items."""
+        nodes = [self._part((*path, number), text, parse_item, for_near) for number, text in enumerate(items)]
+        found = tuple(node for node in nodes if node is not None)
+        if len(found) < len(nodes):
+            return None
+        if not found:
+            self._problem(path, "the list is empty", "write a word in it, or remove it")
+            return None
+        return found[0] if len(found) == 1 else Or(found)
+
+    def _near(self, path: KeyPath, distance: int, groups: tuple[Node, ...]) -> Node | None:
+        node = Near(groups, distance)
+        try:
+            check_near(node, "")
+        except QueryError as error:
+            self._problem((*path, "near"), error.message, error.fix)
+            return None
+        return node
+
+    def _part(self, path: KeyPath, text: str, read: Callable[[str], Node], for_near: bool = False) -> Node | None:
+        """Return what `text` says, expanded; note its problem at the character where it is."""
+        try:
+            node = read(text)
+            if any(isinstance(at, MacroRef) and at.name in self._broken for at in walk(node)):
+                return None
+            node = expand(node, self.macros, self._aliases, text, part=True)
+            if for_near:
+                check_positions(node, "NEAR", text)
+        except QueryError as error:
+            self._query_problem(path, error)
+            return None
+        return node
+
+    def _finds_something(self, topic: Topic, tree: Node) -> bool:
+        """Note a topic that only says what must be absent, at its query or its list."""
+        path: KeyPath = ("topics", topic.name)
+        try:
+            check_found(tree, topic.query or "")
+        except QueryError as error:
+            if topic.query is not None and not (topic.any or topic.all or topic.none):
+                self._query_problem((*path, "query"), error)
+            else:
+                key = "none" if topic.none else "any" if topic.any else "all"
+                self._problem((*path, key), "the topic only says what a story must not have", "add `any:` or `all:`")
+            return False
+        return True
+
+    def _read_macros(self) -> None:
+        """Parse the macros, then expand each after those that it names, so that a mistake is told once."""
+        waiting: dict[str, Node] = {}
+        for name, text in self._config.macros.items():
+            try:
+                waiting[name] = parse(text, part=True)
+            except QueryError as error:
+                self._break(name, error)
+        while waiting:
+            names = (name for name, node in waiting.items() if not _macros(node) & waiting.keys())
+            name = next(names, next(iter(waiting)))  # all wait for one another: a circle, which `expand` tells
+            node = waiting[name]
+            if _macros(node) & self._broken:
+                self._broken.add(name)
+            else:
+                known = self.macros | waiting
+                try:
+                    self.macros[name] = expand(node, known, self._aliases, self._config.macros[name], part=True)
+                except QueryError as error:
+                    self._break(name, error)
+            del waiting[name]
+
+    def _break(self, name: str, error: QueryError) -> None:
+        self._broken.add(name)
+        self._query_problem(("macros", name), error)
+
+    def _query_problem(self, path: KeyPath, error: QueryError) -> None:
+        place = self._config.place(*path).at(error.start, error.text)
+        message = f"{error.message}\n{_excerpt(error)}\n"
+        self.problems.append(Problem("error", place.file, place.line, place.column, message, error.fix))
+
+    def _problem(self, path: KeyPath, message: str, fix: str) -> None:
+        place = self._config.place(*path)
+        self.problems.append(Problem("error", place.file, place.line, place.column, message, fix))
+
+
+def _excerpt(error: QueryError) -> str:
+    """Return what is around the mistake with a caret under it; folded YAML makes lines too long for a terminal."""
+    line, caret = error.caret().split("\n")
+    start = max(0, error.column - 1 - _AROUND)
+    cut = line[start : start + 2 * _AROUND]
+    return f"    {cut}\n    {caret[start : start + 2 * _AROUND]}"
+
+
+def _parse_part(text: str) -> Node:
+    return parse(text, part=True)
+
+
+def _macros(node: Node) -> set[str]:
+    """The macros that `node` names."""
+    return {at.name for at in walk(node) if isinstance(at, MacroRef)}

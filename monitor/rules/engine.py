@@ -1,0 +1,74 @@
+"""Compiled rules, and the questions they answer about a story."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from monitor.config import Config
+from monitor.entities import Aliases
+from monitor.errors import NotFoundError
+from monitor.rules.compile import CompiledScope, CompiledTopic, compile_topics, compile_tree, version
+from monitor.rules.evaluate import Scope, evidence, holds, whole
+from monitor.rules.explain import explain
+from monitor.rules.reading import Reading
+from monitor.rules.values import Explanation, TopicMatch, tidy
+from monitor.text import Evidence, StoryText
+
+ADHOC = "query"  # the topic's name of a query that is no topic
+
+
+class Rules:
+    """Compiled topics and aliases. Immutable, so a reload swaps one for another at once."""
+
+    def __init__(self, topics: Sequence[CompiledTopic], aliases: Aliases) -> None:
+        self._topics = {topic.name: topic for topic in topics}
+        self._aliases = aliases
+
+    def match(self, story: StoryText) -> tuple[TopicMatch, ...]:
+        """Return the topics that `story` matches, in their declared order, each with what made it true."""
+        scope = self.scope(story)
+        return tuple(
+            TopicMatch(topic.name, topic.version, evidence(topic.tree, scope))
+            for topic in self._topics.values()
+            if not topic.scope.why_not(story) and holds(topic.tree, scope)
+        )
+
+    def entities(self, story: StoryText) -> dict[str, tuple[Evidence, ...]]:
+        """Return the entities named in title, summary or body, each with its aliases found there."""
+        found: dict[str, list[Evidence]] = {}
+        for part, at in Reading(story, self._aliases).text.occurrences():
+            span = part.span(at.first, at.last, at.alias.text, at.alias.entity)
+            found.setdefault(at.alias.entity, []).append(span.evidence)
+        return {name: tidy(spans) for name, spans in found.items()}
+
+    def explain(self, story: StoryText, topic: str) -> Explanation:
+        """Return the topic's tree with each node true or false for `story`. Raises NotFoundError."""
+        compiled = self.compiled(topic)
+        explanation = explain(compiled.tree, self.scope(story))
+        outside = compiled.scope.why_not(story)
+        if not outside:
+            return explanation
+        return Explanation("in scope", False, (), outside, (explanation,))
+
+    def compiled(self, topic: str) -> CompiledTopic:
+        """Return a topic's compiled form. Raises NotFoundError."""
+        if topic not in self._topics:
+            raise NotFoundError(f"no topic `{topic}` is declared; `monitor check` names them")
+        return self._topics[topic]
+
+    def scope(self, story: StoryText) -> Scope:
+        """Return `story` read, as the scope in which trees are decided."""
+        return whole(Reading(story, self._aliases))
+
+
+def compile_rules(config: Config) -> Rules:
+    """Return the rules of a configuration. Raises ConfigError with every problem, each at its place in the files."""
+    aliases = Aliases(config)
+    return Rules(compile_topics(config, aliases), aliases)
+
+
+def compile_query(text: str, config: Config) -> Rules:
+    """Return rules of one query, as the topic "query", with the macros and entities of `config`. Raises QueryError."""
+    aliases = Aliases(config)
+    tree, scope = compile_tree(text, config, aliases), CompiledScope()
+    return Rules((CompiledTopic(ADHOC, tree, scope, version(tree, scope, aliases)),), aliases)

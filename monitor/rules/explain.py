@@ -1,0 +1,135 @@
+"""Why a rule holds for a story or not: its tree with each node's truth, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from monitor.query import And, AtLeast, Field, First, Near, Node, Not, Or, Sentence, children
+from monitor.rules.evaluate import AnyScope, Scope, count, evidence, holds, spans, text_of
+from monitor.rules.near import Span, gap, nearby
+from monitor.rules.values import Explanation
+from monitor.text import Evidence
+
+_NAMED = 3  # terms named in a note
+
+
+def explain(node: Node, scope: AnyScope) -> Explanation:
+    """Return the tree of `node` as decided in `scope`."""
+    true = holds(node, scope)
+    found = evidence(node, scope) if true else ()
+    below: tuple[Explanation, ...] = ()
+    if isinstance(node, And | Or | Not | Near):
+        below = tuple(explain(child, scope) for child in children(node))
+    elif isinstance(node, Field):
+        below = (explain(node.child, text_of(scope).field(node.name)),)
+    elif isinstance(node, First):
+        below = (explain(node.child, text_of(scope).first(node.words)),)
+    elif isinstance(node, AtLeast):
+        below = (explain(node.child, scope),)
+    elif isinstance(node, Sentence):
+        # The sentence that satisfies it; else all of the text, to show what is there at all.
+        inside = next((sentence for sentence in text_of(scope).sentences() if holds(node.child, sentence)), scope)
+        below = (explain(node.child, inside),)
+    return Explanation(_label(node), true, found, "" if true else _why_not(node, scope), below)
+
+
+def _label(node: Node) -> str:
+    if isinstance(node, And):
+        return "all of"
+    if isinstance(node, Or):
+        return "any of"
+    if isinstance(node, Not):
+        return "not"
+    if isinstance(node, Near):
+        return f"{'ONEAR' if node.ordered else 'NEAR'}/{node.distance}"
+    if isinstance(node, Field):
+        return f"{node.name}:"
+    if isinstance(node, AtLeast):
+        return f"ATLEAST/{node.count}"
+    if isinstance(node, First):
+        return f"FIRST/{node.words}"
+    return "SENTENCE" if isinstance(node, Sentence) else str(node)
+
+
+def _why_not(node: Node, scope: AnyScope) -> str:
+    """Return what is missing, or in the way, where `node` does not hold."""
+    if isinstance(node, And):
+        return ""
+    if isinstance(node, Or):
+        return f"none occurs: {brief(node)}"
+    if isinstance(node, Not):
+        return f"found: {_found(evidence(node.child, scope))}"
+    if isinstance(node, Near):
+        return _how_near(node, scope)
+    if isinstance(node, AtLeast):
+        return f"{count(node.child, scope)} of {node.count} times"
+    if isinstance(node, Sentence):
+        return "in no single sentence"
+    if isinstance(node, Field | First):
+        return ""
+    where = f" in {scope.name}" if scope.name else ""
+    return f"does not occur{where}"
+
+
+def _how_near(node: Near, scope: AnyScope) -> str:
+    groups = [spans(child, scope) for child in node.children]
+    absent = [brief(child) for child, group in zip(node.children, groups, strict=True) if not group]
+    if absent:
+        return f"absent: {' and '.join(absent)}"
+    if len(groups) > 2:
+        nearest = _least_distance(groups, ordered=node.ordered)
+        return "never all together" if nearest is None else f"nearest: {nearest} words apart"
+    apart = gap(groups[0], groups[1], ordered=node.ordered)
+    if apart is not None:
+        return f"nearest: {apart} words apart"
+    if node.ordered and gap(groups[0], groups[1], ordered=False) is not None:
+        return "only in the other order"
+    return "never in the same part of the story"
+
+
+def _least_distance(groups: Sequence[Sequence[Span]], *, ordered: bool) -> int | None:
+    """Return the least distance at which three or more groups are near, up to 1000 words."""
+    low, high = 0, 1_000
+    if next(nearby(groups, high - 1, ordered=ordered), None) is None:
+        return None
+    while low < high:
+        middle = (low + high) // 2
+        if next(nearby(groups, middle, ordered=ordered), None) is not None:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def brief(node: Node) -> str:
+    """Return a node's first terms: `troops, soldiers, …`."""
+    terms = [str(child) for child in children(node)] if isinstance(node, Or) else [str(node)]
+    shown = [term if len(term) <= 40 else f"{term[:39]}…" for term in terms[:_NAMED]]
+    return ", ".join(shown) + (", …" if len(terms) > _NAMED else "")
+
+
+def _found(found: Sequence[Evidence]) -> str:
+    terms = list(dict.fromkeys(f"`{e.term}` in {e.field}" for e in found))
+    return ", ".join(terms[:_NAMED]) + (", …" if len(terms) > _NAMED else "")
+
+
+def why_matched(found: Sequence[Evidence]) -> str:
+    """Return the terms that made a rule true, for a sentence: "`border` in title"."""
+    return _found(found) or "nothing in particular"
+
+
+def why_missed(node: Node, scope: Scope) -> str:
+    """Return in one sentence why `node` does not hold in `scope`, and where it fails among several groups."""
+    if isinstance(node, And):
+        number, child = next((n, c) for n, c in enumerate(node.children, 1) if not holds(c, scope))
+        if isinstance(child, And | Not | Near):
+            return why_missed(child, scope)
+        kind = "no word" if isinstance(child, Or) else "nothing"
+        return f"{kind} of group {number} ({brief(child)}) occurs"
+    if isinstance(node, Not):
+        return f"what must be absent is there: {_found(evidence(node.child, scope))}"
+    if isinstance(node, Near):
+        return f"{_label(node)} fails ({_how_near(node, scope)})"
+    if isinstance(node, Or):
+        return f"none of its words ({brief(node)}) occurs"
+    return f"{node} fails ({_why_not(node, scope) or 'what it asks for does not occur'})"

@@ -1,0 +1,102 @@
+"""Nearness on numbered words: which of several groups of spans lie close enough together, one of each group. Pure."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from monitor.text import Evidence
+
+
+class Span(NamedTuple):
+    """Words `first` to `last` (positions, both included) where a leaf was found, with what to show for it."""
+
+    first: int
+    last: int
+    evidence: Evidence
+
+
+def in_order(spans: Iterable[Span]) -> list[Span]:
+    """Return `spans` sorted by place; of two in one place, the one given first stays first."""
+    return sorted(spans, key=lambda span: (span.first, span.last))
+
+
+def nearby(groups: Sequence[Sequence[Span]], distance: int, *, ordered: bool) -> Iterator[tuple[Span, ...]]:
+    """Yield the spans that lie together, one span of each group with at most `distance` words between any two.
+
+    A word counts for one group only, so spans that overlap are not near. `ordered`: in the order of the groups. The
+    spans of a group are sorted. Each yield has a span that comes first, and all those that complete it.
+    """
+    if not all(groups):
+        return
+    starts = [[span.first for span in group] for group in groups]
+    for number in range(1 if ordered else len(groups)):
+        others = [other for other in range(len(groups)) if other != number]
+        for span in groups[number]:
+            windows = []
+            for other in others:
+                low = bisect_right(starts[other], span.last)
+                high = bisect_right(starts[other], span.last + 1 + distance, low)
+                if low == high:
+                    break
+                windows.append(groups[other][low:high])
+            else:
+                yield from _completed(span, windows, ordered=ordered)
+
+
+def _completed(span: Span, windows: list[Sequence[Span]], *, ordered: bool) -> Iterator[tuple[Span, ...]]:
+    if len(windows) == 1:
+        yield (span, *windows[0])
+    elif earliest_end(windows, ordered=ordered) is not None:
+        used = [
+            candidate
+            for number, window in enumerate(windows)
+            for candidate in window
+            if earliest_end([*windows[:number], [candidate], *windows[number + 1 :]], ordered=ordered) is not None
+        ]
+        yield (span, *used)
+
+
+def earliest_end(windows: Sequence[Sequence[Span]], *, ordered: bool = False) -> int | None:
+    """Return the least last position of one span of each window, none overlapping; None when there is no such choice.
+
+    By sets of windows already placed: of two ways to place the same set, the one that ends earlier is never worse.
+    """
+    if ordered:
+        end = -1
+        for window in windows:
+            following = [span.last for span in window if span.first > end]
+            if not following:
+                return None
+            end = min(following)
+        return end
+    ends: dict[int, int] = {0: -1}
+    full = (1 << len(windows)) - 1
+    for placed in range(full):
+        if placed not in ends:
+            continue
+        for number, window in enumerate(windows):
+            if placed >> number & 1:
+                continue
+            following = [span.last for span in window if span.first > ends[placed]]
+            if following:
+                grown = placed | 1 << number
+                ends[grown] = min(ends.get(grown, following[0]), *following)
+    return ends.get(full)
+
+
+def gap(one: Sequence[Span], other: Sequence[Span], *, ordered: bool) -> int | None:
+    """Return the fewest words between a span of `one` and a span of `other` in the same field, or None.
+
+    `ordered`: only where `one` comes first. Spans that overlap are not compared.
+    """
+    best: int | None = None
+    for earlier, later in ((one, other),) if ordered else ((one, other), (other, one)):
+        starts = [span.first for span in later]
+        for span in earlier:
+            index = bisect_right(starts, span.last)
+            if index < len(later) and later[index].evidence.field == span.evidence.field:
+                words = later[index].first - span.last - 1
+                best = words if best is None else min(best, words)
+    return best

@@ -1,0 +1,91 @@
+"""Leaves of a query → patterns of folded words, in the words that `monitor.text` makes of stories too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from monitor.query import Phrase, Term
+from monitor.text import words
+
+_WILD = "*?"
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """Sequences of folded words, `*` and `?` standing for letters.
+
+    One sequence is a phrase. With `within` there may be several, each found in any place, with at most so many other
+    words among them. `needed` are its words without wildcards: a story without one of them is a miss at once.
+    """
+
+    sequences: tuple[tuple[str, ...], ...]
+    within: int | None = None
+    needed: tuple[str, ...] = ()
+
+
+def is_wild(word: str) -> bool:
+    """Whether a pattern's word has a wildcard; folded words of a story never hold these characters."""
+    return "*" in word or "?" in word
+
+
+@lru_cache(maxsize=1 << 15)
+def pattern(leaf: Term | Phrase) -> Pattern:
+    """Return the pattern of a term or phrase; it has no word where no letter or digit counts as one."""
+    if isinstance(leaf, Phrase) and leaf.within is not None:
+        units = [pattern_words(unit) for unit in leaf.text.split()]
+    else:
+        units = [pattern_words(leaf.text)]
+    sequences = tuple(unit for unit in units if unit)
+    needed = tuple(word for unit in sequences for word in unit if not is_wild(word))
+    return Pattern(sequences, leaf.within if isinstance(leaf, Phrase) else None, needed)
+
+
+def pattern_words(text: str) -> tuple[str, ...]:
+    """Return the folded words of `text`; words with only wildcards between them are one (`organi*ation`)."""
+    found: list[str] = []
+    end = 0
+    for word in words(text):
+        between = text[end : word.start]
+        if found and between and not between.strip(_WILD):
+            found[-1] += between + word.folded
+        else:
+            if found:
+                found[-1] += _leading(between)
+            found.append(word.folded)
+        end = word.end
+    if found:
+        found[-1] += _leading(text[end:])
+    return tuple(found)
+
+
+def _leading(text: str) -> str:
+    """Return the wildcards that `text` starts with."""
+    return text[: len(text) - len(text.lstrip(_WILD))]
+
+
+def literal_prefix(word: str) -> str:
+    """Return what stands before a pattern word's first wildcard."""
+    return word[: min((word.index(char) for char in _WILD if char in word), default=len(word))]
+
+
+def glob(pattern_word: str, word: str) -> bool:
+    """Whether the whole of `word` fits: `*` is any run of characters, `?` exactly one.
+
+    On a mismatch only the latest `*` is moved on, so the time is at most the product of the two lengths.
+    """
+    at, place = 0, 0  # in the pattern, in the word
+    star, after_star = -1, 0
+    while place < len(word):
+        if at < len(pattern_word) and pattern_word[at] == "*":
+            star, after_star = at, place
+            at += 1
+        elif at < len(pattern_word) and pattern_word[at] in ("?", word[place]):
+            at += 1
+            place += 1
+        elif star >= 0:
+            after_star += 1
+            at, place = star + 1, after_star
+        else:
+            return False
+    return not pattern_word[at:].strip("*")

@@ -1,0 +1,135 @@
+"""All SQL. Every method of a part is one short transaction; `ingest` is one transaction of several steps.
+
+SQLite runs in WAL mode with `synchronous=FULL` (NORMAL loses the last commits in a power cut, and a lost commit here is
+a lost alert), and every transaction that writes begins IMMEDIATE: one that reads first and writes later would fail at
+once when another has written in between, whatever its timeout.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config as AlembicConfig
+from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import Session, text
+
+from monitor.errors import StoreError
+from monitor.store.archive import Archive
+from monitor.store.feeds import Feeds
+from monitor.store.ingest import Ingest
+from monitor.store.outbox import Outbox
+from monitor.store.slots import Slots
+
+BUSY_TIMEOUT = 30.0  # seconds to wait for another process's write
+
+__all__ = ["Archive", "Feeds", "Ingest", "Outbox", "Slots", "Store"]
+
+
+class Store:
+    """The database at `url`; relative SQLite paths are within `folder`. Opening it checks that it can be reached.
+
+    `writes` is safe from one thread at a time (SQLite has one writer); reads are safe from any.
+    """
+
+    def __init__(self, url: str, folder: Path) -> None:
+        try:
+            parsed = make_url(url)
+        except SQLAlchemyError as error:
+            raise StoreError(f"`database_url` is not a database address: {error}") from error
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        if self.is_sqlite and parsed.database and parsed.database != ":memory:":
+            path = folder / parsed.database
+            path.parent.mkdir(parents=True, exist_ok=True)
+            parsed = parsed.set(database=str(path))
+        self.url = parsed
+        self._name = parsed.render_as_string(hide_password=True)
+        if self.is_sqlite:
+            self._writer = _sqlite(parsed.render_as_string(hide_password=False), "BEGIN IMMEDIATE")
+            self._reader = _sqlite(parsed.render_as_string(hide_password=False), "BEGIN")
+        else:
+            self._writer = self._reader = create_engine(parsed, pool_pre_ping=True)
+        self.feeds = Feeds(self.read, self.write)
+        self.outbox = Outbox(self.read, self.write)
+        self.slots = Slots(self.read, self.write)
+        self.archive = Archive(self.read, self.write)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._writer.dispose()
+        self._reader.dispose()
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """One transaction that writes: committed at the end, rolled back on an exception."""
+        with self._wrapped(), Session(self._writer, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """One transaction that only reads, on a consistent state."""
+        with self._wrapped(), Session(self._reader, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def ingest(self) -> Iterator[Ingest]:
+        """The one transaction of a poll: stories, sightings, matches, decisions, deliveries and feed state."""
+        with self.write() as session:
+            yield Ingest(session)
+
+    @contextmanager
+    def _wrapped(self) -> Iterator[None]:
+        try:
+            yield
+        except (SQLAlchemyError, sqlite3.Error) as error:
+            raise StoreError(f"the database {self._name} could not be used: {_cause(error)}") from error
+
+    def migrate(self) -> None:
+        """Bring the database up to date. Raises StoreError when it cannot be opened or is newer than this program."""
+        with self._wrapped(), resources.as_file(resources.files("monitor") / "migrations") as scripts:
+            config = AlembicConfig()
+            config.set_main_option("script_location", str(scripts))
+            with self._writer.connect() as connection:
+                config.attributes["connection"] = connection
+                try:
+                    command.upgrade(config, "head")
+                except Exception as error:
+                    # A migration may raise anything; a revision that Alembic does not know means a newer database.
+                    raise StoreError(f"the database {self._name} could not be brought up to date: {error}") from error
+                connection.commit()
+
+    def ready(self) -> bool:
+        """Whether the database answers and has its tables."""
+        try:
+            with self.read() as session:
+                session.execute(text("SELECT count(*) FROM delivery WHERE id < 0"))
+        except StoreError:
+            return False
+        return True
+
+
+def _cause(error: BaseException) -> str:
+    original: BaseException = getattr(error, "orig", None) or error
+    return " ".join(str(original).split())[:300]
+
+
+def _sqlite(url: str, begin: str) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def set_up(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver's own implicit BEGIN is a deferred one
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "mmap_size=0"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin_transaction(connection: Any) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine

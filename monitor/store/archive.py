@@ -1,0 +1,129 @@
+"""Reads of what was recorded, and its pruning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, update
+from sqlmodel import Session, col, func, or_, select
+
+from monitor.models import Decision, Delivery, DeliveryStory, Event, Match, Sighting, Story
+from monitor.store.ingest import outlets
+
+Transaction = Callable[[], AbstractContextManager[Session]]
+PRUNE_CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """All that is recorded of one story."""
+
+    story: Story
+    event: Event | None
+    outlets: tuple[str, ...]
+    sightings: Sequence[Sighting]
+    matches: Sequence[Match]
+    decisions: Sequence[Decision]
+    deliveries: Sequence[Delivery]
+
+
+class Archive:
+    """Stories and what became of them."""
+
+    def __init__(self, read: Transaction, write: Transaction) -> None:
+        self._read, self._write = read, write
+
+    def find(self, words: str, limit: int = 10) -> Sequence[Story]:
+        """Return stories by id, by address, or by words of the headline, the newest first."""
+        with self._read() as session:
+            if words.isdecimal() and len(words) < 18:
+                story = session.get(Story, int(words))
+                return [story] if story else []
+            newest = select(Story).order_by(col(Story.id).desc()).limit(limit)
+            if "://" in words:
+                return session.exec(newest.where(or_(Story.url == words, Story.key == f"url:{words}"))).all()
+            for word in words.split()[:20]:
+                newest = newest.where(col(Story.title).icontains(word, autoescape=True))
+            return session.exec(newest).all()
+
+    def journey(self, story_id: int) -> Journey | None:
+        """Return all that is recorded of a story."""
+        with self._read() as session:
+            story = session.get(Story, story_id)
+            if story is None:
+                return None
+            event = session.get(Event, story.event_id) if story.event_id else None
+            told = (
+                select(Delivery)
+                .join(DeliveryStory, col(DeliveryStory.delivery_id) == col(Delivery.id))
+                .join(Story, col(Story.id) == col(DeliveryStory.story_id))
+            )
+            return Journey(
+                story,
+                event,
+                outlets(session, {event.id}).get(event.id, ()) if event and event.id else (),
+                session.exec(select(Sighting).where(Sighting.story_id == story_id)).all(),
+                session.exec(select(Match).where(Match.story_id == story_id)).all(),
+                session.exec(select(Decision).where(Decision.story_id == story_id)).all(),
+                session.exec(told.where(Story.event_id == story.event_id).distinct()).all(),
+            )
+
+    def matched_since(self, story_id: int, limit: int = 200) -> list[tuple[Story, tuple[str, ...], bool]]:
+        """Return the stories with an id above `story_id` that match a topic, their topics, and whether they alert."""
+        with self._read() as session:
+            rows = session.exec(
+                select(Story, Match)
+                .join(Match, col(Match.story_id) == col(Story.id))
+                .where(col(Story.id) > story_id)
+                .order_by(col(Story.id), col(Match.id))
+                .limit(limit)
+            ).all()
+            found: dict[int | None, tuple[Story, tuple[str, ...], bool]] = {}
+            for story, match in rows:
+                _, topics, alerting = found.get(story.id, (story, (), False))
+                found[story.id] = (story, (*topics, match.topic), alerting or match.alerting)
+            return list(found.values())
+
+    def counts(self) -> dict[str, int]:
+        """Return how many stories, matches and edits there are."""
+        with self._read() as session:
+            return {
+                "stories": session.exec(select(func.count()).select_from(Story)).one(),
+                "matches": session.exec(select(func.count()).select_from(Match)).one(),
+                "edits": session.exec(select(func.coalesce(func.sum(Story.edits), 0))).one(),
+            }
+
+    def prune(self, stories_before: datetime, deliveries_before: datetime) -> tuple[int, int]:
+        """Remove stories and finished deliveries older than the given times; return how many of each.
+
+        A story that an unfinished or kept delivery tells of stays. Sightings stay without their story, so that a feed
+        that still lists an old story does not bring it back as new; they go with the deliveries' age.
+        """
+        with self._write() as session:
+            old = session.exec(
+                select(Delivery.id)
+                .where(
+                    col(Delivery.created_at) < deliveries_before,
+                    col(Delivery.state).in_(("sent", "dead", "cancelled")),
+                )
+                .limit(PRUNE_CHUNK)
+            ).all()
+            session.execute(delete(DeliveryStory).where(col(DeliveryStory.delivery_id).in_(old)))
+            session.execute(delete(Delivery).where(col(Delivery.id).in_(old)))
+            kept = select(DeliveryStory.story_id)
+            gone = session.exec(
+                select(Story.id)
+                .where(col(Story.first_seen_at) < stories_before, col(Story.id).not_in(kept))
+                .limit(PRUNE_CHUNK)
+            ).all()
+            for table in (Match, Decision):
+                session.execute(delete(table).where(col(table.story_id).in_(gone)))
+            session.execute(update(Sighting).where(col(Sighting.story_id).in_(gone)).values(story_id=None))
+            session.execute(delete(Story).where(col(Story.id).in_(gone)))
+            session.execute(
+                delete(Sighting).where(col(Sighting.story_id).is_(None), col(Sighting.seen_at) < deliveries_before)
+            )
+            return len(gone), len(old)

@@ -1,0 +1,97 @@
+"""Feed health and the poll schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlmodel import Session, col, func, select
+
+from monitor.models import FeedState, Sighting
+from monitor.timing import due
+
+Transaction = Callable[[], AbstractContextManager[Session]]
+
+
+class Feeds:
+    """Reads and writes of `feed_state`."""
+
+    def __init__(self, read: Transaction, write: Transaction) -> None:
+        self._read, self._write = read, write
+
+    def ensure(self, feeds: Mapping[str, str], now: datetime) -> None:
+        """Give each feed (name → address) that has none a state, due now; a changed address drops its validators."""
+        with self._write() as session:
+            known = {state.feed: state for state in session.exec(select(FeedState))}
+            for name, url in feeds.items():
+                state = known.get(name)
+                if state is None:
+                    session.add(FeedState(feed=name, url=url, next_poll_at=now))
+                elif state.url != url:
+                    state.url, state.next_poll_at = url, now
+                    state.etag = state.last_modified = state.body_hash = None
+
+    def states(self) -> dict[str, FeedState]:
+        """Return all states by feed."""
+        with self._read() as session:
+            return {state.feed: state for state in session.exec(select(FeedState))}
+
+    def get(self, feed: str) -> FeedState | None:
+        """Return one feed's state."""
+        with self._read() as session:
+            return session.get(FeedState, feed)
+
+    def due(self, feeds: Collection[str], now: datetime, limit: int) -> list[FeedState]:
+        """Return the states of those `feeds` to poll now, the longest overdue first, at most `limit`.
+
+        A due time further ahead than the feed's own interval allows is due: the clock went back.
+        """
+        with self._read() as session:
+            rows = session.exec(select(FeedState).order_by(col(FeedState.next_poll_at)))
+            return [s for s in rows if s.feed in feeds and due(s.next_poll_at, s.interval, now)][:limit]
+
+    def update(self, feed: str, **values: Any) -> None:
+        """Set fields of a feed's state."""
+        with self._write() as session:
+            update(session, feed, values)
+
+    def known(self, feed: str, guids: Collection[str]) -> dict[str, str]:
+        """Return the content hash that each of `guids` had when last seen in `feed`."""
+        with self._read() as session:
+            return {s.guid: s.content_hash for s in sightings(session, feed, guids)}
+
+    def per_day(self, feed: str, now: datetime, days: int = 7) -> float:
+        """Return how many stories a day `feed` brought over the last `days`, its first poll aside."""
+        with self._read() as session:
+            count = session.exec(
+                select(func.count())
+                .select_from(Sighting)
+                .where(
+                    Sighting.feed == feed,
+                    col(Sighting.baseline).is_(False),
+                    col(Sighting.seen_at) > now - timedelta(days=days),
+                )
+            ).one()
+            first = session.exec(select(func.min(Sighting.seen_at)).where(Sighting.feed == feed)).one()
+        span = min(float(days), max((now - first).total_seconds() / 86400, 1.0)) if first else float(days)
+        return count / span
+
+
+def update(session: Session, feed: str, values: Mapping[str, Any]) -> None:
+    """Set fields of a feed's state within a transaction."""
+    state = session.get(FeedState, feed)
+    assert state is not None, f"feed {feed} has no state"
+    for name, value in values.items():
+        setattr(state, name, value)
+
+
+def sightings(session: Session, feed: str, guids: Collection[str]) -> list[Sighting]:
+    """Return the sightings of `guids` in `feed`, in chunks that every database takes."""
+    wanted = list(guids)
+    found: list[Sighting] = []
+    for start in range(0, len(wanted), 500):
+        chunk = wanted[start : start + 500]
+        found += session.exec(select(Sighting).where(Sighting.feed == feed, col(Sighting.guid).in_(chunk))).all()
+    return found

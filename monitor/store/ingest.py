@@ -1,0 +1,153 @@
+"""The steps of the one transaction that saves a poll."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlmodel import Session, col, select
+
+from monitor.models import Decision, Delivery, DigestSlot, Event, Match, Preference, Sighting, Story
+from monitor.store import feeds, outbox
+
+
+class Ingest:
+    """Reads and writes within one open transaction; nothing is saved until its context ends."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def sightings(self, feed: str, guids: Collection[str]) -> dict[str, Sighting]:
+        """Return the sightings of `guids` in `feed`, by guid."""
+        return {sighting.guid: sighting for sighting in feeds.sightings(self._session, feed, guids)}
+
+    def story(self, story_id: int | None) -> Story | None:
+        """Return a story by id; None also for one that retention removed."""
+        return None if story_id is None else self._session.get(Story, story_id)
+
+    def by_key(self, key: str) -> Story | None:
+        """Return the story of a key."""
+        return self._session.exec(select(Story).where(Story.key == key)).first()
+
+    def add_sighting(
+        self, story: Story, feed: str, guid: str, content_hash: str, now: datetime, baseline: bool
+    ) -> None:
+        """Record that `story` is in `feed` under `guid`."""
+        assert story.id is not None
+        self._session.add(
+            Sighting(
+                story_id=story.id,
+                feed=feed,
+                guid=guid,
+                content_hash=content_hash,
+                seen_at=now,
+                baseline=baseline,
+            )
+        )
+        self._session.flush()
+
+    def only_baseline(self, story: Story) -> bool:
+        """Whether `story` has been seen only in feeds' first polls so far."""
+        rows = self._session.exec(select(Sighting.baseline).where(Sighting.story_id == story.id))
+        return all(rows)
+
+    def with_headline(self, headline: str, since: datetime) -> Sequence[Story]:
+        """Return the stories with a folded headline first seen after `since`, at most 200."""
+        return self._session.exec(
+            select(Story)
+            .where(Story.title_fold == headline, col(Story.first_seen_at) >= since)
+            .order_by(col(Story.id).desc())
+            .limit(200)
+        ).all()
+
+    def add_story(self, story: Story, event_id: int | None, why: str, now: datetime) -> Story:
+        """Save a new story in an event of its own, or in event `event_id`."""
+        event = self._session.get(Event, event_id) if event_id is not None else None
+        if event is None:
+            event = Event(started_at=now, updated_at=now, stories=0)
+            self._session.add(event)
+            self._session.flush()
+        event.stories += 1
+        event.updated_at, event.why = now, why
+        story.event_id = event.id
+        self._session.add(story)
+        self._session.flush()
+        if event.lead_story_id is None:
+            event.lead_story_id = story.id
+            self._session.flush()
+        return story
+
+    def lead_key(self, event_id: int) -> str:
+        """Return the key of an event's lead story."""
+        return self._session.exec(
+            select(Story.key).join(Event, col(Event.lead_story_id) == col(Story.id)).where(Event.id == event_id)
+        ).one()
+
+    def outlets(self, event_id: int, but: str) -> tuple[str, ...]:
+        """Return the sources of an event's stories other than `but`, earliest first."""
+        return tuple(source for source in outlets(self._session, {event_id}).get(event_id, ()) if source != but)
+
+    def matches(self, story: Story) -> dict[str, Match]:
+        """Return the matches of a story by topic."""
+        rows = self._session.exec(select(Match).where(Match.story_id == story.id))
+        return {match.topic: match for match in rows}
+
+    def add(self, row: Match | Decision) -> None:
+        """Save a match or a decision."""
+        self._session.add(row)
+
+    def add_delivery(self, delivery: Delivery, story_ids: Collection[int]) -> bool:
+        """Put a message into the outbox; False when its key is there already, and then nothing is changed."""
+        return outbox.add(self._session, delivery, story_ids)
+
+    def add_slot(self, slot: DigestSlot) -> None:
+        """Save a digest slot for a subscriber who has none."""
+        if self._session.get(DigestSlot, slot.subscriber) is None:
+            self._session.add(slot)
+            self._session.flush()
+
+    def muted(self) -> dict[str, frozenset[str]]:
+        """Return the topics that each subscriber turned off; `*` stands for all."""
+        return muted(self._session)
+
+    def alert_times(self, now: datetime, longest: float = 86400.0) -> dict[str, list[datetime]]:
+        """Return when each subscriber was alerted in the last `longest` seconds, once for each story."""
+        rows = self._session.exec(
+            select(Decision.subscriber, Decision.decided_at).where(
+                col(Decision.decided_at) > now - timedelta(seconds=longest),
+                col(Decision.reason).in_(("sent", "held")),
+            )
+        )
+        times: dict[str, list[datetime]] = {}
+        for subscriber, at in rows:
+            times.setdefault(subscriber, []).append(at)
+        return times
+
+    def update_feed(self, feed: str, values: Mapping[str, Any]) -> None:
+        """Set fields of the feed's state, in the same transaction as its stories."""
+        feeds.update(self._session, feed, values)
+
+
+def muted(session: Session) -> dict[str, frozenset[str]]:
+    """Return the topics that each subscriber turned off by a signed link."""
+    off: dict[str, set[str]] = {}
+    for row in session.exec(select(Preference).where(Preference.setting == "off")):
+        off.setdefault(row.subscriber, set()).add(row.topic)
+    return {subscriber: frozenset(topics) for subscriber, topics in off.items()}
+
+
+def outlets(session: Session, event_ids: Collection[int]) -> dict[int, tuple[str, ...]]:
+    """Return the sources of each event's stories, earliest first."""
+    wanted = list(event_ids)
+    found: dict[int, dict[str, None]] = {}
+    for start in range(0, len(wanted), 500):
+        rows = session.exec(
+            select(Story.event_id, Story.source)
+            .where(col(Story.event_id).in_(wanted[start : start + 500]))
+            .order_by(col(Story.id))
+        )
+        for event_id, source in rows:
+            assert event_id is not None  # it is one of those asked for
+            found.setdefault(event_id, {})[source] = None
+    return {event_id: tuple(sources) for event_id, sources in found.items()}

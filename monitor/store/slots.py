@@ -1,0 +1,119 @@
+"""Digest slots and what they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
+
+from sqlmodel import Session, col, select
+
+from monitor.models import Decision, Delivery, DigestSlot, Match, Preference, Story
+from monitor.store import outbox
+from monitor.store.ingest import muted, outlets
+
+Transaction = Callable[[], AbstractContextManager[Session]]
+# Matches of a window that one digest looks at; what lies beyond is far past what it can show.
+WINDOW_LIMIT = 20_000
+BASELINE_AGE = timedelta(days=1)
+
+
+class Slots:
+    """Reads and writes of digest slots, subscribers' settings, and the matches of a window."""
+
+    def __init__(self, read: Transaction, write: Transaction) -> None:
+        self._read, self._write = read, write
+
+    def all(self) -> dict[str, DigestSlot]:
+        """Return all slots by subscriber."""
+        with self._read() as session:
+            return {slot.subscriber: slot for slot in session.exec(select(DigestSlot))}
+
+    def save(self, slot: DigestSlot) -> None:
+        """Save a slot, in place of the subscriber's earlier one."""
+        with self._write() as session:
+            session.merge(slot)
+
+    def drop(self, subscriber: str) -> None:
+        """Forget a subscriber's slot."""
+        with self._write() as session:
+            slot = session.get(DigestSlot, subscriber)
+            if slot is not None:
+                session.delete(slot)
+
+    def close(
+        self,
+        subscriber: str,
+        expected: datetime,
+        following: DigestSlot | None,
+        deliveries: Sequence[tuple[Delivery, Collection[int]]],
+    ) -> bool:
+        """In one transaction: put a slot's digests into the outbox and move to the `following` slot, if there is one.
+
+        Does nothing and returns False when the slot is no longer the one due at `expected`.
+        """
+        with self._write() as session:
+            slot = session.get(DigestSlot, subscriber)
+            if slot is None or slot.next_at != expected:
+                return False
+            for delivery, story_ids in deliveries:
+                outbox.add(session, delivery, story_ids)
+            if following is None:
+                session.delete(slot)
+            else:
+                session.merge(following)
+            return True
+
+    def window(
+        self, topics: Collection[str], since: datetime, until: datetime
+    ) -> list[tuple[Match, Story, tuple[str, ...]]]:
+        """Return the matches of `topics` in (`since`, `until`] with their story and the event's other outlets.
+
+        A first poll's stories are among them when they are younger than a day at `since`: older ones are no news.
+        """
+        with self._read() as session:
+            rows = session.exec(
+                select(Match, Story)
+                .join(Story, col(Story.id) == col(Match.story_id))
+                .where(
+                    col(Match.topic).in_(topics),
+                    col(Match.matched_at) > since,
+                    col(Match.matched_at) <= until,
+                    col(Match.alerting).is_(True) | (col(Story.effective_at) > since - BASELINE_AGE),
+                )
+                .order_by(col(Match.id).desc())
+                .limit(WINDOW_LIMIT)
+            ).all()
+            sources = outlets(session, {story.event_id for _, story in rows if story.event_id is not None})
+            return [
+                (match, story, tuple(s for s in sources.get(story.event_id or 0, ()) if s != story.source))
+                for match, story in rows
+            ]
+
+    def limited(self, subscriber: str, since: datetime, until: datetime) -> set[tuple[int, str]]:
+        """Return the (story, topic) pairs that a limit held back from `subscriber` in (`since`, `until`]."""
+        with self._read() as session:
+            rows = session.exec(
+                select(Decision).where(
+                    Decision.subscriber == subscriber,
+                    Decision.reason == "limited",
+                    col(Decision.decided_at) > since,
+                    col(Decision.decided_at) <= until,
+                )
+            )
+            return {(row.story_id, topic) for row in rows for topic in row.topics}
+
+    def muted(self) -> dict[str, frozenset[str]]:
+        """Return the topics that each subscriber turned off; `*` stands for all."""
+        with self._read() as session:
+            return muted(session)
+
+    def set_preference(self, subscriber: str, topic: str, setting: str | None, now: datetime) -> None:
+        """Record what a subscriber set by a signed link; None takes it back."""
+        with self._write() as session:
+            row = session.get(Preference, (subscriber, topic))
+            if setting is None:
+                if row is not None:
+                    session.delete(row)
+            else:
+                session.merge(Preference(subscriber=subscriber, topic=topic, setting=setting, set_at=now))

@@ -1,0 +1,226 @@
+"""Words, folding and sentences: the one definition of a word that queries and stories share. Pure.
+
+A word is a run of letters and digits with their marks (Unicode categories L, Nd, Nl, M), after UAX #29 in spirit, with
+three decisions of the query language: hyphen, slash, apostrophe, full stop and underscore part words; a possessive `'s`
+is no word; and in scripts written without spaces (Chinese, Japanese, Thai, Lao, Khmer, Burmese) each character is a
+word of its own, so that a phrase of them is a sequence of characters. Korean has spaces and keeps its words.
+
+Two words are the same when `fold` makes them equal.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+# Longest run of combining marks that is kept: normalising takes quadratic time in it (40,000 marks: seven seconds),
+# and no language stacks as many.
+_MARKS_KEPT = 16
+_CACHED_WORD = 40  # characters; longer words are folded each time, so that hostile ones do not fill the cache
+
+
+@dataclass(frozen=True, slots=True)
+class StoryText:
+    """A story as rules see it; `text` is its body as plain text. What is not known is empty."""
+
+    id: str = ""
+    title: str = ""
+    summary: str = ""
+    text: str = ""
+    language: str = ""
+    source: str = ""
+    feed: str = ""
+    tags: tuple[str, ...] = ()
+    url: str = ""
+    author: str = ""
+    country: str = ""
+
+
+# The parts of a story that evidence may lie in.
+FIELDS = ("title", "summary", "text", "author", "url", "source", "feed", "tag", "lang", "country")
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What made a rule true: characters `start` to `end` of the story's `field` (one of FIELDS) as published.
+
+    `term` is as written in the query (`deploy*`, `@venezuela`), or the alias found where entities are asked for;
+    `entity` is the entity's name (its key) where an alias was found. In "tag" the span lies in the tag itself.
+    """
+
+    field: str
+    start: int
+    end: int
+    term: str
+    entity: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word: its folded form, and the characters `start` to `end` of the text it stands in."""
+
+    folded: str
+    start: int
+    end: int
+
+
+def _ranges(codes: Iterable[int]) -> str:
+    """Return `codes` (ascending) as the inside of a regular expression's character class."""
+    runs: list[list[int]] = []
+    for code in codes:
+        if runs and code == runs[-1][1] + 1:
+            runs[-1][1] = code
+        else:
+            runs.append([code, code])
+    return "".join(f"\\U{low:08x}-\\U{high:08x}" for low, high in runs)
+
+
+# Dropped wherever they stand: soft hyphen, zero-width characters, bidi marks, Arabic tatweel, variation selectors.
+_IGNORED = "\u00ad\u034f\u061c\u0640\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff"
+_BLOCKS_WITHOUT_SPACES = (
+    (0x0E00, 0x0EFF),  # Thai, Lao
+    (0x1000, 0x109F),  # Burmese, and its extensions
+    (0xA9E0, 0xA9FF),
+    (0xAA60, 0xAA7F),
+    (0x1780, 0x17FF),  # Khmer
+    (0x3005, 0x3007),  # Han: iteration mark, closing mark, zero
+    (0x3021, 0x3029),
+    (0x3041, 0x30FF),  # kana, and their extensions
+    (0x31F0, 0x31FF),
+    (0x3400, 0x4DBF),  # Han
+    (0x4E00, 0x9FFF),
+    (0xF900, 0xFAFF),
+    (0xFF66, 0xFF9D),  # half-width kana
+    (0x1AFF0, 0x1B16F),
+    (0x20000, 0x3FFFF),
+)
+_APOSTROPHES = "'’ʼʻ＇"
+# Half-width voicing marks are letters to Unicode, yet belong to the kana before them.
+_MARKS = (
+    _ranges(code for code in range(0x300, 0x1F000) if unicodedata.category(chr(code))[0] == "M")
+    + "\uff9e\uff9f\U000e0100-\U000e01ef"
+)
+_UNSPACED = _ranges(
+    code
+    for low, high in _BLOCKS_WITHOUT_SPACES
+    for code in range(low, high + 1)
+    if low >= 0x20000 or unicodedata.category(chr(code)) in ("Lo", "Lm", "Nl")
+)
+# What `\w` holds besides letters and decimal digits: superscripts, fractions, numbers in circles.
+_OTHER_NUMBERS = _ranges(code for code in range(0xB2, 0x1F110) if unicodedata.category(chr(code)) == "No")
+_LETTER = rf"[^\W_{_UNSPACED}{_OTHER_NUMBERS}ʼʻ\uff9e\uff9f\u0640]"
+_WORD = re.compile(rf"[{_UNSPACED}][{_MARKS}{_IGNORED}]*|{_LETTER}(?:{_LETTER}|[{_MARKS}{_IGNORED}])*")
+_ASCII_WORD = re.compile(r"[a-z0-9]+")
+_TRAILING = re.compile(rf"[{_IGNORED}]+\Z")
+_DROPPED = re.compile(rf"[{_IGNORED}]+")
+_EXCESS_MARKS = re.compile(rf"([{_MARKS}]{{{_MARKS_KEPT}}})[{_MARKS}]+")
+
+# Letters that do not decompose; the rest of Latin loses its accents by decomposition.
+_LETTERS = str.maketrans(
+    {
+        "ł": "l", "ø": "o", "đ": "d", "ð": "d", "ħ": "h", "ŧ": "t", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th",
+        "ß": "ss",
+        "ё": "е", "ѐ": "е", "ѝ": "и",  # Cyrillic keeps й, ї, ў: they are letters, not accents
+        "ى": "ي", "ی": "ي", "ک": "ك", "ٱ": "ا",  # alef maqsura; Persian ya and kaf; alef wasla
+    }
+)  # fmt: skip
+_ACCENTS = re.compile("[\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u064b-\u065f\u0670"
+                      "\u06d6-\u06dc\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed\u08ca-\u08e1\u08e3-\u08ff]+")  # fmt: skip
+# Latin, Greek, Hebrew and Arabic letters that decompose; Latin and Greek extended; compatibility and width forms.
+_DECOMPOSED = re.compile("[\u00c0-\u024f\u0370-\u03ff\u0590-\u06ff\u1e00-\u1fff]+")
+_WIDTH_FORMS = re.compile("[\ufb00-\ufb4f\ufb50-\ufdff\ufe70-\ufefc\uff01-\uffee]+")
+_DIGITS = re.compile(r"[^\D0-9]")
+
+
+def _composed(text: str) -> str:
+    """Return `text` in NFC, with runs of combining marks cut to a length that takes no quadratic time."""
+    return text if text.isascii() else unicodedata.normalize("NFC", _EXCESS_MARKS.sub(r"\1", text))
+
+
+def fold(text: str) -> str:
+    """Return the form of `text` in which query words and stories are compared.
+
+    Case is folded in every script, accents in Latin, Greek, Arabic and Hebrew (й stays й, kana keep their voicing);
+    alef and ya are unified, width forms and digits too; tatweel, zero-width characters and soft hyphens are dropped.
+    Folding a folded text changes nothing.
+    """
+    if text.isascii():
+        return text.lower()
+    text = _WIDTH_FORMS.sub(lambda m: unicodedata.normalize("NFKC", m[0]), _composed(text))
+    text = _composed(_DROPPED.sub("", text)).casefold().translate(_LETTERS)
+    text = _DECOMPOSED.sub(lambda m: unicodedata.normalize("NFD", m[0]), text)
+    text = _ACCENTS.sub("", text).translate(_LETTERS)
+    return unicodedata.normalize("NFC", _DIGITS.sub(lambda m: str(unicodedata.decimal(m[0])), text))
+
+
+_fold_cached = lru_cache(maxsize=1 << 16)(fold)
+
+
+def _fold_word(word: str) -> str:
+    return _fold_cached(word) if len(word) <= _CACHED_WORD else fold(word)
+
+
+def words(text: str) -> tuple[Word, ...]:
+    """Return the words of `text` in order, with their places in `text` as it stands (characters)."""
+    if text.isascii():
+        lowered = text.lower()
+        return tuple(
+            Word(m[0], m.start(), m.end())
+            for m in _ASCII_WORD.finditer(lowered)
+            if m[0] != "s" or not _possessive(text, m.start())
+        )
+    found = []
+    for match in _WORD.finditer(text):
+        start, end, word = match.start(), match.end(), match[0]
+        if (trailing := _TRAILING.search(word)) is not None:
+            word, end = word[: trailing.start()], start + trailing.start()
+        folded = _fold_word(word)
+        if folded and (folded != "s" or not _possessive(text, start)):
+            found.append(Word(folded, start, end))
+    return tuple(found)
+
+
+def _possessive(text: str, start: int) -> bool:
+    """Whether the lone s at `start` follows a word and an apostrophe."""
+    return start >= 2 and text[start - 1] in _APOSTROPHES and unicodedata.category(text[start - 2])[0] in "LNM"
+
+
+# A sentence ends at a full stop before a blank and no lower-case letter, but not after an initial ("U.S. army") or a
+# common title; East Asian scripts need no blank. Each run of stops is tried once, so the cost is linear.
+_SENTENCE_END = re.compile(
+    r"(?<![.!?…؟۔।])(?<!\b[^\W\d_])(?<!\bMr)(?<!\bMs)(?<!\bDr)(?<!\bSt)(?<!\bMrs)(?<!\bGen)(?<!\bCol)(?<!\bSen)(?<!\bGov)"
+    r"[.!?…؟۔।]++[\"'”’»)\]]*+(?=\s++[^\sa-z])"
+    r"|(?<![。！？])[。！？]++[」』”’）]*+"
+    r"|\n++"
+)
+
+
+def sentences(text: str) -> tuple[tuple[int, int], ...]:
+    """Return the sentences of `text` as character ranges that follow one another and cover it."""
+    ends = [match.end() for match in _SENTENCE_END.finditer(text)]
+    if text and (not ends or ends[-1] < len(text)):
+        ends.append(len(text))
+    return tuple(zip([0, *ends], ends, strict=False))
+
+
+# NULs and other C0 and C1 controls; bidi controls, which can reorder a line on screen; noncharacters.
+_HARMFUL = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1b\x7f-\x84\x86-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufffe\uffff]"
+)
+_BLANKS = re.compile(r"\s+")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def clean(text: str) -> str:
+    """Return `text` fit to store and to show on one line.
+
+    Surrogates are joined to the character they make, or dropped when alone; controls are dropped; every run of blanks
+    (line breaks and tabs too) becomes one space, at the ends none; the rest is composed (NFC).
+    """
+    if _SURROGATE.search(text):
+        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
+    text = _HARMFUL.sub("", text)
+    return _composed(_BLANKS.sub(" ", text).strip())

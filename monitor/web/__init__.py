@@ -1,0 +1,154 @@
+"""The web pages: health, unsubscribe links, and for now a thin desk. Makes an ASGI application; the daemon serves it.
+
+Signed links follow RFC 8058: GET and HEAD show a page and change nothing, since mail scanners open every link; POST
+acts at once, without login, cookie or redirect. Whoever serves the application should keep no access log: the address
+of a /u page is the key to it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from monitor.errors import MonitorError
+from monitor.web.guard import BodyLimit, Gate, SecurityHeaders, secure
+from monitor.web.pages import Pages
+
+_LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+_SHOW = ["GET", "HEAD"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkView:
+    """What a signed link is about, as its page names it: titles, not names. `topic` is "" when it means everything."""
+
+    subscriber: str
+    topic: str
+    already_off: bool
+
+
+class Backend(Protocol):
+    """What the pages need from the program. The functions may block: they are called in threads.
+
+    A MonitorError becomes a page that says to try again (503).
+    """
+
+    def ready(self) -> tuple[bool, str]:
+        """Whether the program can do its work, and a sentence that says so or why not."""
+
+    def describe(self, token: str) -> LinkView | None:
+        """What a link is about; None when it is forged, cut, or its subscriber or topic is gone. Changes nothing."""
+
+    def turn_off(self, token: str) -> bool:
+        """Stop what the link is about at once, waiting messages included. Harmless twice. False: unknown link."""
+
+    def turn_on(self, token: str) -> bool:
+        """Undo `turn_off`. Harmless twice. False: unknown link."""
+
+    def overview(self) -> tuple[tuple[str, str], ...]:
+        """The thin desk's rows (label, value): feeds, last poll, queue, next digest."""
+
+
+def create_app(backend: Backend, *, site: str, token: str | None, host_names: Iterable[str]) -> FastAPI:
+    """Make the application. `site` is the name shown; `host_names` are answered to besides loopback's (no ports).
+
+    With `token`, all but health, signed links and style sheets demand it as a bearer token; without, they are shown to
+    this machine only. Raises ValueError for an empty token.
+    """
+    if token is not None and not token.strip():
+        raise ValueError("the desk's token is empty: anybody could send that")
+    pages = Pages(site)
+    app = FastAPI(title=site, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    hosts = [*_LOOPBACK, *(f"[{name}]" if ":" in name and name[0] != "[" else name for name in host_names)]
+    # The last one added is the outermost: even a refused Host gets the security headers.
+    app.add_middleware(BodyLimit, refuse=pages.refusal)
+    app.add_middleware(Gate, token=token, refuse=pages.refusal)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)
+    app.add_middleware(SecurityHeaders)
+    _add_errors(app, pages)
+    _add_health(app, backend)
+    _add_links(app, backend, pages)
+    _add_desk(app, backend, pages)
+    app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
+    return app
+
+
+def _add_errors(app: FastAPI, pages: Pages) -> None:
+    def refused(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        answer = pages.refusal(request.scope["path"], error.status_code)
+        answer.headers.update(error.headers or {})
+        return answer
+
+    def unavailable(request: Request, error: Exception) -> Response:
+        # The message may name files and addresses: it is for the log, not for whoever holds a link.
+        log.error("A page could not be made: %s", error, exc_info=error)
+        return pages.refusal(request.scope["path"], 503)
+
+    def failed(request: Request, _error: Exception) -> Response:
+        # Starlette answers these outside of all middleware, and the server logs them.
+        path = request.scope["path"]
+        answer = pages.refusal(path, 500)
+        secure(answer.headers, path)
+        return answer
+
+    app.add_exception_handler(HTTPException, refused)
+    app.add_exception_handler(MonitorError, unavailable)
+    app.add_exception_handler(Exception, failed)
+
+
+def _add_health(app: FastAPI, backend: Backend) -> None:
+    @app.api_route("/healthz", methods=_SHOW)
+    async def healthz() -> PlainTextResponse:
+        # Not in a thread: this says that the loop is alive, also while all threads wait for the database.
+        return PlainTextResponse("ok")
+
+    @app.api_route("/readyz", methods=_SHOW)
+    def readyz() -> PlainTextResponse:
+        ready, sentence = backend.ready()
+        return PlainTextResponse(sentence, status_code=200 if ready else 503)
+
+
+def _add_links(app: FastAPI, backend: Backend, pages: Pages) -> None:
+    def answer(request: Request, template: str, token: str, view: LinkView | None) -> HTMLResponse:
+        path = request.scope["path"]
+        if view is None:
+            return pages.page(path, "gone", 404)
+        return pages.page(path, template, link=view, token=token)
+
+    @app.api_route("/u/{token}", methods=_SHOW)
+    def show(request: Request, token: str) -> HTMLResponse:
+        return answer(request, "unsubscribe", token, backend.describe(token))
+
+    # The body is not looked at: holding the token is all that counts. So `List-Unsubscribe=One-Click` of mail programs
+    # (RFC 8058, form-encoded or multipart) and the page's empty form do the same, and no odd encoding is in the way.
+    @app.post("/u/{token}")
+    def stop(request: Request, token: str) -> HTMLResponse:
+        view = backend.describe(token)
+        known = view is not None and backend.turn_off(token)
+        return answer(request, "unsubscribed", token, view if known else None)
+
+    @app.post("/u/{token}/undo")
+    def undo(request: Request, token: str) -> HTMLResponse:
+        view = backend.describe(token)
+        known = view is not None and backend.turn_on(token)
+        return answer(request, "restored", token, view if known else None)
+
+
+def _add_desk(app: FastAPI, backend: Backend, pages: Pages) -> None:
+    @app.api_route("/", methods=_SHOW)
+    def desk(request: Request) -> HTMLResponse:
+        ready, sentence = backend.ready()
+        rows = backend.overview()
+        return pages.page(request.scope["path"], "desk", ready=ready, sentence=sentence, rows=rows)

@@ -1,0 +1,76 @@
+"""The running program, as the web pages ask it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from monitor.app import App
+from monitor.links import ALL_TOPICS, read
+from monitor.service import status
+from monitor.web import LinkView
+
+
+class WebBackend:
+    """What the web pages need (`web.Backend`), from the running program."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    def ready(self) -> tuple[bool, str]:
+        """Whether the database answers."""
+        good = self._app.store.ready()
+        return good, "Ready." if good else "The database does not answer."
+
+    def describe(self, token: str) -> LinkView | None:
+        """What a link is about; None for an unknown one."""
+        target = read(self._app.secret, token)
+        subscriber = self._app.config.subscribers.get(target.subscriber) if target else None
+        if target is None or subscriber is None:
+            return None
+        off = self._app.store.slots.muted().get(subscriber.name, frozenset())
+        title = "" if target.topic == ALL_TOPICS else self._title(target.topic)
+        return LinkView(subscriber.title, title, bool({target.topic, ALL_TOPICS} & off))
+
+    def _title(self, topic: str) -> str:
+        declared = self._app.config.topics.get(topic)
+        return declared.title if declared else topic
+
+    def turn_off(self, token: str) -> bool:
+        """Stop what a link is about at once."""
+        return self._set(token, "off")
+
+    def turn_on(self, token: str) -> bool:
+        """Undo `turn_off`."""
+        return self._set(token, None)
+
+    def _set(self, token: str, setting: str | None) -> bool:
+        app = self._app
+        target = read(app.secret, token)
+        if target is None or target.subscriber not in app.config.subscribers:
+            return False
+        now = app.now()
+        app.db_wait(app.store.slots.set_preference, target.subscriber, target.topic, setting, now)
+        if setting == "off":
+            topic = None if target.topic == ALL_TOPICS else target.topic
+            app.db_wait(app.store.outbox.cancel_for, target.subscriber, topic, now)
+        return True
+
+    def overview(self) -> tuple[tuple[str, str], ...]:
+        """The thin desk's rows."""
+        now = self._app.now()
+        found = status(self._app, now)
+        zone = ZoneInfo(self._app.config.settings.timezone)
+
+        def clock(at: datetime | None) -> str:
+            return f"{at.astimezone(zone):%d %B %H:%M}" if at else "not yet"
+
+        failing = f", {len(found.failing)} cannot be read: {', '.join(found.failing[:5])}" if found.failing else ""
+        digest = found.digests[0] if found.digests else None
+        return (
+            ("Feeds", f"{found.feeds} polled{failing}"),
+            ("Last poll", clock(found.last_poll)),
+            ("Stories", f"{found.stories}, of which {found.matches} matched a topic"),
+            ("Messages", ", ".join(f"{n} {state}" for state, n in sorted(found.queue.items())) or "none so far"),
+            ("Next digest", f"{digest[0]}, {clock(digest[2])}" if digest else "none is set up"),
+        )

@@ -1,0 +1,60 @@
+"""The frame around every page: templates/web through Jinja2, everything escaped."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.responses import HTMLResponse
+
+from monitor import __version__
+from monitor.render import shipped
+
+# status → (heading, what to do); the words follow "say what happened, what continues, what to do"
+_REFUSALS = {
+    401: (
+        "This page is for the people who run the desk",
+        "Send the token that stands under web in monitor.yaml, as the header “Authorization: Bearer TOKEN”.",
+    ),
+    403: (
+        "This page is shown on its own machine only",
+        "To open it to others, set a token under web in monitor.yaml.",
+    ),
+    404: ("There is no such page", "Check the address, or open the link in the mail again."),
+    405: ("This address does not do that", "Open it in a browser as it stands in the mail."),
+    408: ("The request did not arrive whole", "Nothing was changed. Try again."),
+    413: ("Too much was sent", "This address takes 64 KB at most. Nothing was changed."),
+    500: ("This page could not be made", "The cause is in the program’s log. Try again in a minute."),
+    503: (
+        "The database did not answer",
+        "Only this page is affected, and your link goes on working. Try again in a minute.",
+    ),
+}
+
+
+class Pages:
+    """Makes the pages of one site; `site` is the operator's name for it."""
+
+    def __init__(self, site: str) -> None:
+        self._environment = Environment(
+            loader=FileSystemLoader(shipped("templates") / "web"),
+            autoescape=True,  # every name on these pages is text that somebody else wrote
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.globals.update(site=site, version=__version__)
+
+    def page(self, path: str, template: str, status: int = 200, **values: object) -> HTMLResponse:
+        """Render `template` (without `.html.j2`) for the request's `path`.
+
+        Links within are relative (`up` leads to the root), so that a proxy may put the site under a prefix.
+        """
+        up = "../" * (path.count("/") - 1)
+        source = self._environment.get_template(f"{template}.html.j2")
+        return HTMLResponse(source.render(up=up, **values), status_code=status)
+
+    def refusal(self, path: str, status: int) -> HTMLResponse:
+        """The page for an error `status`: what happened and what to do."""
+        heading, remedy = _REFUSALS.get(status, (HTTPStatus(status).phrase, "Check the address."))
+        return self.page(path, "refusal", status, heading=heading, remedy=remedy)

@@ -1,0 +1,64 @@
+"""Serves the web pages within the daemon's loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import uvicorn
+
+from monitor.app import App
+from monitor.web import create_app
+from monitor.web.backend import WebBackend
+
+log = logging.getLogger(__name__)
+
+
+class _Server(uvicorn.Server):
+    """A uvicorn server that leaves signals to the daemon."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+async def serve(app: App) -> None:
+    """Serve the pages where `web` says, until cancelled. A port that is taken is logged, and the rest goes on."""
+    settings = app.config.settings.web
+    if settings is None:
+        return
+    listener = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with listener:
+        try:
+            listener.bind((settings.host, settings.port))
+        except OSError as error:
+            log.error(
+                "the web pages cannot be served at %s:%d (%s): links in mails do not work until `web.port` in "
+                "monitor.yaml names a free port and the program is started again. Everything else goes on.",
+                settings.host,
+                settings.port,
+                error.strerror,
+            )
+            return
+        token = settings.token.get_secret_value() if settings.token is not None else None
+        names = {urlsplit(app.config.settings.public_url).hostname or "", settings.host} - {"", "0.0.0.0", "::"}  # noqa: S104 - names to leave out, not to bind
+        pages = create_app(WebBackend(app), site=app.config.settings.site, token=token, host_names=sorted(names))
+        # No access log: the address of a signed link is the key to it.
+        config = uvicorn.Config(
+            pages, log_config=None, access_log=False, server_header=False, lifespan="off", timeout_graceful_shutdown=3
+        )
+        server = _Server(config)
+        log.info("web pages at http://%s:%d", settings.host, settings.port)
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            await asyncio.shield(serving)
+        except asyncio.CancelledError:
+            server.should_exit = True
+            await serving
+            raise

@@ -1,0 +1,71 @@
+"""Worker processes that can be killed at a deadline, for the reading of hostile bytes.
+
+A feed of one megabyte can keep feedparser busy for minutes (notes on security, 3.1), and no thread can be stopped: so
+documents are read in processes of their own, with a deadline and a limit of memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import multiprocessing
+import resource
+import signal
+import sys
+from collections.abc import Callable
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import Any, TypeVar
+
+from pebble import ProcessExpired, ProcessPool
+
+from monitor.errors import WorkerError
+
+T = TypeVar("T")
+
+MEMORY = 2 * 1024**3  # bytes of address space; feedparser takes up to 14 times the document's size
+RECYCLE = 2_000  # tasks after which a worker is replaced, so that no leak grows for ever
+
+
+def _set_up() -> None:
+    # A Ctrl-C reaches the whole group of processes; only the daemon acts on it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        with contextlib.suppress(ValueError, OSError):  # an operator's own lower limit stays
+            resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+
+
+class Workers:
+    """`count` processes, started at first use."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._pool: Any = None
+
+    # `timeout` kills the worker, which no asyncio.timeout can do.
+    async def run(self, function: Callable[..., T], *args: Any, timeout: float) -> T:  # noqa: ASYNC109 - it kills
+        """Return `function(*args)`, run in a worker that is killed `timeout` seconds after it began.
+
+        `function` must be importable, its arguments and result picklable. Raises WorkerError when the worker died or ran
+        out of time, and whatever `function` raises.
+        """
+        if self._pool is None:
+            # Spawned, not forked: a fork would copy the locks of the daemon's threads in whatever state they are.
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPool(self._count, max_tasks=RECYCLE, initializer=_set_up, context=context)
+        future = self._pool.schedule(function, args=list(args), timeout=timeout)
+        try:
+            result: T = await asyncio.wrap_future(future)
+        except (FutureTimeoutError, TimeoutError) as error:
+            raise WorkerError(f"it took longer than {timeout:g} seconds, and was stopped") from error
+        except ProcessExpired as error:
+            raise WorkerError("the process that read it ended by itself") from error
+        except MemoryError as error:
+            raise WorkerError(f"it needed more than {MEMORY // 1024**2} MB of memory") from error
+        return result
+
+    def close(self) -> None:
+        """End all workers, with what they are doing."""
+        if self._pool is not None:
+            self._pool.stop()
+            self._pool.join()
+            self._pool = None

@@ -1,0 +1,289 @@
+"""Rules and their operators: why a story is missed, mistakes in the files, examples, warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monitor.config import Config, Example, Examples, Scope, Topic, load_config
+from monitor.errors import ConfigError, NotFoundError, Problem, QueryError
+from monitor.rules import Explanation, compile_query, compile_rules, run_examples, warnings
+from monitor.text import StoryText
+
+CONFIG = Config(macros={"noise": "NOT football", "military": "troops"})
+GROUPS = [{"any": ["border", "buffer zone"]}, {"any": ["troops", "soldier*"]}]
+
+
+def story(title: str = "", summary: str = "", *, language: str = "") -> StoryText:
+    return StoryText(title=title, summary=summary, language=language)
+
+
+def topic(name: str = "t", **values: Any) -> Topic:
+    return Topic.model_validate({"name": name, **values})
+
+
+# --- explanations
+
+
+def lines(node: Explanation, depth: int = 0) -> list[str]:
+    own = f"{'  ' * depth}{'+' if node.true else '-'} {node.text}" + (f" ({node.note})" if node.note else "")
+    return [own, *(line for child in node.children for line in lines(child, depth + 1))]
+
+
+NEARNESS = [
+    ("a NEAR/2 b", "a x x x x b", "nearest: 4 words apart"),
+    ("a NEAR/2 b", "a", "absent: b"),
+    ("a NEAR/2 (b OR c)", "x", "absent: a and b, c"),
+    ("a ONEAR/2 b", "b a", "only in the other order"),
+    ("a ONEAR/2 b", "b a x x x b", "nearest: 3 words apart"),
+    ("a NEAR/1 b NEAR/1 c", "a x b x c", "nearest: 3 words apart"),
+    ("ATLEAST/3(a)", "a x a", "2 of 3 times"),
+    ("SENTENCE(aa AND bb)", "Aa. Bb.", "in no single sentence"),
+    ("a OR b", "x", "none occurs: a, b"),
+    ("a", "x", "does not occur"),
+]
+
+
+@pytest.mark.parametrize(("query", "title", "note"), NEARNESS)
+def test_a_miss_says_what_is_absent_or_how_near_it_came(query: str, title: str, note: str) -> None:
+    explanation = compile_query(query, CONFIG).explain(story(title), "query")
+    assert (explanation.true, explanation.note) == (False, note)
+
+
+def test_words_in_different_fields_are_never_near() -> None:
+    explanation = compile_query("a NEAR/2 b", CONFIG).explain(story("a", "b"), "query")
+    assert explanation.note == "never in the same part of the story"
+
+
+def test_an_explanation_is_the_tree_with_each_nodes_truth() -> None:
+    declared = topic(all=GROUPS, none=["football", "title:collie"], scope={"languages": ["en"]})
+    rules = compile_rules(Config(topics={"t": declared}))
+    text = story("Border collie", "Soldiers wait")
+    assert lines(rules.explain(text, "t")) == [
+        "- all of",
+        "  + any of",
+        "    + border",
+        '    - "buffer zone" (does not occur)',
+        "  + any of",
+        "    - troops (does not occur)",
+        "    + soldier*",
+        "  - not (found: `collie` in title)",
+        "    + any of",
+        "      - football (does not occur)",
+        "      + title:",
+        "        + collie",
+    ]
+    (soldiers,) = rules.explain(text, "t").children[1].evidence
+    assert (soldiers.field, soldiers.start, soldiers.end) == ("summary", 0, 8)
+    outside = rules.explain(story("Border", language="de"), "t")
+    assert (outside.true, outside.note) == (False, "its language de is not one of en")
+
+
+def test_explaining_an_unknown_topic_is_an_error() -> None:
+    with pytest.raises(NotFoundError, match="no topic `zzz`"):
+        compile_query("x", CONFIG).explain(story(), "zzz")
+
+
+# --- mistakes in files
+
+TopicsFile = Callable[[str], Config]
+
+
+@pytest.fixture
+def topics_file(tmp_path: Path) -> TopicsFile:
+    """Load a configuration with the given topics.yaml and a few entities."""
+
+    def load(text: str) -> Config:
+        (tmp_path / "topics.yaml").write_text(text, encoding="utf-8")
+        entities = "entities:\n  sudan: {name: Sudan}\n  may: {name: Theresa May, aliases: [May, Total, US, '…']}\n"
+        (tmp_path / "entities.yaml").write_text(entities, encoding="utf-8")
+        feeds = "feeds:\n  one: {url: 'https://one.example/feed', language: en, tags: [world]}\n"
+        (tmp_path / "feeds.yaml").write_text(feeds, encoding="utf-8")
+        (tmp_path / "subscribers.yaml").write_text("subscribers: {}\n", encoding="utf-8")
+        return load_config(tmp_path, {})
+
+    return load
+
+
+def problems(config: Config) -> list[Problem]:
+    with pytest.raises(ConfigError) as caught:
+        compile_rules(config)
+    return list(caught.value.problems)
+
+
+def test_every_mistake_is_told_once_at_its_character_in_the_file(topics_file: TopicsFile) -> None:
+    config = topics_file(
+        """\
+macros:
+  good: troops OR soldiers
+  bad: troops OR OR soldiers
+  worse: $bad OR tanks
+  one: $two OR a
+  two: b OR $one
+topics:
+  folded:
+    query: >-
+      (border OR frontier)
+      AND troops XOR
+      soldiers
+  quoted:
+    query: "border AND @sudann"
+  plain:
+    query: titel:border
+  uses-bad:
+    query: $bad AND border
+  uses-worse:
+    any: [$worse]
+  lists:
+    all:
+      - any: [border, de*]
+      - any: [troops, "$gud"]
+      - x AND y OR z
+    none: [a b, (]
+  near:
+    all: [border, a AND b]
+    near: 20
+  empty-handed:
+    any: ["NOT a"]
+"""
+    )
+    told = [(p.line, p.column, p.message.split("\n")[0]) for p in problems(config)]
+    assert told == [
+        (3, 15, "OR has nothing after it before `OR`"),
+        (5, 8, "macros in a circle: $two → $one → $two"),
+        (11, 18, "unknown operator `XOR`"),
+        (14, 24, "unknown entity or list `@sudann`"),
+        (16, 12, "unknown field `titel:`"),
+        (23, 23, "`de*` has 2 letters before the `*`, and it needs 3"),
+        (24, 24, "unknown macro `$gud`"),
+        (25, 17, "AND and OR in one group: which comes first?"),
+        (26, 17, "this parenthesis is never closed"),
+        (28, 19, "NEAR cannot stand around AND"),
+        (31, 5, "the topic only says what a story must not have"),
+    ]
+    assert {Path(p.file).name for p in problems(config)} == {"topics.yaml"}
+    assert all(p.level == "error" and p.fix for p in problems(config))
+
+
+def test_a_problem_shows_the_query_with_a_caret(topics_file: TopicsFile) -> None:
+    (problem,) = problems(topics_file("topics:\n  t:\n    query: border ADJ troops\n"))
+    assert problem.message.split("\n")[1:3] == ["    border ADJ troops", "           ^^^"]
+    assert problem.fix == "write `border ONEAR/0 troops`"
+
+
+def test_a_topic_that_only_forbids_is_told_at_its_query(topics_file: TopicsFile) -> None:
+    (problem,) = problems(topics_file("topics:\n  t:\n    query: NOT border\n"))
+    assert (problem.line, problem.column) == (3, 12)
+    assert "only says what a story must not have" in problem.message
+
+
+def test_a_topic_made_without_a_file_still_tells_its_problem() -> None:
+    nothing, lone = topic("nothing"), topic("lone", all=[{"any": ["a"]}], near=5)
+    told = [p.message for p in problems(Config(topics={"nothing": nothing, "lone": lone}))]
+    assert told[0] == "the topic says nothing of what it follows"
+    assert "there are not two" in told[1]
+
+
+def test_an_ad_hoc_query_raises_its_mistake() -> None:
+    with pytest.raises(QueryError, match="unknown macro `\\$militry`"):
+        compile_query("$militry AND border", CONFIG)
+    with pytest.raises(QueryError, match="only says"):
+        compile_query("$noise", CONFIG)
+
+
+# --- examples and warnings
+
+
+def test_a_failing_example_is_told_at_its_place_with_the_reason(topics_file: TopicsFile) -> None:
+    config = topics_file(
+        """\
+topics:
+  borders:
+    all:
+      - any: [border, frontier]
+      - any: [troops, soldiers, tanks, jets]
+    none: [football]
+    scope: {languages: [en], tags: [world]}
+    examples:
+      match:
+        - Troops at the border
+        - Calm at the border
+        - Troops play football at the border
+        - {title: Troops at the border, language: de}
+      no_match:
+        - Border collie
+        - Soldiers at the frontier
+  near:
+    query: a NEAR/1 b
+    examples: {match: [a x x b]}
+"""
+    )
+    told = [(p.line, p.level, p.message) for p in run_examples(config, compile_rules(config))]
+    assert told == [
+        (
+            11,
+            "error",
+            "topic `borders`: the example `Calm at the border` must match, and it does not: no word of group 2 "
+            "(troops, soldiers, tanks, …) occurs",
+        ),
+        (
+            12,
+            "error",
+            "topic `borders`: the example `Troops play football at the border` must match, and it does not: what must "
+            "be absent is there: `football` in title",
+        ),
+        (
+            13,
+            "error",
+            "topic `borders`: the example `Troops at the border` must match, and it does not: its language de is not "
+            "one of en",
+        ),
+        (
+            16,
+            "error",
+            "topic `borders`: the example `Soldiers at the frontier` must not match, and it does: `soldiers` in title, "
+            "`frontier` in title",
+        ),
+        (
+            19,
+            "error",
+            "topic `near`: the example `a x x b` must match, and it does not: NEAR/1 fails (nearest: 2 words apart)",
+        ),
+    ]
+
+
+def test_examples_that_hold_are_no_problem() -> None:
+    examples = Examples(match=(Example(title="x"),), no_match=(Example(title="y"),))
+    declared = topic(query="x", examples=examples, scope=Scope(feeds=("bbc",), tags=("world",)))
+    config = Config(topics={"t": declared})
+    assert run_examples(config, compile_rules(config)) == ()
+
+
+def test_what_is_hardly_meant_is_warned_of(topics_file: TopicsFile) -> None:
+    config = topics_file(
+        """\
+topics:
+  dead:
+    any: [border, 北京路*口, ²³¹]
+  nowhere:
+    query: title:x AND site:*.example
+    scope: {languages: [es]}
+  somewhere:
+    query: x
+    scope: {languages: [en]}
+"""
+    )
+    told = [(Path(p.file).name, p.line, p.message) for p in warnings(config)]
+    assert told == [
+        ("topics.yaml", 3, "no text can match `北京路*口`: in this script each character is a word, and a wildcard "
+         "stays within one"),
+        ("topics.yaml", 3, "no text can match `²³¹`: it holds no word"),
+        ("entities.yaml", 3, "the alias `May` of `may` is also a common word, and matches it"),
+        ("entities.yaml", 3, "the alias `Total` of `may` is also a common word, and matches it"),
+        ("entities.yaml", 3, "no text can match the alias `…`: it holds no word"),
+        ("topics.yaml", 6, "no feed in the scope of `nowhere` is in es: they are in en"),
+    ]  # fmt: skip
+    assert all(p.level == "warning" and p.fix for p in warnings(config))

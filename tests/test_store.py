@@ -1,0 +1,195 @@
+"""The database: its settings, its migration, and the outbox's state machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlmodel import SQLModel, text
+
+from monitor.errors import StoreError
+from monitor.models import DigestSlot, FeedState, Match, Sighting, Story
+from monitor.store import Store
+from tests.make import NOW, delivery
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = Store("sqlite:///monitor.db", tmp_path)
+    opened.migrate()
+    yield opened
+    opened.close()
+
+
+def test_the_migrations_make_the_tables_that_the_models_describe(store: Store) -> None:
+    with store.read() as session:
+        context = MigrationContext.configure(session.connection(), opts={"compare_type": False})
+        assert compare_metadata(context, SQLModel.metadata) == []
+
+
+def test_sqlite_keeps_its_promises(store: Store) -> None:
+    with store.write() as session:
+        found = {name: session.execute(text(f"PRAGMA {name}")).scalar() for name in ("journal_mode", "synchronous")}
+        assert found == {"journal_mode": "wal", "synchronous": 2}
+
+
+def test_a_write_begins_immediately_so_that_it_cannot_fail_half_way(store: Store, tmp_path: Path) -> None:
+    other = Store("sqlite:///monitor.db", tmp_path)
+    try:
+        with store.write() as session:
+            session.add(FeedState(feed="a", url="u", next_poll_at=NOW))
+            session.flush()
+            with other.read() as reading:  # readers go on meanwhile, on the state before
+                assert reading.execute(text("SELECT count(*) FROM feed_state")).scalar() == 0
+    finally:
+        other.close()
+    assert store.feeds.get("a") is not None
+
+
+def test_an_exception_leaves_nothing_of_its_transaction(store: Store) -> None:
+    def half_way() -> None:
+        with store.write() as session:
+            session.add(FeedState(feed="a", url="u", next_poll_at=NOW))
+            session.flush()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        half_way()
+    assert store.feeds.get("a") is None
+
+
+def test_times_come_back_as_they_went_in(store: Store) -> None:
+    store.feeds.ensure({"a": "u"}, NOW)
+    state = store.feeds.get("a")
+    assert state is not None
+    assert state.next_poll_at == NOW
+    assert state.next_poll_at.tzinfo is not None
+
+
+def test_a_database_that_cannot_be_opened_says_which_and_why(tmp_path: Path) -> None:
+    (tmp_path / "monitor.db").write_bytes(b"this is no database, but a text of some length" * 100)
+    opened = Store("sqlite:///monitor.db", tmp_path)
+    with pytest.raises(StoreError, match=r"monitor\.db could not be .*not a database"):
+        opened.migrate()
+    opened.close()
+
+
+def test_an_address_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="not a database address"):
+        Store("what is this", tmp_path)
+
+
+def test_a_changed_address_drops_the_validators(store: Store) -> None:
+    store.feeds.ensure({"a": "https://one.example/"}, NOW)
+    store.feeds.update("a", etag='"1"', body_hash="x")
+    store.feeds.ensure({"a": "https://two.example/"}, NOW)
+    state = store.feeds.get("a")
+    assert state is not None
+    assert (state.url, state.etag, state.body_hash) == ("https://two.example/", None, None)
+
+
+def test_the_same_key_goes_out_once(store: Store) -> None:
+    assert store.outbox.add(delivery("k"))
+    assert not store.outbox.add(delivery("k"))
+    assert len(store.outbox.latest()) == 1
+
+
+def test_a_claimed_message_is_not_claimed_again_until_its_lease_ends(store: Store) -> None:
+    store.outbox.add(delivery("k"))
+    assert [row.key for row in store.outbox.claim(NOW, 60, 10)] == ["k"]
+    assert store.outbox.claim(NOW, 60, 10) == []
+    assert store.outbox.sweep(NOW + timedelta(seconds=59)) == 0
+    assert store.outbox.sweep(NOW + timedelta(seconds=60)) == 1
+    again = store.outbox.claim(NOW + timedelta(seconds=60), 60, 10)
+    assert [(row.key, row.attempts, row.maybe_dup) for row in again] == [("k", 2, 0)]
+
+
+def test_a_message_that_was_on_the_wire_is_marked_when_its_lease_ends(store: Store) -> None:
+    store.outbox.add(delivery("k"))
+    (row,) = store.outbox.claim(NOW, 60, 10)
+    assert row.id is not None
+    assert store.outbox.mark_wire(row.id, row.fence, NOW)
+    store.outbox.sweep(NOW, everything=True)
+    (again,) = store.outbox.claim(NOW, 60, 10)
+    assert (again.message_id, again.maybe_dup) == (row.message_id, 1)
+
+
+def test_only_the_latest_claim_may_send_or_finish(store: Store) -> None:
+    store.outbox.add(delivery("k"))
+    (old,) = store.outbox.claim(NOW, 60, 10)
+    store.outbox.sweep(NOW, everything=True)
+    (new,) = store.outbox.claim(NOW, 60, 10)
+    assert old.id is not None
+    assert not store.outbox.mark_wire(old.id, old.fence, NOW)
+    assert not store.outbox.finish(old.id, old.fence, NOW, "250", "", "")
+    assert store.outbox.finish(old.id, new.fence, NOW, "250", "", "queued as 1")
+    assert [row.state for row in store.outbox.latest()] == ["sent"]
+
+
+def test_a_channel_is_sent_one_message_at_a_time_and_others_do_not_wait(store: Store) -> None:
+    for key, channel in [("a", "mail"), ("b", "mail"), ("c", "slack")]:
+        store.outbox.add(delivery(key, channel=channel))
+    assert [row.key for row in store.outbox.claim(NOW, 60, 10)] == ["a", "c"]
+    assert store.outbox.claim(NOW, 60, 10, busy=("ruth/mail",)) == []
+
+
+def test_a_message_put_back_waits_for_its_time(store: Store) -> None:
+    store.outbox.add(delivery("k"))
+    (row,) = store.outbox.claim(NOW, 60, 10)
+    assert row.id is not None
+    store.outbox.retry(row.id, row.fence, NOW + timedelta(seconds=30), "451", "try later", maybe_sent=True)
+    assert store.outbox.claim(NOW + timedelta(seconds=29), 60, 10) == []
+    (again,) = store.outbox.claim(NOW + timedelta(seconds=30), 60, 10)
+    assert (again.attempts, again.maybe_dup, again.detail) == (2, 1, "try later")
+
+
+def test_a_message_past_its_time_is_given_up_and_can_be_retried_by_a_person(store: Store) -> None:
+    store.outbox.add(delivery("k"))
+    late = NOW + timedelta(days=4)
+    assert store.outbox.claim(late, 60, 10) == []
+    (row,) = store.outbox.latest(("dead",))
+    assert row.code == "expired"
+    assert store.outbox.requeue([row.id or 0], late, late + timedelta(days=1)) == [row.id]
+    assert [again.key for again in store.outbox.claim(late, 60, 10)] == ["k"]
+
+
+def test_unsubscribing_cancels_what_waits_for_that_topic_alone(store: Store) -> None:
+    for key, topics in [("a", ["sanctions"]), ("b", ["sanctions", "elections"])]:
+        row = delivery(key)
+        row.topics = topics
+        store.outbox.add(row)
+    assert store.outbox.cancel_for("ruth", "sanctions", NOW) == 1
+    assert {row.key: row.state for row in store.outbox.latest()} == {"a": "cancelled", "b": "pending"}
+    assert store.outbox.cancel_for("ruth", None, NOW) == 1
+
+
+def test_a_slot_moves_once_and_takes_its_digest_with_it(store: Store) -> None:
+    slot = DigestSlot(subscriber="ruth", schedule="s", local="l", last_at=NOW, next_at=NOW + timedelta(hours=1))
+    store.slots.save(slot)
+    following = DigestSlot(
+        subscriber="ruth", schedule="s", local="m", last_at=slot.next_at, next_at=NOW + timedelta(days=1)
+    )
+    row = delivery("digest")
+    assert store.slots.close("ruth", slot.next_at, following, [(row, [])])
+    assert not store.slots.close("ruth", slot.next_at, following, [(delivery("second"), [])])
+    assert [row.key for row in store.outbox.latest()] == ["digest"]
+
+
+def test_retention_removes_old_stories_and_remembers_that_they_were_seen(store: Store) -> None:
+    with store.ingest() as work:
+        for name, age in [("old", 100), ("new", 1)]:
+            seen = NOW - timedelta(days=age)
+            story = Story(key=name, feed="f", source="S", url="", title=name, first_seen_at=seen, effective_at=seen)
+            work.add_story(story, None, "", seen)
+            work.add_sighting(story, "f", name, "h", seen, baseline=False)
+            work.add(Match(story_id=story.id or 0, topic="t", rule="r", matched_at=seen))
+    gone = store.archive.prune(NOW - timedelta(days=90), NOW - timedelta(days=400))
+    assert gone == (1, 0)
+    assert [story.title for story in store.archive.find("", 10)] == ["new"]
+    with store.read() as session:
+        assert session.get(Sighting, 1) is not None
+    assert store.feeds.known("f", ["old", "new"]) == {"old": "h", "new": "h"}

@@ -1,0 +1,143 @@
+"""When: digest slots across clock changes, quiet hours, back-off."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from monitor import timing
+from monitor.config import DigestSchedule, Feed, Polling, QuietHours
+
+ALL_DAYS = frozenset(range(7))
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def schedule(*times: str, days: frozenset[int] = ALL_DAYS) -> DigestSchedule:
+    return DigestSchedule.model_construct(at=times, days=days, via=("mail",), empty="skip")
+
+
+def quiet(start: str, end: str, days: frozenset[int] = ALL_DAYS) -> QuietHours:
+    return QuietHours.model_construct(start=start, end=end, days=days, except_severity=None)
+
+
+SLOTS = [
+    # (zone, time of day, after, the slot, its instant)
+    ("Europe/London", "07:00", "2026-11-25T06:59:59Z", "2026-11-25 07:00", "2026-11-25T07:00:00Z"),
+    ("Europe/London", "07:00", "2026-11-25T07:00:00Z", "2026-11-26 07:00", "2026-11-26T07:00:00Z"),
+    ("Asia/Kolkata", "00:00", "2026-11-25T18:29:00Z", "2026-11-26 00:00", "2026-11-25T18:30:00Z"),
+    # 02:30 does not exist on this day in Berlin: it moves forward by the change.
+    ("Europe/Berlin", "02:30", "2027-03-27T23:00:00Z", "2027-03-28 02:30", "2027-03-28T01:30:00Z"),
+    # 02:30 comes twice: the first is taken, and the second is none.
+    ("Europe/Berlin", "02:30", "2026-10-24T23:00:00Z", "2026-10-25 02:30", "2026-10-25T00:30:00Z"),
+    ("Europe/Berlin", "02:30", "2026-10-25T00:30:00Z", "2026-10-26 02:30", "2026-10-26T01:30:00Z"),
+    # Midnight does not exist on this day in Cairo, and APScheduler's CronTrigger sends no digest then.
+    ("Africa/Cairo", "00:00", "2027-04-29T12:00:00Z", "2027-04-30 00:00", "2027-04-29T22:00:00Z"),
+]
+
+
+@pytest.mark.parametrize(("zone", "time_of_day", "after", "local", "instant"), SLOTS)
+def test_the_next_slot_is_one_a_local_date(zone: str, time_of_day: str, after: str, local: str, instant: str) -> None:
+    slot = timing.next_slot(schedule(time_of_day), ZoneInfo(zone), at(after))
+    assert (slot.local, slot.at) == (local, at(instant))
+
+
+@pytest.mark.parametrize("zone", ["Europe/London", "America/New_York", "Australia/Lord_Howe", "Africa/Cairo", "UTC"])
+@pytest.mark.parametrize("time_of_day", ["00:00", "01:30", "02:00", "02:30", "07:00", "23:59"])
+def test_two_years_of_slots_miss_no_date_and_repeat_none(zone: str, time_of_day: str) -> None:
+    moment, seen = at("2026-01-01T12:00:00Z"), []
+    for _ in range(730):
+        slot = timing.next_slot(schedule(time_of_day), ZoneInfo(zone), moment)
+        assert slot.at > moment
+        moment = slot.at
+        seen.append(date.fromisoformat(slot.local.partition(" ")[0]))
+    assert seen == [seen[0] + timedelta(days=n) for n in range(730)]
+
+
+def test_weekday_slots_skip_the_weekend() -> None:
+    friday_noon = at("2026-11-27T12:00:00Z")
+    slot = timing.next_slot(schedule("07:00", days=frozenset(range(5))), ZoneInfo("UTC"), friday_noon)
+    assert slot.local == "2026-11-30 07:00"
+
+
+def test_several_slots_a_day_come_in_order() -> None:
+    declared = schedule("17:00", "07:00")
+    first = timing.next_slot(declared, ZoneInfo("UTC"), at("2026-11-25T06:00:00Z"))
+    second = timing.next_slot(declared, ZoneInfo("UTC"), first.at)
+    assert [first.local, second.local] == ["2026-11-25 07:00", "2026-11-25 17:00"]
+
+
+def test_catching_up_takes_the_latest_slot_that_has_passed() -> None:
+    slot = timing.last_slot(schedule("07:00"), ZoneInfo("Europe/London"), at("2026-11-25T09:00:00Z"))
+    assert slot.local == "2026-11-25 07:00"
+
+
+QUIET = [
+    # (from, to, days, now in London, end or None)
+    ("22:00", "07:00", ALL_DAYS, "2026-11-25T23:00:00Z", "2026-11-26T07:00:00Z"),
+    ("22:00", "07:00", ALL_DAYS, "2026-11-25T06:59:00Z", "2026-11-25T07:00:00Z"),
+    ("22:00", "07:00", ALL_DAYS, "2026-11-25T07:00:00Z", None),
+    ("22:00", "07:00", ALL_DAYS, "2026-11-25T21:59:00Z", None),
+    ("13:00", "14:00", ALL_DAYS, "2026-11-25T13:30:00Z", "2026-11-25T14:00:00Z"),
+    # Friday's night reaches into Saturday though Saturday is not named; Saturday's own night does not begin.
+    ("22:00", "07:00", frozenset(range(5)), "2026-11-28T03:00:00Z", "2026-11-28T07:00:00Z"),
+    ("22:00", "07:00", frozenset(range(5)), "2026-11-28T23:00:00Z", None),
+    # The night in which the clocks go back is an hour longer.
+    ("22:00", "07:00", ALL_DAYS, "2026-10-24T21:30:00Z", "2026-10-25T07:00:00Z"),
+]
+
+
+@pytest.mark.parametrize(("start", "end", "days", "now", "until"), QUIET)
+def test_quiet_hours_hold_until_their_end(
+    start: str, end: str, days: frozenset[int], now: str, until: str | None
+) -> None:
+    found = timing.quiet_until(quiet(start, end, days), ZoneInfo("Europe/London"), at(now))
+    assert found == (at(until) if until else None)
+
+
+def test_a_retry_waits_at_most_three_times_longer_each_time_and_never_over_an_hour() -> None:
+    rng = random.Random(1)
+    for attempts, most in [(1, 30), (2, 90), (3, 270), (4, 810), (5, 2430), (6, 3600), (50, 3600)]:
+        delays = [timing.retry_delay(attempts, None, rng) for _ in range(300)]
+        assert min(delays) >= 1
+        assert most * 0.9 < max(delays) <= most
+
+
+def test_a_servers_retry_after_wins_up_to_a_day() -> None:
+    assert timing.retry_delay(1, 120, random.Random(1)) == 120
+    assert timing.retry_delay(1, 9e9, random.Random(1)) == 86400
+
+
+def feed(every: float | None) -> Feed:
+    return Feed.model_construct(name="f", every=every)
+
+
+POLLING = Polling.model_construct(min=300.0, max=7200.0)
+
+
+def test_a_fixed_interval_is_kept_and_an_adaptive_one_follows_the_publishing_rate() -> None:
+    assert timing.poll_interval(feed(1.0), POLLING, 500) == 1.0
+    assert timing.poll_interval(feed(None), POLLING, 0) == 7200
+    assert timing.poll_interval(feed(None), POLLING, 1) == pytest.approx(3900)
+    assert timing.poll_interval(feed(None), POLLING, 4) == pytest.approx(1950)
+    assert timing.poll_interval(feed(None), POLLING, 100_000) == 300
+
+
+def test_failures_back_off_linearly_and_never_stop() -> None:
+    hard = [timing.failure_delay(600, n, "hard", None) for n in (1, 2, 3, 1000)]
+    assert hard == [1200, 1800, 2400, 6 * 3600]
+    assert timing.failure_delay(600, 4, "soft", None) == 1800
+    assert timing.failure_delay(600, 1, "soft", 7000) == 7000
+    assert timing.failure_delay(600, 1, "soft", 9e9) == 86400
+
+
+def test_a_due_time_further_ahead_than_its_interval_is_due_because_the_clock_went_back() -> None:
+    now = datetime.combine(date(2026, 11, 25), time(12), tzinfo=UTC)
+    assert not timing.due(now + timedelta(seconds=60), 300, now)
+    assert timing.due(now + timedelta(seconds=301), 300, now)
+    assert timing.due(now, 300, now)

@@ -1,0 +1,500 @@
+"""The web pages, asked over real HTTP on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from starlette.routing import Mount, Route
+from starlette.types import Message, Scope
+
+from monitor.errors import StoreError
+from monitor.links import ALL_TOPICS, Target, read, sign
+from monitor.web import LinkView, create_app
+from monitor.web.guard import BODY_LIMIT, BodyLimit, Gate, is_public
+from monitor.web.pages import Pages
+
+SECRET = b"a key for tests"
+TOKEN = "open-sesame"
+SITE = "Heron <desk> & co"
+ONE_CLICK = b"List-Unsubscribe=One-Click"
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+MULTIPART = (
+    b"--xyz\r\nContent-Disposition: form-data; name=List-Unsubscribe\r\n\r\nOne-Click\r\n--xyz--\r\n",
+    {"Content-Type": "multipart/form-data; boundary=xyz"},
+)
+TITLES = {"ruth": 'Ruth "R" <Whitcombe>', "sanctions": "Sanctions & <script>alert(1)</script>"}
+
+
+@dataclass
+class Desk:
+    """A backend with two names, real tokens and what is off, in memory."""
+
+    off: set[Target] = field(default_factory=set)
+    state: tuple[bool, str] = (True, "Ready: 3 feeds.")
+    broken: Exception | None = None
+
+    def _target(self, token: str) -> Target | None:
+        if self.broken:
+            raise self.broken
+        target = read(SECRET, token)
+        known = target and target.subscriber in TITLES and target.topic in (ALL_TOPICS, *TITLES)
+        return target if known else None
+
+    def ready(self) -> tuple[bool, str]:
+        return self.state
+
+    def describe(self, token: str) -> LinkView | None:
+        target = self._target(token)
+        if target is None:
+            return None
+        topic = "" if target.topic == ALL_TOPICS else TITLES[target.topic]
+        return LinkView(TITLES[target.subscriber], topic, target in self.off)
+
+    def turn_off(self, token: str) -> bool:
+        target = self._target(token)
+        if target:
+            self.off.add(target)
+        return target is not None
+
+    def turn_on(self, token: str) -> bool:
+        target = self._target(token)
+        if target:
+            self.off.discard(target)
+        return target is not None
+
+    def overview(self) -> tuple[tuple[str, str], ...]:
+        if self.broken:
+            raise self.broken
+        return (("Feeds", "3 polled, 1 failing: <b>Baltic</b> Wire"), ("Next digest", "tomorrow at 07:00"))
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: http.client.HTTPMessage
+    text: str
+
+
+class Client:
+    """Asks one server; follows no redirect and keeps no cookie."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def __call__(
+        self,
+        method: str,
+        path: str,
+        headers: dict[str, str] | None = None,
+        body: bytes | Iterable[bytes] | None = None,
+    ) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request(method, path, body, headers or {}, encode_chunked=isinstance(body, Iterator))
+            response = connection.getresponse()
+            return Answer(response.status, response.headers, response.read().decode())
+        finally:
+            connection.close()
+
+
+@contextmanager
+def serving(app: FastAPI) -> Iterator[Client]:
+    """The application behind a real server in a thread, on a free port of loopback."""
+    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none")
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        deadline = time.monotonic() + 20
+        while not server.started and thread.is_alive() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        try:
+            yield Client(listener.getsockname()[1])
+        finally:
+            server.should_exit = True
+            thread.join(20)
+            assert not thread.is_alive()
+
+
+def app_of(desk: Desk, token: str | None = None) -> FastAPI:
+    return create_app(desk, site=SITE, token=token, host_names=["news.example", "www.heron.example", "2001:db8::7"])
+
+
+@pytest.fixture(scope="module")
+def one_desk() -> Desk:
+    return Desk()
+
+
+@pytest.fixture(scope="module")
+def open_server(one_desk: Desk) -> Iterator[Client]:
+    with serving(app_of(one_desk)) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def gated_server(one_desk: Desk) -> Iterator[Client]:
+    with serving(app_of(one_desk, TOKEN)) as client:
+        yield client
+
+
+@pytest.fixture
+def desk(one_desk: Desk) -> Desk:
+    """The servers' backend, as new: starting a server for each test would take most of the time."""
+    one_desk.off, one_desk.state, one_desk.broken = set(), (True, "Ready: 3 feeds."), None
+    return one_desk
+
+
+@pytest.fixture
+def ask(desk: Desk, open_server: Client) -> Client:  # noqa: ARG001  # asked for so that the backend is as new
+    return open_server
+
+
+@pytest.fixture
+def ask_gated(desk: Desk, gated_server: Client) -> Client:  # noqa: ARG001  # as above
+    return gated_server
+
+
+EVERYTHING = Target("ruth")
+ALL_LINK = f"/u/{sign(SECRET, 'ruth')}"
+TOPIC_LINK = f"/u/{sign(SECRET, 'ruth', 'sanctions')}"
+
+
+# --- unsubscribe links ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_opening_a_link_changes_nothing(ask: Client, desk: Desk, method: str) -> None:
+    answer = ask(method, ALL_LINK)
+    assert (answer.status, desk.off) == (200, set())
+    assert bool(answer.text) == (method == "GET")
+
+
+def test_the_page_of_a_link_has_one_button_that_posts(ask: Client, desk: Desk) -> None:
+    page = ask("GET", ALL_LINK).text
+    assert page.count("<button") == page.count("<form") == 1
+    action = re.search(r'<form method="post" action="([^"]+)"', page)
+    assert action
+    assert f"/u/../{action[1]}" == f"/u/../..{ALL_LINK}"  # relative, so that a proxy's prefix does not matter
+    assert ask("POST", ALL_LINK, FORM, b"").status == 200
+    assert desk.off == {EVERYTHING}
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [(ONE_CLICK, FORM), MULTIPART, (b"", {}), (b"\xff\0", {"Content-Type": "text/x-odd"})],
+    ids=["urlencoded", "multipart", "empty", "odd"],
+)
+def test_one_click_acts_at_once_without_redirect_or_cookie(
+    ask: Client, desk: Desk, body: bytes, headers: dict[str, str]
+) -> None:
+    answer = ask("POST", ALL_LINK, headers, body)
+    assert (answer.status, desk.off) == (200, {EVERYTHING})
+    assert not {"location", "set-cookie"} & {name.lower() for name in answer.headers}
+
+
+def test_one_click_passes_a_desk_that_demands_a_token(ask_gated: Client, desk: Desk) -> None:
+    assert ask_gated("POST", ALL_LINK, FORM, ONE_CLICK).status == 200
+    assert desk.off == {EVERYTHING}
+
+
+def test_unsubscribing_twice_is_harmless(ask: Client, desk: Desk) -> None:
+    first, second = (ask("POST", ALL_LINK, FORM, ONE_CLICK) for _ in range(2))
+    assert first.text == second.text
+    assert (second.status, desk.off) == (200, {EVERYTHING})
+
+
+def test_a_topic_link_stops_that_topic_only_and_says_which(ask: Client, desk: Desk) -> None:
+    answer = ask("POST", TOPIC_LINK, FORM, ONE_CLICK)
+    assert desk.off == {Target("ruth", "sanctions")}
+    assert "Sanctions &amp; &lt;script&gt;alert(1)&lt;/script&gt;</bdi> is stopped" in answer.text
+
+
+def test_undo_puts_it_back_and_the_page_before_offers_it(ask: Client, desk: Desk) -> None:
+    page = ask("POST", TOPIC_LINK, FORM, ONE_CLICK).text
+    assert f'action="..{TOPIC_LINK}/undo"><button' in page.replace(' class="actions"', "")
+    answer = ask("POST", f"{TOPIC_LINK}/undo", FORM, b"")
+    assert (answer.status, desk.off) == (200, set())
+    assert "Started again" in answer.text
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_undo_by_get_does_not_exist(ask: Client, desk: Desk, method: str) -> None:
+    desk.off.add(EVERYTHING)
+    answer = ask(method, f"{ALL_LINK}/undo")
+    assert (answer.status, answer.headers["Allow"], desk.off) == (405, "POST", {EVERYTHING})
+
+
+def test_a_link_already_used_says_so_and_offers_the_way_back(ask: Client, desk: Desk) -> None:
+    desk.off.add(EVERYTHING)
+    page = ask("GET", ALL_LINK).text
+    assert "already unsubscribed" in page
+    assert f"{ALL_LINK}/undo" in page
+    assert page.count("<button") == 1
+
+
+@pytest.mark.parametrize(("method", "tail"), [("GET", ""), ("HEAD", ""), ("POST", ""), ("POST", "/undo")])
+@pytest.mark.parametrize(
+    "token", ["x", sign(b"another key", "ruth"), sign(SECRET, "removed"), "%00", "a" * 3000, "%3Cscript%3E"]
+)
+def test_an_unknown_link_gets_a_page_that_explains(ask: Client, desk: Desk, method: str, tail: str, token: str) -> None:
+    answer = ask(method, f"/u/{token}{tail}")
+    assert (answer.status, desk.off) == (404, set())
+    if method != "HEAD":
+        assert "This link is not known here" in answer.text
+        assert "<script" not in answer.text
+
+
+def test_names_of_others_are_shown_as_text(ask: Client) -> None:
+    pages = [ask("GET", ALL_LINK), ask("POST", TOPIC_LINK), ask("POST", f"{TOPIC_LINK}/undo"), ask("GET", "/")]
+    for page in pages:
+        assert "Heron &lt;desk&gt; &amp; co" in page.text
+        assert not re.search(r"<script|<desk|<Whitcombe|<b>Baltic", page.text)
+    assert "Ruth &#34;R&#34; &lt;Whitcombe&gt;" in pages[0].text
+
+
+# --- health and desk -----------------------------------------------------------------------------------------------
+
+
+def test_healthz_says_ok(ask_gated: Client) -> None:
+    answer = ask_gated("GET", "/healthz")
+    assert (answer.status, answer.text) == (200, "ok")
+
+
+@pytest.mark.parametrize(
+    ("state", "status"), [((True, "Ready: 3 feeds."), 200), ((False, "No poll for 2 hours."), 503)]
+)
+def test_readyz_says_why(ask_gated: Client, desk: Desk, state: tuple[bool, str], status: int) -> None:
+    desk.state = state
+    answer = ask_gated("GET", "/readyz")
+    assert (answer.status, answer.text) == (status, state[1])
+
+
+def test_the_desk_shows_the_rows_and_the_state(ask: Client, desk: Desk) -> None:
+    desk.state = (False, "No poll for 2 hours.")
+    page = ask("GET", "/").text
+    for words in ("Not ready", "No poll for 2 hours.", "Next digest", "tomorrow at 07:00", "comes later"):
+        assert words in page
+
+
+# --- the gate ------------------------------------------------------------------------------------------------------
+
+
+def test_every_route_is_on_the_public_list_or_gated(ask_gated: Client, desk: Desk) -> None:
+    public = {"/healthz", "/readyz", "/u/{token}", "/u/{token}/undo", "/static"}
+    seen = set()
+    for route in app_of(desk, TOKEN).routes:
+        assert isinstance(route, Route | Mount), f"the walk does not know {route!r}"
+        seen.add(route.path)
+        methods = (route.methods or set()) if isinstance(route, Route) else {"GET"}
+        path = re.sub(r"\{[^}]*\}", "x", route.path) + ("/x" if isinstance(route, Mount) else "")
+        for method in methods:
+            assert (ask_gated(method, path).status != 401) == (route.path in public), (method, route.path)
+    assert seen == public | {"/"}  # a new route must be put here on purpose
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/docs", "/redoc", "/openapi.json", "/nothing", "/u", "/healthz/", "//u/x", "/U/x", "/metrics"]
+)
+def test_what_is_not_public_is_closed_even_when_it_does_not_exist(ask_gated: Client, path: str) -> None:
+    answer = ask_gated("GET", path)
+    assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
+    assert "Authorization: Bearer TOKEN" in answer.text
+    assert "Baltic" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "given", "status"),
+    [
+        ("/", f"Bearer {TOKEN}", 200),
+        ("/", f"bearer {TOKEN}", 200),
+        ("/", f"Bearer {TOKEN}x", 401),
+        ("/", f"Bearer {TOKEN[:-1]}", 401),
+        ("/", "Bearer ", 401),
+        ("/", "Bearer é", 401),
+        ("/", f"Basic {TOKEN}", 401),
+        ("/", TOKEN, 401),
+        (f"/?token={TOKEN}", "", 401),
+        (f"/?access_token={TOKEN}", "", 401),
+    ],
+)
+def test_only_the_bearer_header_opens_the_desk(ask_gated: Client, path: str, given: str, status: int) -> None:
+    assert ask_gated("GET", path, {"Authorization": given}).status == status
+
+
+@pytest.mark.parametrize("path", ["/u/../", "/static/../", "/static/..%2f..%2f__init__.py", "/u/x/../../"])
+def test_a_path_that_climbs_out_of_the_public_part_finds_nothing(ask_gated: Client, path: str) -> None:
+    answer = ask_gated("GET", path)
+    assert answer.status in (401, 404)
+    assert "Baltic" not in answer.text
+    assert "import" not in answer.text
+
+
+@pytest.mark.parametrize("document", ["/docs", "/redoc", "/openapi.json"])
+def test_no_page_describes_the_routes(ask: Client, document: str) -> None:
+    assert ask("GET", document).status == 404
+
+
+def test_without_a_token_the_desk_is_shown_to_this_machine_only(ask: Client) -> None:
+    # uvicorn believes X-Forwarded-For when it comes from loopback: a proxy on the same machine that adds it
+    forwarded = {"X-Forwarded-For": "203.0.113.9"}
+    assert [ask("GET", "/").status, ask("GET", "/", forwarded).status] == [200, 403]
+    assert ask("POST", ALL_LINK, forwarded, ONE_CLICK).status == 200
+
+
+@pytest.mark.parametrize("client", [None, ("203.0.113.9", 1), ("2001:db8::1", 1), ("", 0), ("/run/web.sock", 0)])
+async def test_without_a_token_an_unknown_client_is_refused(client: tuple[str, int] | None) -> None:
+    async def inside(_scope: Scope, _receive: object, _send: object) -> None:
+        raise AssertionError("the gate was open")
+
+    statuses = await statuses_of(Gate(inside, None, Pages(SITE).refusal), [], client=client)
+    assert statuses == [403]
+
+
+def test_an_empty_token_is_refused_at_start(desk: Desk) -> None:
+    with pytest.raises(ValueError, match="empty"):
+        app_of(desk, " ")
+
+
+# --- headers, hosts, bodies, errors --------------------------------------------------------------------------------
+
+
+def test_every_answer_carries_the_security_headers(ask: Client, ask_gated: Client, desk: Desk) -> None:
+    desk.broken = ZeroDivisionError("a fault of ours")
+    answers = [
+        ask("GET", "/healthz"),
+        ask("GET", "/nothing"),
+        ask("GET", ALL_LINK),
+        ask("GET", "/static/web.css"),
+        ask("GET", "/", {"Host": "evil.example"}),
+        ask("POST", ALL_LINK, FORM, b"x" * (BODY_LIMIT + 1)),
+        ask_gated("GET", "/"),
+    ]
+    assert [answer.status for answer in answers] == [200, 404, 500, 200, 400, 413, 401]
+    policy = (
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; "
+        "base-uri 'none'"
+    )
+    for answer in answers:
+        assert answer.headers["Content-Security-Policy"] == policy
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+    assert [a.headers["Cache-Control"] for a in answers if a.status != 200] == ["no-store"] * 5
+
+
+def test_a_page_needs_nothing_that_the_policy_forbids(ask: Client) -> None:
+    for page in (ask("GET", ALL_LINK), ask("POST", ALL_LINK), ask("GET", "/"), ask("GET", "/u/x")):
+        assert not re.search(r"<script|<style|\sstyle=|\son\w+=|https?://", page.text)
+
+
+@pytest.mark.parametrize(
+    ("path", "href"), [("/", "static/web.css"), (ALL_LINK, "../static/web.css"), ("/u/x/y", "../../static/web.css")]
+)
+def test_pages_find_their_style_sheets_at_any_depth(ask: Client, path: str, href: str) -> None:
+    assert f'<link rel="stylesheet" href="{href}">' in ask("GET", path).text
+    sheet = ask("GET", "/static/web.css")
+    assert sheet.headers["Content-Type"].startswith("text/css")
+    assert '@import url("tokens.css")' in sheet.text
+    assert "--bg:" in ask("GET", "/static/tokens.css").text
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("news.example", 200),
+        ("NEWS.example:8443", 200),
+        ("localhost", 200),
+        ("[::1]:8080", 200),
+        ("evil.example", 400),
+        ("news.example.evil.example", 400),
+        ("www.news.example", 400),
+        ("www.heron.example", 200),
+        ("heron.example", 400),  # no redirect to www either: a one-click POST would be lost
+        ("[2001:db8::7]", 200),
+        ("news.example/u/", 400),
+        ("", 400),
+    ],
+)
+def test_only_the_site_s_own_host_names_are_answered(ask: Client, host: str, status: int) -> None:
+    assert ask("GET", "/", {"Host": host}).status == status
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["with a length", "chunked"])
+@pytest.mark.parametrize(("size", "status"), [(BODY_LIMIT, 200), (BODY_LIMIT + 1, 413)])
+def test_a_body_above_64_kilobytes_changes_nothing(
+    ask: Client, desk: Desk, size: int, status: int, chunked: bool
+) -> None:
+    body = b"x" * size
+    answer = ask("POST", ALL_LINK, FORM, iter([body[:1000], body[1000:]]) if chunked else body)
+    assert (answer.status, bool(desk.off)) == (status, status == 200)
+
+
+async def statuses_of(
+    app: Gate | BodyLimit, messages: list[Message], client: tuple[str, int] | None = ("127.0.0.1", 1)
+) -> list[int]:
+    """The statuses that a middleware answers with, when the client sends `messages` and then stays silent."""
+    scope: Scope = {"type": "http", "method": "POST", "path": "/", "headers": [], "client": client}
+    sent: list[int] = []
+
+    async def receive() -> Message:
+        if messages:
+            return messages.pop(0)
+        return await silence()
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            sent.append(message["status"])
+
+    await app(scope, receive, send)
+    return sent
+
+
+async def silence() -> Message:
+    await asyncio.Event().wait()
+    raise AssertionError("unreachable")
+
+
+@pytest.mark.parametrize(
+    ("messages", "statuses"),
+    [
+        ([{"type": "http.request", "body": b"half", "more_body": True}], [408]),
+        ([{"type": "http.request", "body": b"half", "more_body": True}, {"type": "http.disconnect"}], []),
+    ],
+    ids=["too slow", "hung up"],
+)
+async def test_half_a_request_never_reaches_a_page(messages: list[Message], statuses: list[int]) -> None:
+    async def inside(_scope: Scope, _receive: object, _send: object) -> None:
+        raise AssertionError("half a request came through")
+
+    assert await statuses_of(BodyLimit(inside, Pages(SITE).refusal, seconds=0.05), messages) == statuses
+
+
+def test_a_database_that_does_not_answer_gives_503_and_tells_no_details(ask: Client, desk: Desk) -> None:
+    desk.broken = StoreError("cannot open /srv/secret/monitor.db")
+    answer = ask("POST", ALL_LINK, FORM, ONE_CLICK)
+    assert answer.status == 503  # a mail provider tries again
+    assert "your link goes on working" in answer.text
+    assert "monitor.db" not in answer.text
+
+
+def test_a_fault_of_ours_gives_500_and_tells_no_details(ask: Client, desk: Desk) -> None:
+    desk.broken = ZeroDivisionError("secret detail")
+    answer = ask("GET", ALL_LINK)
+    assert answer.status == 500
+    assert "This page could not be made" in answer.text
+    assert "secret detail" not in answer.text
+
+
+def test_the_public_list_is_what_the_contract_says() -> None:
+    assert [path for path in ("/healthz", "/readyz", "/u/x", "/static/web.css") if not is_public(path)] == []
+    assert [path for path in ("/", "/s/x", "/api/x", "/healthzz", "/ux") if is_public(path)] == []
