@@ -21,7 +21,7 @@ from typing import IO, Any
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from monitor import __version__
-from monitor.app import App, feeds_to_poll
+from monitor.app import App, feeds_to_poll, utc_now
 from monitor.config import Config, copy_files
 from monitor.errors import ConfigError, MonitorError, Problem
 from monitor.pipeline import deliver_due, digest_due, poll_due, prune
@@ -186,7 +186,8 @@ class Daemon:
         ]
         for name, tick, seconds, wanted in ticks:
             if wanted:
-                at_once = {"next_run_time": self.app.now()} if seconds < 60 else {}
+                # The scheduler goes by the machine's clock, whatever clock the program is given.
+                at_once = {"next_run_time": utc_now()} if seconds < 60 else {}
                 scheduler.add_job(
                     _guarded,
                     "interval",

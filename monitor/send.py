@@ -421,4 +421,4 @@ def _address(name: str, address: str) -> Address | str:
 def header_text(text: str) -> str:
     """Return `text` fit for a header: one line, and no encoded words, through which Python 3.11 lets a publisher's
     title add headers of its own (`=?utf-8?q?x=0D=0ABcc:…?=`, CVE-2024-6923)."""
-    return " ".join(re.sub(r"=\?|\?=", "= ?", text).split())
+    return " ".join(text.replace("=?", "= ?").split())

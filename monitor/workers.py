@@ -45,7 +45,7 @@ class Workers:
     async def run(self, function: Callable[..., T], *args: Any, timeout: float) -> T:  # noqa: ASYNC109 - it kills
         """Return `function(*args)`, run in a worker that is killed `timeout` seconds after it began.
 
-        `function` must be importable, its arguments and result picklable. Raises WorkerError when the worker died or ran
+        `function` must be importable, its arguments and result picklable. Raises WorkerError when it died or ran
         out of time, and whatever `function` raises.
         """
         if self._pool is None:

@@ -71,7 +71,8 @@ class _Demo:
     def say(self, who: str, what: str, style: str = "") -> None:
         """Print a line of what is happening."""
         seconds = time.monotonic() - self.begun
-        self.out.print(f"{seconds:5.1f}s  {who:<9} {clean(what)}", style=style, markup=False, overflow="ellipsis")
+        line = f"{seconds:5.1f}s  {who:<9} {clean(what)}"
+        self.out.print(line, style=style, markup=False, overflow="ellipsis", no_wrap=True)
 
     async def run(self) -> int:
         """Run the demo from beginning to end."""

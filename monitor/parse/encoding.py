@@ -1,0 +1,128 @@
+"""Bytes → text, for documents that say one encoding and use another, or are not quite in any.
+
+feedparser would do this too, but tries whatever codec of Python a document names (`unicode_escape` runs escapes, `idna`
+takes quadratic time), lets a server's default of us-ascii win over the document's own word, and reads all of a UTF-8
+document as windows-1252 for one bad byte.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+
+_DECLARED = re.compile(rb"""^\s{0,1000}<\?xml[^>]{0,300}?encoding\s{0,9}=\s{0,9}["']([A-Za-z0-9._:-]{1,40})["']""")
+_CHARSET = re.compile(r"""(?i)charset\s*=\s*["']?([A-Za-z0-9._:-]{1,40})""")
+_MARKS = (  # byte-order marks; those of UTF-32 first, since UTF-16's begins theirs
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+# An encoding's superset that publishers who name it really use (WHATWG Encoding, section 4.2, where Python has it).
+_SUPERSETS = {
+    "ascii": "cp1252",
+    "iso8859-1": "cp1252",
+    "iso8859-9": "cp1254",
+    "iso8859-11": "cp874",
+    "tis-620": "cp874",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "euc_kr": "cp949",
+    "shift_jis": "cp932",
+    "euc_jp": "euc_jis_2004",
+    "iso2022_jp": "iso2022_jp_2",
+    "big5": "big5hkscs",
+}
+# utf-7 hides markup from whoever looks at the bytes; the others are Python's, not the web's.
+_REFUSED = {"utf-7", "idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"}
+_SEVEN_BIT = ("iso2022", "hz")
+# So many bytes of valid UTF-8 outside ASCII do not come about by chance in another encoding.
+_SURE = 12
+
+
+def decode(body: bytes, content_type: str = "") -> tuple[str, str]:
+    """Return a document's text without its byte-order mark, and a sentence on what is odd about its encoding or "".
+
+    `content_type` is the server's header. Never raises; what cannot be read becomes U+FFFD.
+    """
+    for mark, name in _MARKS:
+        if body.startswith(mark):
+            return body[len(mark) :].decode(name, "replace"), ""
+    if name := _wide(body):
+        return body.decode(name, "replace"), ""
+    declared = _codecs(body, content_type)
+    for name in declared:
+        if name.startswith(_SEVEN_BIT):  # ASCII to the eye: must be tried before it
+            return body.decode(name, "replace"), ""
+    beyond_ascii = len(body) - len(body.translate(None, bytes(range(0x80, 0x100))))
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError:
+        return _other(body, declared, beyond_ascii)
+    if declared and declared[0] != "utf-8" and 0 < beyond_ascii < _SURE and (found := _strict(body, declared[0])):
+        return found, ""
+    odd = declared and declared[0] != "utf-8" and beyond_ascii > 0
+    return text, f"the document says that it is in {declared[0]}, and is in UTF-8" if odd else ""
+
+
+def _other(body: bytes, declared: list[str], beyond_ascii: int) -> tuple[str, str]:
+    for name in declared:
+        if name != "utf-8" and (found := _strict(body, name)) is not None:
+            return found, ""
+    patched = body.decode("utf-8", _PATCH)
+    bad = body.decode("utf-8", "replace").count("\ufffd")
+    if bad * 3 <= beyond_ascii:
+        return patched, "the document holds bytes that are not UTF-8"
+    if declared and declared[0] != "utf-8":
+        return body.decode(declared[0], "replace"), f"the document holds bytes that are not {declared[0]}"
+    return body.decode("cp1252", "replace"), "the document's encoding is unknown; it was read as windows-1252"
+
+
+def _wide(body: bytes) -> str:
+    """Return the UTF-16 or UTF-32 of a document without a byte-order mark, told by its first character being `<`."""
+    start = body.lstrip(b"\x00")[:1]
+    if start not in (b"<", b"{"):
+        return ""
+    patterns = (
+        (b"\x00\x00\x00" + start, "utf-32-be"),
+        (start + b"\x00\x00\x00", "utf-32-le"),
+        (b"\x00" + start, "utf-16-be"),
+        (start + b"\x00", "utf-16-le"),
+    )
+    return next((name for pattern, name in patterns if body.startswith(pattern)), "")
+
+
+def _codecs(body: bytes, content_type: str) -> list[str]:
+    """Return the encodings that the server and the document name, as Python calls them, the server's first."""
+    said = [match.group(1) for match in [_CHARSET.search(content_type[:500])] if match]
+    said += [match.group(1).decode("ascii") for match in [_DECLARED.match(body[:2000])] if match]
+    found = []
+    for name in said:
+        try:
+            known = codecs.lookup(name).name
+            "".encode(known)  # raises for what is no encoding of text (rot13, zip)
+        except (LookupError, ValueError):
+            continue
+        # A document that names UTF-16 in single bytes is not in it.
+        if known not in _REFUSED and not known.startswith(("utf-16", "utf-32")):
+            found.append(_SUPERSETS.get(known, known))
+    return found
+
+
+def _strict(body: bytes, name: str) -> str | None:
+    try:
+        return body.decode(name)
+    except UnicodeDecodeError:
+        # windows-1252 leaves five bytes undefined; that is no reason to read Latin letters as something else.
+        return body.decode(name, "replace") if name == "cp1252" else None
+
+
+def _as_windows(error: UnicodeError) -> tuple[str, int]:
+    """Read bytes that are not UTF-8 as windows-1252: quotes and dashes pasted into a UTF-8 document."""
+    assert isinstance(error, UnicodeDecodeError)
+    return error.object[error.start : error.end].decode("cp1252", "replace"), error.end
+
+
+_PATCH = "monitor.windows"
+codecs.register_error(_PATCH, _as_windows)

@@ -1,0 +1,80 @@
+"""Text of a document → XML that a strict parser takes, where that is possible without guessing.
+
+Every mended document is read by feedparser's strict parser, which is faster and more exact than its loose one, to which
+it turns after the first mistake. Each function takes time linear in the text.
+"""
+
+from __future__ import annotations
+
+import html.entities
+import re
+
+MOST_HEAD = 100_000  # characters before the root element that are looked through
+ENTITIES = 100  # declared entities that are kept
+ENTITY = 40  # characters of an entity's value: a million references to a longer one would fill the memory
+
+_NO_CHARACTER = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_REFERENCE = re.compile(r"&#(?:[xX]([0-9a-fA-F]{1,500})|([0-9]{1,500}));?")
+_NAMED = re.compile(r"&([A-Za-z][A-Za-z0-9]{1,31});")
+_XML_NAMES = {"lt", "gt", "amp", "quot", "apos"}
+_ROOT = re.compile(r"<(?:[A-Za-z_][\w.-]{0,40}:)?(?:rss|feed|rdf|channel)(?=[\s>/])", re.IGNORECASE)
+_SKIPPED = re.compile(r"\s+|<\?[^>]*>|<!--.*?-->", re.DOTALL)
+_SAFE_ENTITY = re.compile(rf"""<!ENTITY\s+(\w{{1,40}})\s+"((?:&#\w{{1,8}};|[^&"%<>]){{0,{ENTITY}}})"\s*>""")
+_STORY = re.compile(r"<((?:[A-Za-z_][\w.-]{0,40}:)?(?:item|entry))(?=[\s>])", re.IGNORECASE)
+
+
+def mend(text: str, most: int) -> tuple[str, int]:
+    """Return a document without what no XML parser takes, and how many stories beyond the first `most` were cut off."""
+    text = _NO_CHARACTER.sub("", text)
+    head, text = _split(text)
+    text = _REFERENCE.sub(_reference, text)
+    text = _NAMED.sub(_named, text)
+    text, cut = _first(text, most)
+    return _entities(head) + text, cut
+
+
+def _split(text: str) -> tuple[str, str]:
+    """Part what stands before the root element (declaration, comments, DOCTYPE, a server's warnings) from the rest."""
+    start = 0
+    while match := _SKIPPED.match(text, start, MOST_HEAD):
+        start = match.end()
+    root = _ROOT.search(text, start, MOST_HEAD)
+    return (text[: root.start()], text[root.start() :]) if root else ("", text[start:])
+
+
+def _entities(head: str) -> str:
+    """Return a DOCTYPE with the entities that stand for a few characters; the others are for bombs and for files."""
+    found = dict(_SAFE_ENTITY.findall(head)[:ENTITIES])
+    if not found:
+        return ""
+    # In this very form feedparser takes it over.
+    lines = "\n".join(f'<!ENTITY {name} "{value}">' for name, value in found.items())
+    return f"<!DOCTYPE feed [\n{lines}\n]>\n"
+
+
+def _reference(match: re.Match[str]) -> str:
+    """Keep a character reference to what is a character; feedparser raises for lone surrogates and huge numbers."""
+    sixteen, ten = match.groups()
+    digits = (sixteen or ten).lstrip("0")
+    code = int(digits, 16 if sixteen else 10) if 0 < len(digits) <= 7 else 0
+    is_character = code in (9, 10, 13) or 0x20 <= code < 0xD800 or 0xE000 <= code < 0xFFFE or 0x10000 <= code < 0x110000
+    return f"&#{code};" if is_character else ""
+
+
+def _named(match: re.Match[str]) -> str:
+    """Turn HTML's `&nbsp;` into a number: no XML parser knows it without its DTD, and within CDATA both mean the same."""
+    name = match.group(1)
+    if name in _XML_NAMES or name not in html.entities.name2codepoint:
+        return match.group()
+    return f"&#{html.entities.name2codepoint[name]};"
+
+
+def _first(text: str, most: int) -> tuple[str, int]:
+    """Cut a document before the story after the first `most`, and close what was open there."""
+    starts = [match.start() for match in _STORY.finditer(text)]
+    if len(starts) <= most:
+        return text, 0
+    root = re.match(r"<([^\s>/]{1,80})", text)
+    name = root.group(1) if root else ""
+    channel = "</channel>" if name.lower() == "rss" else ""
+    return f"{text[: starts[most]]}{channel}</{name}>", len(starts) - most
