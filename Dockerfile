@@ -18,7 +18,7 @@ ENV PATH=/opt/monitor/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     MONITOR_CONFIG=/etc/monitor \
     MONITOR_DATA=/var/lib/monitor
-USER monitor
+USER 10001
 WORKDIR /var/lib/monitor
 VOLUME ["/var/lib/monitor"]
 EXPOSE 8080

@@ -346,7 +346,7 @@ def render_as(app: App, value: Digest, form: Literal["mail", "slack"]) -> MailMe
     topics = (*(s.topic.name for s in value.sections), *(topic.name for topic in value.quiet))
     links = app.links(value.subscriber, topics)
     make = app.renderer.mail if form == "mail" else app.renderer.slack
-    return make(value, reader, app.site, links)
+    return make(value, reader, app.site, links, app.now())
 
 
 def send_digest(app: App, value: Digest, now: datetime) -> list[Delivery]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urljoin, urlsplit, urlunsplit
+from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 
 from monitor.errors import URLError
 
@@ -15,10 +15,19 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 # the story's very id.
 _TRACKERS = re.compile(
     r"(?i)^(utm_.*|at_.*|ns_.*|fb_.*|mc_[ce]id|fbclid|gclid|dclid|gbraid|wbraid|msclkid|yclid|twclid|igshid|ocid|smid"
-    r"|smtyp|cmp|cmpid|xtor|partner|emc|ftag|ncid|ito|campaign_id|_hs(enc|mi)|mkt_tok|ref_?src|rss_?id|feedtype)$"
+    r"|smtyp|cmp|cmpid|xtor|emc|ftag|ncid|ito|campaign_id|_hs(enc|mi)|mkt_tok|ref_?src|rss_?id|feedtype)$"
 )
 _RSS_VALUES = re.compile(r"(?i)^rss")
+_SENDERS = ("mod", "src", "source", "from", "ref", "partner")  # trackers only where they name RSS
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+_ADDRESS = re.compile(r"[0-9a-f:.]+")
+# Characters that stand for themselves in a path or query (RFC 3986, 3.3 and 3.4); "%" keeps what is encoded already.
+_PLAIN = "%/:@!$&'()*+,;=~-._?[]"
+_ENCODED = re.compile("%([0-9a-fA-F]{2})")
+_UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+# Ports on which other services listen than the web's (WHATWG Fetch, "bad port"), the common ones.
+_OTHER_SERVICES = frozenset({1, 7, 9, 11, 13, 19, 21, 22, 23, 25, 53, 110, 111, 119, 135, 139, 143, 179, 389, 445})
 
 
 def check_url(url: str) -> str:
@@ -43,21 +52,27 @@ def check_url(url: str) -> str:
         raise URLError("the address holds a user name or password")
     if not parts.hostname:
         raise URLError("the address has no host")
-    return urlunsplit(
-        (parts.scheme.lower(), _netloc(parts.hostname, port, parts.scheme), parts.path or "/", *parts[3:])
-    )
+    if port == 0 or port in _OTHER_SERVICES:
+        raise URLError(f"port {port} is not one of the web's")
+    netloc = _netloc(parts.hostname, port, parts.scheme)
+    if "[" in parts.netloc and ":" not in parts.hostname:
+        raise URLError(f"{parts.netloc!r} is no IPv6 address")
+    path, query, fragment = (quote(part, safe=_PLAIN) for part in parts[2:])
+    return urlunsplit((parts.scheme.lower(), netloc, path or "/", query, fragment))
 
 
 def _netloc(hostname: str, port: int | None, scheme: str) -> str:
     hostname = hostname.rstrip(".").lower()
     if ":" in hostname:
+        if not _ADDRESS.fullmatch(hostname):
+            raise URLError(f"[{hostname}] is no IPv6 address")
         hostname = f"[{hostname}]"
     elif not hostname.isascii():
         try:
-            hostname = hostname.encode("idna").decode("ascii")
+            hostname = hostname[:254].encode("idna").decode("ascii")
         except UnicodeError as error:
             raise URLError(f"the host {hostname!r} is no host name") from error
-    if not hostname or re.search(r"[\s<>\"'`{}|^%/?#]", hostname):
+    if hostname[:1] != "[" and (len(hostname) > 253 or not _NAME.fullmatch(hostname)):
         raise URLError(f"the host {hostname!r} is no host name")
     return hostname if port in (None, _DEFAULT_PORTS[scheme.lower()]) else f"{hostname}:{port}"
 
@@ -79,18 +94,26 @@ def canonical_url(url: str) -> str:
         parts = urlsplit(check_url(url))
     except URLError:
         return ""
-    host = parts.netloc.removeprefix("www.")
-    host = host.removesuffix(":80") if parts.scheme == "https" else host
-    kept = sorted(
-        (name, value)
-        for name, value in parse_qsl(parts.query, keep_blank_values=True)
-        if not _TRACKERS.match(name)
-        and not (name.lower() in ("mod", "src", "source", "from") and _RSS_VALUES.match(value))
-    )
-    path = quote(unquote(parts.path), safe="/:@!$&'()*+,;=~-._") if parts.path != "/" else ""
+    host = parts.netloc.removeprefix("www.").removesuffix(f":{_DEFAULT_PORTS['http']}")
+    kept = sorted(_plain(pair) for pair in re.split("[&;]", parts.query) if pair and not _tracks(pair))
     # Single-page sites keep the story's id behind `#!`; every other fragment is a place within the page.
     fragment = parts.fragment if parts.fragment.startswith("!") else ""
-    return urlunsplit(("https", host, path.rstrip("/") or "/", urlencode(kept), fragment))
+    return urlunsplit(("https", host, _plain(parts.path).rstrip("/") or "/", "&".join(kept), fragment))
+
+
+def _tracks(pair: str) -> bool:
+    name, _, value = pair.partition("=")
+    return bool(_TRACKERS.match(name) or (name.lower() in _SENDERS and _RSS_VALUES.match(value)))
+
+
+def _plain(text: str) -> str:
+    """Decode what need not be encoded, and nothing else: to decode more would make one of different addresses."""
+
+    def one(match: re.Match[str]) -> str:
+        character = chr(int(match.group(1), 16))
+        return character if character in _UNRESERVED else match.group().upper()
+
+    return _ENCODED.sub(one, text)
 
 
 def host(url: str) -> str:

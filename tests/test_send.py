@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from email.message import EmailMessage
 from email.policy import default
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -47,7 +47,7 @@ def send_mail(port: int, message: MailMessage = MAIL, to: str = "ruth@corvid.exa
 
 
 def received(server: MailServer, index: int = 0) -> EmailMessage:
-    return cast(EmailMessage, email.message_from_bytes(server.mails[index].content, policy=default))
+    return email.message_from_bytes(server.mails[index].content, policy=default)
 
 
 def test_a_mail_arrives_as_one_text_and_one_html_part_under_its_own_message_id(mail_server: MailServer) -> None:

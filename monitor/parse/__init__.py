@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections import Counter
 from typing import Any
 
 from monitor.parse import jsonfeed, xmlfeed
@@ -20,6 +19,7 @@ __all__ = ["ParsedFeed", "ParsedStory", "as_json", "parse_feed"]
 
 TITLE, SUMMARY, TEXT, TAG = 1_000, 20_000, 200_000, 100  # characters that are kept
 TAGS = 30
+GUID = 2_000
 MADE_TITLE = 100  # characters of text that stand in for a missing title
 
 _HTML = re.compile(rb"(?i)<(?:!doctype\s+html|html|head|body)\b")
@@ -32,15 +32,19 @@ def parse_feed(body: bytes, url: str = "", content_type: str = "") -> ParsedFeed
 
     `url` is its address, for relative links; `content_type` what the server sent.
     """
-    if not body.strip(b"\xef\xbb\xbf \t\r\n\x00"):
+    try:
+        return _parse(body, url, content_type)
+    except Exception as error:  # noqa: BLE001 - hostile input makes parsers raise anything; one bad feed is a value
+        return _unreadable(f"The document could not be read: {type(error).__name__}.")
+
+
+def _parse(body: bytes, url: str, content_type: str) -> ParsedFeed:
+    if not body.strip(b"\xef\xbb\xbf\xff\xfe \t\r\n\x00"):
         return _unreadable("The document is empty.")
     if jsonfeed.looks_like_json(body):
         raw = jsonfeed.read(body)
         return _feed(raw, url) if raw else _unreadable("The document is JSON, and not a JSON Feed.")
-    try:
-        raw = xmlfeed.read(body, url, content_type)
-    except Exception as error:  # noqa: BLE001 - feedparser raises anything on hostile input; one bad feed is a value
-        return _unreadable(f"The document could not be read: {type(error).__name__}.")
+    raw = xmlfeed.read(body, url, content_type)
     if raw is None or (not raw.entries and _HTML.search(body[:2048]) and raw.kind == "unknown"):
         return _unreadable(_what_instead(body, url))
     return _feed(raw, url)
@@ -75,20 +79,17 @@ def _announced(page: str, url: str) -> list[str]:
 def _feed(raw: RawFeed, url: str) -> ParsedFeed:
     base = url or raw.link
     links = [resolve(base, entry.link) or _guid_link(entry) for entry in raw.entries]
-    guids = [_guid(entry, link) for entry, link in zip(raw.entries, links, strict=True)]
-    counts = Counter(dict.fromkeys(zip(guids, links, strict=True)))
-    ambiguous = {guid for guid, n in Counter(guid for guid, _ in counts).items() if n > 1}
-    # The same guid on different stories: the link tells them apart (Miniflux).
-    guids = [f"{g}|{link}" if g in ambiguous else g for g, link in zip(guids, links, strict=True)]
-    canonical = [canonical_url(link) if link else "" for link in links]
-    shared: dict[str, set[str]] = {}
-    for guid, key in zip(guids, canonical, strict=True):
-        shared.setdefault(key, set()).add(guid)
+    named = [clean(entry.guid)[:GUID] or link for entry, link in zip(raw.entries, links, strict=True)]
+    canonical = [canonical_url(link) for link in links]
+    home = canonical_url(resolve(url, raw.link))
+    shared: dict[str, set[str]] = {home: {"", "home"}}  # a link to the site's front page is no story's
+    for entry, name, key in zip(raw.entries, named, canonical, strict=True):
+        # Without a guid, the words tell apart what stands at one address (a live page, a page of short news).
+        shared.setdefault(key, set()).add(name if clean(entry.guid) else _hash(entry))
     stories: dict[str, ParsedStory] = {}
-    for entry, link, guid, key in zip(raw.entries, links, guids, canonical, strict=True):
-        # One link for several stories (a home page, a live page) is no story's identity.
+    for entry, link, guid, key in zip(raw.entries, links, _guids(raw.entries, named, links), canonical, strict=True):
         story = _story(entry, link, guid, key if len(shared[key]) == 1 else "")
-        stories.setdefault(guid, story)
+        stories.setdefault(guid, story)  # only exact copies share a guid
     return ParsedFeed(
         raw.kind,
         from_html(raw.title, TITLE),
@@ -103,12 +104,29 @@ def _guid_link(entry: RawEntry) -> str:
     return resolve("", entry.guid) if "://" in entry.guid else ""
 
 
-def _guid(entry: RawEntry, link: str) -> str:
-    guid = clean(entry.guid)[:2000]
-    if guid or link:
-        return guid or link
+def _guids(entries: list[RawEntry], named: list[str], links: list[str]) -> list[str]:
+    """Return each entry's identity within the feed; different entries under one guid get different ones.
+
+    The link tells them apart (as Miniflux does), and where that is shared too, their words.
+    """
+    words = [_hash(entry) for entry in entries]
+    found = [name or f"hash:{said}" for name, said in zip(named, words, strict=True)]
+    for marks in (links, words):
+        different: dict[str, set[str]] = {}
+        marked: dict[str, set[str]] = {}
+        for guid, said, mark in zip(found, words, marks, strict=True):
+            different.setdefault(guid, set()).add(said)
+            marked.setdefault(guid, set()).add(mark)
+        found = [
+            f"{guid}|{mark}" if len(different[guid]) > 1 and len(marked[guid]) > 1 else guid
+            for guid, mark in zip(found, marks, strict=True)
+        ]
+    return found
+
+
+def _hash(entry: RawEntry) -> str:
     said = "\x00".join((entry.title, entry.summary, entry.content))
-    return f"hash:{hashlib.blake2b(said.encode('utf-8', 'replace'), digest_size=16).hexdigest()}"
+    return hashlib.blake2b(said.encode("utf-8", "replace"), digest_size=16).hexdigest()
 
 
 def _story(entry: RawEntry, link: str, guid: str, key_url: str) -> ParsedStory:
@@ -118,7 +136,7 @@ def _story(entry: RawEntry, link: str, guid: str, key_url: str) -> ParsedStory:
         summary, text = text, ""
     title = from_html(entry.title, TITLE)
     if not title:
-        title = cut(" ".join((summary or text).split()), MADE_TITLE)
+        title = cut(" ".join((summary or text).split()), MADE_TITLE) or link
     tags = dict.fromkeys(from_html(tag, TAG) for tag in entry.tags[:TAGS])
     return ParsedStory(
         guid,

@@ -3,11 +3,21 @@ feeds, section 2: `2016/6/29` read as November, `IST` and `CET` as UTC, epoch se
 
 from __future__ import annotations
 
+import contextlib
 import re
-from datetime import UTC, datetime, timedelta, timezone
+import unicodedata
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from email.utils import parsedate_to_datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 EARLIEST, LATEST = 1990, 2100
+_WEST, _EAST = timedelta(hours=12), timedelta(hours=14)  # the zones furthest from Greenwich
+_PLACES = {  # names for standard and summer time alike
+    "et": "America/New_York",
+    "ct": "America/Chicago",
+    "mt": "America/Denver",
+    "pt": "America/Los_Angeles",
+}
 
 _ZONES = {  # hours east of Greenwich; names that several zones share are read as news feeds mostly mean them
     "ut": 0,
@@ -59,6 +69,10 @@ _ZONES = {  # hours east of Greenwich; names that several zones share are read a
     "mdt": -6,
     "pst": -8,
     "pdt": -7,
+    "ast": -4,
+    "adt": -3,
+    "nst": -3.5,
+    "ndt": -2.5,
     "akst": -9,
     "hst": -10,
 }
@@ -66,38 +80,54 @@ _MONTHS = {
     name: number
     for number, names in enumerate(
         (
-            "jan januar january janvier enero ene gennaio janeiro",
-            "feb februar february février fevrier febrero febbraio fev fevereiro",
-            "mar mär mrz märz march mars marzo março",
-            "apr april avril abril abr aprile avr",
-            "may mai mayo maggio maio mag",
-            "jun juni june juin junio giugno junho giu",
-            "jul juli july juillet julio luglio julho lug",
-            "aug august août aout agosto ago",
-            "sep sept september septembre septiembre settembre setembro set",
-            "oct okt october oktober octobre octubre ottobre outubro ott out",
-            "nov november novembre noviembre novembro",
-            "dec dez december dezember décembre decembre diciembre dicembre dezembro dic",
+            "jan januar january janvier enero ene gennaio gen janeiro stycznia янв января ιαν",
+            "feb februar february février fevrier févr fevr fév febrero febbraio fev fevereiro lutego фев февраля φεβ",
+            "mar mär mrz märz march mars marzo março maart mrt marca мар марта μαρ",
+            "apr april avril abril abr aprile avr kwietnia апр апреля απρ",
+            "may mai mayo maggio mag maio mei maja мая май μαϊ μαι",
+            "jun juni june juin junio giugno giu junho czerwca июн июня ιουν",
+            "jul juli july juillet juil julio luglio lug julho lipca июл июля ιουλ",
+            "aug august août aout agosto ago augustus sierpnia авг августа αυγ",
+            "sep sept september septembre septiembre settembre set setembro września сен сент сентября σεπ",
+            "oct okt october oktober octobre octubre ottobre ott outubro out października окт октября οκτ",
+            "nov november novembre noviembre novembro listopada ноя нояб ноября νοε",
+            "dec dez december dezember décembre decembre déc diciembre dicembre dezembro dic grudnia дек декабря δεκ",
         ),
         1,
     )
     for name in names.split()
 }
-_CLOCK = r"(?:[T,\s]+(?:um\s+)?(\d{1,2}):(\d{2})(?::(\d{2}))?(?:[.,]\d+)?\s*([AaPp][Mm])?)?"
-_ZONE = r"\s*(Z|UTC|GMT|[A-Za-z]{2,5})?\s*([+-]\d{1,2}:?\d{2})?"
+_CLOCK = r"(?:[T,\s]+(?:(?:um|-|–|alle|à|o)\s+)?(\d{1,2}):(\d{2})(?::(\d{2}))?(?:[.,]\d+)?\s*([AaPp][Mm])?)?"
+_ZONE = r"\s*(Z|[A-Za-z]{2,5}|[A-Z][A-Za-z]{1,20}/[A-Za-z_/]{2,40})?(?:\d[A-Za-z]{3})?\s*([+-]\d{1,2}(?::?\d{2})?)?"
 _YEAR_FIRST = re.compile(rf"(\d{{4}})[-/.](\d{{1,2}})[-/.](\d{{1,2}}){_CLOCK}{_ZONE}")
 _DAY_FIRST = re.compile(rf"(\d{{1,2}})[/.](\d{{1,2}})[/.](\d{{4}}){_CLOCK}{_ZONE}")
 _NAMED = re.compile(
-    rf"(?:[^\W\d_]+\.?,?\s*)?(\d{{1,2}})\.?(?:\s+|-)(?:de\s+)?([^\W\d_]+)\.?,?(?:\s+|-)(?:de\s+)?(\d{{4}}){_CLOCK}{_ZONE}"
+    rf"(?:[^\W\d_]+(?:-feira)?\.?,?\s*)?(\d{{1,2}})\.?(?:\s+|-)(?:de\s+)?([^\W\d_]+)\.?,?(?:\s+|-)(?:de[l]?\s+)?(\d{{4}}){_CLOCK}{_ZONE}"
 )
 _NAME_FIRST = re.compile(rf"(?:[^\W\d_]+\.?,?\s+)?([^\W\d_]+)\.?\s+(\d{{1,2}}),?\s+(\d{{4}}){_CLOCK}{_ZONE}")
+_EAST_ASIAN = re.compile(rf"(\d{{4}})\s?[年년]\s?(\d{{1,2}})\s?[月월]\s?(\d{{1,2}})\s?[日일]{_CLOCK}{_ZONE}")
+_DAY_OF_YEAR = re.compile(r"(\d{4})-?(\d{3})")
 _EPOCH = re.compile(r"\d{10}(\d{3})?")
+_COMMENT = re.compile(r"\([^()]*\)|\($")
+# Where no month is named, feedparser fills what it does not understand with today's month and day.
+_MONTH_NAMED = re.compile(r"[^\W\d_]{3}")
+_FORMS = (
+    (_YEAR_FIRST, "ymd"),
+    (_DAY_FIRST, "dmy"),
+    (_NAMED, "dny"),
+    (_NAME_FIRST, "ndy"),
+    (_EAST_ASIAN, "ymd"),
+)
 
 
 def parse_date(raw: str, otherwise: datetime | None = None) -> datetime | None:
-    """Return what `raw` says, in UTC; `otherwise` (feedparser's reading) where we cannot; None for no date."""
-    text = " ".join(raw.split())[:100]
-    found = _read(text) or otherwise
+    """Return what `raw` says, in UTC; `otherwise` (feedparser's reading) where we cannot; None for no date.
+
+    A time without a zone is UTC; a year outside 1990 to 2100 is a mistake, and no date.
+    """
+    # Full-width digits become ASCII ones; other scripts' digits are understood as they are.
+    text = " ".join(_COMMENT.sub(" ", unicodedata.normalize("NFKC", raw[:200])).split())[:100]
+    found = _read(text) or (otherwise if _MONTH_NAMED.search(text) else None)
     if found is None or not EARLIEST <= found.year <= LATEST:
         return None
     return found.astimezone(UTC)
@@ -107,12 +137,14 @@ def _read(text: str) -> datetime | None:
     if match := _EPOCH.fullmatch(text):
         seconds = int(text) / (1000 if match.group(1) else 1)
         return datetime.fromtimestamp(seconds, UTC)
-    for pattern, order in ((_YEAR_FIRST, "ymd"), (_DAY_FIRST, "dmy"), (_NAMED, "dny"), (_NAME_FIRST, "ndy")):
+    for pattern, order in _FORMS:
         match = pattern.fullmatch(text)
         if match and (found := _build(match.groups(), order)):
             return found
     try:
-        found = parsedate_to_datetime(text)
+        if match := _DAY_OF_YEAR.fullmatch(text):
+            return datetime.strptime("".join(match.groups()), "%Y%j").replace(tzinfo=UTC)
+        found = parsedate_to_datetime(text) if _MONTH_NAMED.search(text) else datetime.fromisoformat(text)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
@@ -128,11 +160,8 @@ def _build(groups: tuple[str | None, ...], order: str) -> datetime | None:
     hours = int(hour or 0)
     if half:
         hours = hours % 12 + (12 if half.lower() == "pm" else 0)
-    shift = _shift(zone, offset)
-    if shift is None:
-        return None
     try:
-        midnight = datetime(int(parts["y"] or 0), month, day, tzinfo=timezone(shift))
+        midnight = datetime(int(parts["y"] or 0), month, day, tzinfo=_zone(zone, offset))
         # 24:00 is the end of the day (ISO 8601), and 23:59:60 a leap second.
         if hours > 24 or int(minute or 0) > 59 or int(second or 0) > 60:
             return None
@@ -141,14 +170,18 @@ def _build(groups: tuple[str | None, ...], order: str) -> datetime | None:
         return None
 
 
-def _shift(zone: str | None, offset: str | None) -> timedelta | None:
-    """Return the offset from UTC, None for one that cannot be; without any it is UTC."""
+def _zone(name: str | None, offset: str | None) -> tzinfo:
+    """Return a zone by its offset or name. One that cannot be is read as UTC: the date is then right within a day."""
     if offset:
-        sign = -1 if offset[0] == "-" else 1
-        digits = offset[1:].replace(":", "").zfill(4)
-        shift = sign * timedelta(hours=int(digits[:2]), minutes=int(digits[2:]))
-        return shift if abs(shift) < timedelta(hours=24) else None
-    if not zone:
-        return timedelta(0)
-    hours = _ZONES.get(zone.lower())
-    return None if hours is None else timedelta(hours=hours)
+        hours, minutes = int(offset[1:3].strip(":")), 0
+        if len(offset) > 3:
+            hours, minutes = int(offset[1:-2].strip(":")), int(offset[-2:])
+        shift = timedelta(hours=hours, minutes=minutes) * (-1 if offset[0] == "-" else 1)
+        return timezone(shift) if minutes < 60 and -_WEST <= shift <= _EAST else UTC
+    if not name:
+        return UTC
+    place = _PLACES.get(name.lower(), name)
+    if "/" in place:
+        with contextlib.suppress(ZoneInfoNotFoundError, ValueError, OSError):
+            return ZoneInfo(place)
+    return timezone(timedelta(hours=_ZONES.get(name.lower(), 0)))

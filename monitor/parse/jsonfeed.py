@@ -19,19 +19,27 @@ def looks_like_json(body: bytes) -> bool:
 def read(body: bytes) -> RawFeed | None:
     """Return the feed in a JSON document; None when it is no JSON Feed."""
     try:
-        data = json.loads(body.decode("utf-8-sig", "replace"))
+        # A number may have more digits than Python turns into one; as an id it is a name anyhow.
+        data = json.loads(body.decode("utf-8-sig", "replace"), parse_int=_number)
     except (ValueError, RecursionError):
         return None
     if not isinstance(data, dict) or not (
         "jsonfeed" in str(data.get("version", "")) or isinstance(data.get("items"), list)
     ):
         return None
-    items = data.get("items")
-    entries = [_entry(item) for item in items[:MOST] if isinstance(item, dict)] if isinstance(items, list) else []
-    problems = [] if isinstance(items, list) else ["the document has no list of items"]
+    items, problems = data.get("items"), []
+    if not isinstance(items, list):
+        items, problems = [], ["the document has no list of items"]
+    entries = [_entry(item) for item in items[:MOST] if isinstance(item, dict)]
+    if len(entries) < len(items):
+        problems.append(f"only {len(entries)} of {len(items)} stories are read")
     return RawFeed(
         "json", _text(data, "title"), _text(data, "home_page_url"), _text(data, "language"), entries, problems
     )
+
+
+def _number(digits: str) -> int | str:
+    return int(digits) if len(digits) <= 20 else digits
 
 
 def _text(data: Mapping[str, Any], name: str) -> str:

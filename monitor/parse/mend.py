@@ -58,11 +58,11 @@ def _reference(match: re.Match[str]) -> str:
     digits = (sixteen or ten).lstrip("0")
     code = int(digits, 16 if sixteen else 10) if 0 < len(digits) <= 7 else 0
     is_character = code in (9, 10, 13) or 0x20 <= code < 0xD800 or 0xE000 <= code < 0xFFFE or 0x10000 <= code < 0x110000
-    return f"&#{code};" if is_character else ""
+    return f"{match.group().rstrip(';')};" if is_character else ""
 
 
 def _named(match: re.Match[str]) -> str:
-    """Turn HTML's `&nbsp;` into a number: no XML parser knows it without its DTD, and within CDATA both mean the same."""
+    """Turn HTML's `&nbsp;` into a number: XML does not know it without a DTD, and within CDATA both mean the same."""
     name = match.group(1)
     if name in _XML_NAMES or name not in html.entities.name2codepoint:
         return match.group()

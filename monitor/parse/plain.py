@@ -7,18 +7,23 @@ import re
 
 from monitor.text import clean
 
+# None of these runs past the next "<" looking for the end of a tag, or tries a stretch in two ways: so they are linear.
+_INSIDE = r"""(?:[^<>"']|"[^"<]*"|'[^'<]*')*+"""
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)|<!\[CDATA\[|\]\]>", re.DOTALL)
 _DROPPED = re.compile(
-    r"<(script|style|template|noscript|iframe|svg)\b[^>]*>.*?(?:</\1\s*>|\Z)", re.DOTALL | re.IGNORECASE
+    r"<(script|style|template|noscript|iframe|svg)\b[^<>]*>.*?(?:</\1\s*>|\Z)", re.DOTALL | re.IGNORECASE
 )
-_BLOCK = re.compile(
-    r"</?(?:p|div|br|hr|li|ul|ol|tr|td|th|table|h[1-6]|blockquote|section|article|figure|figcaption|pre|dd|dt)\b[^<>]*>",
-    re.IGNORECASE,
+_BLOCK_NAMES = (
+    "p|div|br|hr|li|ul|ol|tr|td|th|table|h[1-6]|blockquote|section|article|figure|figcaption|pre|dd|dt|img|option"
 )
-# A tag begins with a letter, so that "a < b" stays text. `[^<>]*` cannot run past the next "<", which keeps it linear.
-_TAG = re.compile(r"</?[a-zA-Z][^<>]*>|<[!?][^<>]*>")
+_BLOCK = re.compile(rf"</?(?:{_BLOCK_NAMES})\b(?:{_INSIDE}>|[^<>]*>)", re.IGNORECASE)
+# A tag begins with a letter, so that "a < b" stays text.
+_TAG = re.compile(rf"</?[a-zA-Z](?:{_INSIDE}>|[^<>]*>)|<[!?][^<>]*>")
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});")
-_MARKUP = re.compile(r"<(?:/?(?:a|b|i|em|strong|p|br|span|div|img|font|u|sup|sub|script|style)\b|!--)", re.IGNORECASE)
+# What shows that text which was HTML once still is: an end tag, or one of the tags that have none.
+_MARKUP = re.compile(
+    r"<(?:/(?:a|b|i|u|em|strong|p|span|div|font|su[bp]|li|h[1-6]|script|style)\b|(?:br|p|img)\b|!--)", re.I
+)
 
 
 def from_html(text: str, limit: int) -> str:
@@ -26,11 +31,8 @@ def from_html(text: str, limit: int) -> str:
 
     Text that was escaped twice ("&amp;lt;b&amp;gt;", a common mistake of publishers) is read once more.
     """
-    text = text[: limit * 12]
-    for _ in range(2):
-        text = _strip(text)
-        if not (_MARKUP.search(text) or ("&" in text and _ENTITY.search(text))):
-            break
+    text = _strip(text[: limit * 12])
+    text = _strip(text) if _MARKUP.search(text) else _unescape(text)
     return clean(text)[:limit].rstrip()
 
 
@@ -39,4 +41,9 @@ def _strip(text: str) -> str:
     text = _DROPPED.sub(" ", text)
     text = _BLOCK.sub("\n", text)
     text = _TAG.sub("", text)
-    return html.unescape(text)
+    return _unescape(text)
+
+
+def _unescape(text: str) -> str:
+    # Only references with their semicolon: "a&section=2" is more often an address than a section sign.
+    return _ENTITY.sub(lambda match: html.unescape(match.group()), text) if "&" in text else text

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import calendar
 import io
-import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -13,15 +12,22 @@ import feedparser
 import feedparser.api
 import feedparser.mixin
 
+from monitor.parse.encoding import decode
+from monitor.parse.mend import mend
 from monitor.parse.raw import RawEntry, RawFeed
 
 MOST = 5_000
+TAGS = 100  # of an entry; feedparser compares each with all before it
 AUTHOR = 512  # characters; feedparser's pattern takes time quadratic in an author's length (kurtmckee/feedparser #562)
 
 # The system's libxml2 driver, which some installations have, reads malformed documents otherwise (#506).
 feedparser.api.PREFERRED_XML_PARSERS = []
 
-_author_detail: Callable[..., None] = feedparser.mixin._FeedParserMixin._sync_author_detail
+_Mixin: Any = feedparser.mixin._FeedParserMixin
+# A guid is a name, not a link: resolved against the feed's address, it would change when the feed moves.
+_Mixin.can_be_relative_uri = _Mixin.can_be_relative_uri - {"id"}
+_author_detail: Callable[..., None] = _Mixin._sync_author_detail
+_add_tag: Callable[..., None] = _Mixin._add_tag
 
 
 def _short_author_detail(self: Any, key: str = "author") -> None:
@@ -31,48 +37,50 @@ def _short_author_detail(self: Any, key: str = "author") -> None:
     _author_detail(self, key)
 
 
-feedparser.mixin._FeedParserMixin._sync_author_detail = _short_author_detail
+def _few_tags(self: Any, *facts: Any) -> None:
+    if len(self._get_context().get("tags", ())) < TAGS:
+        _add_tag(self, *facts)
 
-_UTF16 = re.compile(rb"(?i)(<\?xml[^>]{0,200}encoding\s*=\s*[\"'])utf-?16(?:le|be)?([\"'])")
-# References to what is no character: lone surrogates make feedparser raise, NULs end strings in databases.
-_NO_CHARACTER = re.compile(
-    rb"&#(?:x0*(?:[dD][89a-fA-F][0-9a-fA-F]{2}|0)|0*(?:5529[6-9]|55[3-9]\d\d|56\d{3}|57[0-2]\d\d|573[0-3]\d|5734[0-3]|0));"
-)
+
+_Mixin._sync_author_detail = _short_author_detail
+_Mixin._add_tag = _few_tags
 
 
 def read(body: bytes, url: str, content_type: str) -> RawFeed | None:
     """Return the feed in a document, None when feedparser finds none. Malformed documents keep their entries."""
-    if b"\x00" not in body[:4096]:
-        body = _UTF16.sub(rb"\1utf-8\2", body[:1024]) + body[1024:]
-    body = _NO_CHARACTER.sub(b"\xef\xbf\xbd", body)
-    headers = {}
+    text, odd = decode(body, content_type)
+    text, cut = mend(text, MOST)
+    headers = {"content-type": "application/xml; charset=utf-8"}
     if url:
         headers["content-location"] = url
-    if content_type:
-        headers["content-type"] = content_type
     # Always from a stream: bytes that happen to name a file would be opened.
     found = feedparser.parse(
-        io.BytesIO(body), response_headers=headers, sanitize_html=False, resolve_relative_uris=False
+        io.BytesIO(text.encode("utf-8", "replace")),
+        response_headers=headers,
+        sanitize_html=False,
+        resolve_relative_uris=False,
     )
     version = str(found.get("version") or "")
     if not version and not found.entries:
         return None
-    problems = []
+    problems = [odd] if odd else []
     if found.get("bozo"):
-        problems.append(f"the document is malformed: {_short(found.get('bozo_exception'))}")
-    if len(found.entries) > MOST:
-        problems.append(f"only the first {MOST} of {len(found.entries)} entries are read")
+        problems.append(
+            f"the document is malformed ({_short(found.get('bozo_exception'))}); what could be read was read"
+        )
+    if cut:
+        problems.append(f"only the first {MOST} of {MOST + cut} stories are read")
     base = str(found.feed.get("link") or "")
-    entries = [_entry(entry) for entry in found.entries[:MOST]]
     language = str(found.feed.get("language") or "")
+    entries = [_entry(entry, language) for entry in found.entries[:MOST]]
     return RawFeed(version or "unknown", str(found.feed.get("title") or ""), base, language, entries, problems)
 
 
 def _short(error: Any) -> str:
-    return " ".join(str(error).split())[:200]
+    return " ".join(str(error).removeprefix("<unknown>:").split())[:200]
 
 
-def _entry(entry: Mapping[str, Any]) -> RawEntry:
+def _entry(entry: Mapping[str, Any], language: str) -> RawEntry:
     contents = [str(part.get("value") or "") for part in entry.get("content") or () if isinstance(part, Mapping)]
     raw, understood = "", None
     for name in ("published", "updated", "created"):
@@ -83,6 +91,8 @@ def _entry(entry: Mapping[str, Any]) -> RawEntry:
     title = entry.get("title_detail") or {}
     plain = str(title.get("type") or "") == "text/plain"
     value = str(entry.get("title") or "")
+    # In effect for an entry is its own language or the document's, and the document's is often a default left alone.
+    own = str(title.get("language") or "")
     return RawEntry(
         guid=str(entry.get("id") or ""),
         link=_link(entry),
@@ -92,11 +102,15 @@ def _entry(entry: Mapping[str, Any]) -> RawEntry:
         author=str(entry.get("author") or "")[:AUTHOR],
         published_raw=raw,
         published=understood,
+        language="" if own == language else own,
         tags=[str(tag.get("term") or tag.get("label") or "") for tag in entry.get("tags") or ()],
     )
 
 
 def _link(entry: Mapping[str, Any]) -> str:
+    original = str(entry.get("feedburner_origlink") or "")
+    if original.startswith(("http://", "https://")):  # the story's own address, where FeedBurner's stands in for it
+        return original
     links = [link for link in entry.get("links") or () if isinstance(link, Mapping) and link.get("href")]
     for link in links:
         if link.get("rel", "alternate") == "alternate":

@@ -111,11 +111,11 @@ def render(app: App, config: Config, value: Value, url: str) -> MailMessage | Sl
     links = app.links(name, topics_of(value)) if name else app.links(name, ())
     match app.sender.kind(url):
         case "mail":
-            return app.renderer.mail(value, reader, app.site, links)
+            return app.renderer.mail(value, reader, app.site, links, app.now())
         case "slack":
-            return app.renderer.slack(value, reader, app.site, links)
+            return app.renderer.slack(value, reader, app.site, links, app.now())
         case "plain":
-            return app.renderer.plain(value, reader, app.site, links)
+            return app.renderer.plain(value, reader, app.site, links, app.now())
 
 
 def topics_of(value: Value) -> tuple[str, ...]:

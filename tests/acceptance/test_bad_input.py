@@ -135,8 +135,8 @@ def test_bad_feeds_say_what_is_wrong_and_the_good_one_alerts(tmp_path: Path, web
     assert "allow_private" in wrong["private"]
     assert wrong["big"] == ""
     assert found["big"].stories >= 5000
-    shown = process.command("feeds").stdout
-    assert "web page, not a feed" in shown
+    shown = json.loads(process.command("feeds", "--json").stdout)
+    assert {feed["name"]: feed["error"] for feed in shown} == wrong
     status = process.command("status").stdout
     assert "4 cannot be read: empty, page, private, unreachable" in status
 
@@ -187,7 +187,7 @@ def test_broken_yaml_keeps_the_last_good_rules_running_and_says_where(
         wait_for(lambda: len(mail.mails) == 2, 30, "an alert by the last good rules")
         status = process.command("status").stdout
         assert "BAD since" in status
-        assert "topics.yaml:7:5" in status
+        assert "topics.yaml:8:5: error: unknown key `severty`" in status
         process.kill()
         # A start on the bad files runs on the last good configuration, and says so.
         process.start()
