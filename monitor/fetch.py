@@ -12,13 +12,17 @@ import re
 import socket
 import zlib
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, Literal
 
 import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 from monitor import __version__
 from monitor.config import FetchSettings
@@ -30,6 +34,7 @@ HEADER_LIMIT = 64 * 1024  # bytes of one header line; some publishers' cookies a
 RETRY_AFTER_CAP = 24 * 3600.0  # seconds
 VALIDATOR_LIMIT = 4096  # characters of an ETag that is kept
 HOSTS_REMEMBERED = 10_000
+LOOKUPS = 16  # names looked up at the same time
 FEED_TYPES = "application/atom+xml, application/rss+xml, application/feed+json, application/xml;q=0.9, */*;q=0.5"
 
 # What `ipaddress.is_global` of Python 3.11 lets through or later versions disagree on. The embedded forms (6to4, NAT64,
@@ -88,6 +93,33 @@ class _BlockedError(OSError):
     """The guard refused an address."""
 
 
+class _DocumentError(ValueError):
+    """The answer is HTTP, but its document cannot be had; the message goes on from the host's name."""
+
+
+class _Resolver(AbstractResolver):
+    """Looks names up in threads of its own: a name server that is down must not stop the work of other threads."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(LOOKUPS, "dns")
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """Return the addresses of `host`. Raises socket.gaierror (an OSError)."""
+        loop = asyncio.get_running_loop()
+        ask = partial(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG)
+        numeric = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+        return [
+            ResolveResult(hostname=host, host=str(address[0]), port=port, family=kind, proto=proto, flags=numeric)
+            for kind, _, proto, _, address in await loop.run_in_executor(self._threads, ask)
+        ]
+
+    async def close(self) -> None:
+        """Let no further look-up begin."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
 def is_public(address: str, allow: tuple[Network, ...] = ()) -> bool:
     """Whether `address` is a public one, or within `allow`. An IPv4-mapped address counts as what it holds."""
     try:
@@ -118,9 +150,10 @@ class Fetcher:
         self._allow: tuple[Network, ...] = tuple(ip_network(text, strict=False) for text in settings.allow_private)
         self._lanes: dict[str, _Lane] = {}
         agent = settings.user_agent or f"NewsMonitor/{__version__} (news feed reader)"
+        self._resolver = _Resolver()
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                socket_factory=self._guard, limit=0, ttl_dns_cache=300, enable_cleanup_closed=False
+                resolver=self._resolver, socket_factory=self._guard, limit=0, ttl_dns_cache=300
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             # Only what can be undone with a cap on its output; a chain of codings is refused.
@@ -135,6 +168,7 @@ class Fetcher:
     async def close(self) -> None:
         """Close all connections."""
         await self._session.close()
+        await self._resolver.close()
 
     def _guard(self, addr_info: Any) -> socket.socket:
         family, kind, proto, _, address = addr_info
@@ -171,12 +205,16 @@ class Fetcher:
 
     async def _follow(self, url: str, headers: dict[str, str], limit: int) -> Fetched | NotModified | Failed:
         url = check_url(url)
+        loop = asyncio.get_running_loop()
+        left = self._settings.timeout  # seconds for all hops together; waiting for the host's turn is not counted
         for _ in range(REDIRECTS + 1):
             name = host(url)
             lane = self._lane(name)
             async with lane.room:
                 await self._wait_for_gap(lane)
-                found = await self._once(url, headers, limit, name)
+                began = loop.time()
+                found = await self._once(url, headers, limit, name, left)
+                left -= loop.time() - began
             if not isinstance(found, str):
                 return found
             url = found
@@ -196,12 +234,14 @@ class Fetcher:
             lane.started = loop.time()
 
     async def _once(
-        self, url: str, headers: dict[str, str], limit: int, name: str
+        self, url: str, headers: dict[str, str], limit: int, name: str, left: float
     ) -> Fetched | NotModified | Failed | str:
-        """One request; a str is where a redirect leads."""
+        """One request of at most `left` seconds; a str is where a redirect leads."""
+        # Encoded: what `check_url` let pass is what is sent, not what a second parser makes of it.
+        address = URL(url, encoded=True)
         try:
-            async with asyncio.timeout(self._settings.timeout):
-                async with self._session.get(url, headers=headers, allow_redirects=False) as answer:
+            async with asyncio.timeout(max(left, 0.0)):
+                async with self._session.get(address, headers=headers, allow_redirects=False) as answer:
                     return await self._read(url, answer, limit, name)
         except TimeoutError:
             return Failed(f"{name} did not answer within {self._settings.timeout:g} s", kind="soft")
@@ -214,6 +254,8 @@ class Fetcher:
     ) -> Fetched | NotModified | Failed | str:
         etag, modified = _validator(answer.headers.get("ETag")), _validator(answer.headers.get("Last-Modified"))
         if answer.status == 304:
+            if not answer.request_info.headers.keys() & {"If-None-Match", "If-Modified-Since"}:
+                return Failed(f"{name} says that nothing changed (304), unasked; this mostly passes", 304, "soft")
             return NotModified(etag, modified)
         if answer.status in (301, 302, 303, 307, 308):
             target = resolve(url, answer.headers.get("Location", ""))
@@ -232,32 +274,67 @@ class Fetcher:
 
 
 async def _body(answer: aiohttp.ClientResponse, limit: int) -> bytes | None:
-    """Return the body after decompression, None when over `limit` bytes. Raises ValueError on odd codings."""
+    """Return the body after decompression, None when over `limit` bytes. Raises _DocumentError or zlib.error."""
     coding = answer.headers.get("Content-Encoding", "").strip().lower()
     if coding not in ("", "identity", "gzip", "x-gzip", "deflate"):
-        raise ValueError(f"the answer is coded as {coding[:40]!r}, which was not asked for")
-    raw = bytearray()
-    inflate: Any = None
-    body = bytearray()
+        raise _DocumentError(f"sent a document coded as {coding[:40]!r}, which was not asked for")
+    unpacked = _Unpacked(limit) if coding not in ("", "identity") else None
+    body = bytearray() if unpacked is None else unpacked.body
     async for chunk in answer.content.iter_chunked(64 * 1024):
-        if coding in ("", "identity"):
+        if unpacked is None:
             body += chunk
         else:
-            raw += chunk
-            if inflate is None and len(raw) >= 2:
-                inflate = _inflater(bytes(raw[:2]))
-                if inflate is None:  # says gzip and is plain: a common mistake of servers behind proxies
-                    coding, body = "identity", raw
-            if inflate is not None:
-                body += inflate.decompress(bytes(raw), limit + 1 - len(body))
-                raw = bytearray(inflate.unconsumed_tail)
+            unpacked.feed(chunk)
         if len(body) > limit:
             return None
+    if unpacked is not None:
+        unpacked.end()
     return bytes(body)
 
 
+class _Unpacked:
+    """A gzip or deflate stream, undone as it comes, to no more than one byte over `limit`."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._inflate: Any = None
+        self._plain = False
+        self._raw = b""
+        self.body = bytearray()
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes. Raises zlib.error on what is no such stream."""
+        self._raw += chunk
+        while self._raw and len(self.body) <= self._limit:
+            if self._inflate is None and not self._plain:
+                if len(self._raw) < 2:
+                    return
+                self._inflate = _inflater(self._raw[:2])
+                self._plain = self._inflate is None  # says gzip and is not: a common mistake behind proxies
+            if self._plain:
+                self.body += self._raw
+                self._raw = b""
+                return
+            self.body += self._inflate.decompress(self._raw, self._limit + 1 - len(self.body))
+            self._raw = self._inflate.unconsumed_tail
+            if self._inflate.eof:
+                # gzip files may stand behind one another (RFC 1952, 2.2); what else follows is padding.
+                following = self._inflate.unused_data
+                if following[:2] != _GZIP:
+                    return
+                self._raw, self._inflate = following, None
+
+    def end(self) -> None:
+        """Raise _DocumentError when the stream is not whole: half a document would pass for the new state of all."""
+        if self._inflate is not None and not self._inflate.eof:
+            raise _DocumentError("broke off in the middle of the document")
+
+
+_GZIP = b"\x1f\x8b"
+
+
 def _inflater(start: bytes) -> Any:
-    if start == b"\x1f\x8b":
+    if start == _GZIP:
         return zlib.decompressobj(zlib.MAX_WBITS | 16)
     if start[0] & 0x0F == 8 and int.from_bytes(start, "big") % 31 == 0:  # a zlib header (RFC 1950)
         return zlib.decompressobj()
@@ -282,11 +359,11 @@ def _refusal(status: int, headers: Mapping[str, str], name: str) -> Failed:
     wait = _retry_after(headers)
     if status in _STATUS:
         sentence = _STATUS[status].format(status=status)
-    elif status >= 500:
+    elif 500 <= status < 600:
         sentence = f"has trouble of its own ({status}); this mostly passes"
     else:
         sentence = f"answered {status}, which is no document"
-    return Failed(f"{name} {sentence}", status, "soft" if status >= 500 or status == 429 else "hard", wait)
+    return Failed(f"{name} {sentence}", status, "soft" if 500 <= status < 600 or status == 429 else "hard", wait)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
@@ -323,6 +400,10 @@ def _explain(error: BaseException, name: str) -> Failed:
         return Failed(f"{name} refused the connection: nothing listens at {_port(error)}", kind="soft")
     if isinstance(error, aiohttp.ClientConnectorError | ConnectionError | aiohttp.ServerDisconnectedError):
         return Failed(f"the connection to {name} failed: {_short(error)}", kind="soft")
+    if isinstance(error, _DocumentError):
+        return Failed(f"{name} {error}", kind="soft")
+    if isinstance(error, zlib.error):
+        return Failed(f"{name} sent a document that cannot be unpacked", kind="soft")
     if isinstance(error, aiohttp.ClientPayloadError):
         return Failed(f"{name} broke off in the middle of the document", kind="soft")
     return Failed(f"{name} answered in a way that is not HTTP: {_short(error)}", kind="soft")
@@ -343,5 +424,7 @@ def _port(error: BaseException) -> str:
 
 
 def _short(error: BaseException) -> str:
-    said = " ".join(str(error).split()) or type(error).__name__
+    # aiohttp's parser adds the bytes that it stumbled over, on lines of their own.
+    first = error.message.strip().partition("\n")[0] if isinstance(error, aiohttp.ClientResponseError) else str(error)
+    said = " ".join(first.split()).rstrip(":") or type(error).__name__
     return "".join(c for c in said if c.isprintable())[:200]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from ipaddress import IPv4Address
 from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 
 from monitor.errors import URLError
 
 LONGEST = 4096  # characters; longer ones are no news story's address
 
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 # Parameters that say where a reader came from, not what the page is (Miniflux's urlcleaner.go, with those measured on
 # news feeds: notes on feeds, section 7). A list of what to drop, never of what to keep: an unknown parameter may be
 # the story's very id.
@@ -21,6 +22,7 @@ _RSS_VALUES = re.compile(r"(?i)^rss")
 _SENDERS = ("mod", "src", "source", "from", "ref", "partner")  # trackers only where they name RSS
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+_NUMBER = re.compile(r"\d+|0x[0-9a-f]*")  # no top-level domain is one, but old forms of IPv4 addresses end so
 _ADDRESS = re.compile(r"[0-9a-f:.]+")
 # Characters that stand for themselves in a path or query (RFC 3986, 3.3 and 3.4); "%" keeps what is encoded already.
 _PLAIN = "%/:@!$&'()*+,;=~-._?[]"
@@ -74,13 +76,25 @@ def _netloc(hostname: str, port: int | None, scheme: str) -> str:
             raise URLError(f"the host {hostname!r} is no host name") from error
     if hostname[:1] != "[" and (len(hostname) > 253 or not _NAME.fullmatch(hostname)):
         raise URLError(f"the host {hostname!r} is no host name")
+    if _NUMBER.fullmatch(hostname.rpartition(".")[2]) and not _is_ipv4(hostname):
+        raise URLError(f"{hostname!r} is no IPv4 address: write it as four numbers, as in 192.0.2.1")
     return hostname if port in (None, _DEFAULT_PORTS[scheme.lower()]) else f"{hostname}:{port}"
+
+
+def _is_ipv4(hostname: str) -> bool:
+    try:
+        return str(IPv4Address(hostname)) == hostname
+    except ValueError:
+        return False
 
 
 def resolve(base: str, link: str) -> str:
     """Return `link` as an absolute http(s) address, relative to `base`; "" when it is none."""
+    link = link.strip()
+    if not link or link == "//":  # both would lead to `base` itself
+        return ""
     try:
-        return check_url(urljoin(base, link.strip()) if base else link)
+        return check_url(urljoin(base, link) if base else link)
     except (URLError, ValueError):
         return ""
 
