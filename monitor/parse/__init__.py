@@ -23,6 +23,7 @@ GUID = 2_000
 MADE_TITLE = 100  # characters of text that stand in for a missing title
 
 _HTML = re.compile(rb"(?i)<(?:!doctype\s+html|html|head|body)\b")
+_OPML = re.compile(rb"(?i)<opml\b")
 _ANNOUNCED = re.compile(r"(?i)<link\b[^<>]{0,1000}>")
 _ATTRIBUTE = re.compile(r"(?i)\b(rel|type|href)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>]+))")
 
@@ -56,6 +57,8 @@ def _unreadable(reason: str) -> ParsedFeed:
 
 def _what_instead(body: bytes, url: str) -> str:
     """Say what a document is that is no feed, and where the feed may be."""
+    if _OPML.search(body[:4096]):
+        return "The document is not a feed: it is OPML, a list of feeds."
     if _HTML.search(body[:4096]):
         found = _announced(body[:200_000].decode("utf-8", "replace"), url)
         where = f" It announces {', '.join(found)}." if found else ""
@@ -78,7 +81,9 @@ def _announced(page: str, url: str) -> list[str]:
 
 def _feed(raw: RawFeed, url: str) -> ParsedFeed:
     base = url or raw.link
-    links = [resolve(base, entry.link) or _guid_link(entry) for entry in raw.entries]
+    # An empty relative link leads to the document itself, which is no story's page.
+    links = ["" if (link := resolve(base, entry.link)) == url else link for entry in raw.entries]
+    links = [link or _guid_link(entry) for entry, link in zip(raw.entries, links, strict=True)]
     named = [clean(entry.guid)[:GUID] or link for entry, link in zip(raw.entries, links, strict=True)]
     canonical = [canonical_url(link) for link in links]
     home = canonical_url(resolve(url, raw.link))
@@ -87,7 +92,9 @@ def _feed(raw: RawFeed, url: str) -> ParsedFeed:
         # Without a guid, the words tell apart what stands at one address (a live page, a page of short news).
         shared.setdefault(key, set()).add(name if clean(entry.guid) else _hash(entry))
     stories: dict[str, ParsedStory] = {}
-    for entry, link, guid, key in zip(raw.entries, links, _guids(raw.entries, named, links), canonical, strict=True):
+    for entry, link, guid, key in zip(
+        raw.entries, links, _guids(raw.entries, named, canonical), canonical, strict=True
+    ):
         story = _story(entry, link, guid, key if len(shared[key]) == 1 else "")
         stories.setdefault(guid, story)  # only exact copies share a guid
     return ParsedFeed(
@@ -104,23 +111,18 @@ def _guid_link(entry: RawEntry) -> str:
     return resolve("", entry.guid) if "://" in entry.guid else ""
 
 
-def _guids(entries: list[RawEntry], named: list[str], links: list[str]) -> list[str]:
+def _guids(entries: list[RawEntry], named: list[str], canonical: list[str]) -> list[str]:
     """Return each entry's identity within the feed; different entries under one guid get different ones.
 
-    The link tells them apart (as Miniflux does), and where that is shared too, their words.
+    The canonical link tells them apart (as Miniflux does), and where that is shared too, their words.
     """
     words = [_hash(entry) for entry in entries]
     found = [name or f"hash:{said}" for name, said in zip(named, words, strict=True)]
-    for marks in (links, words):
-        different: dict[str, set[str]] = {}
+    for marks in (canonical, words):
         marked: dict[str, set[str]] = {}
-        for guid, said, mark in zip(found, words, marks, strict=True):
-            different.setdefault(guid, set()).add(said)
+        for guid, mark in zip(found, marks, strict=True):
             marked.setdefault(guid, set()).add(mark)
-        found = [
-            f"{guid}|{mark}" if len(different[guid]) > 1 and len(marked[guid]) > 1 else guid
-            for guid, mark in zip(found, marks, strict=True)
-        ]
+        found = [f"{guid}|{mark}" if len(marked[guid]) > 1 else guid for guid, mark in zip(found, marks, strict=True)]
     return found
 
 

@@ -36,6 +36,8 @@ _SUPERSETS = {
 }
 # utf-7 hides markup from whoever looks at the bytes; the others are Python's, not the web's.
 _REFUSED = {"utf-7", "idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"}
+# What servers say of a file they know nothing of.
+_DEFAULTS = {"us-ascii", "ascii", "iso-8859-1", "latin1"}
 _SEVEN_BIT = ("iso2022", "hz")
 # So many bytes of valid UTF-8 outside ASCII do not come about by chance in another encoding.
 _SURE = 12
@@ -94,9 +96,13 @@ def _wide(body: bytes) -> str:
 
 
 def _codecs(body: bytes, content_type: str) -> list[str]:
-    """Return the encodings that the server and the document name, as Python calls them, the server's first."""
+    """Return the encodings that the server and the document name, as Python calls them, the likelier one first.
+
+    The server's word comes first (RFC 7303, 3.1) unless it is one that servers say of every file.
+    """
     said = [match.group(1) for match in [_CHARSET.search(content_type[:500])] if match]
-    said += [match.group(1).decode("ascii") for match in [_DECLARED.match(body[:2000])] if match]
+    own = [match.group(1).decode("ascii") for match in [_DECLARED.match(body[:2000])] if match]
+    said = own + said if said and said[0].lower() in _DEFAULTS else said + own
     found = []
     for name in said:
         try:

@@ -115,7 +115,8 @@ def _link(entry: Mapping[str, Any]) -> str:
     for link in links:
         if link.get("rel", "alternate") == "alternate":
             return str(link["href"])
-    return str(entry.get("link") or "")
+    # A guid that may be a permalink stands in feedparser's `link`; it is one only when it is a whole address.
+    return "" if entry.get("guidislink") else str(entry.get("link") or "")
 
 
 def _utc(parsed: Any) -> datetime | None:

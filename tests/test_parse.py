@@ -1,0 +1,586 @@
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import pickle
+import time
+from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime
+from multiprocessing import get_context
+from pathlib import Path
+
+import feedparser
+import pytest
+
+from monitor.errors import WorkerError
+from monitor.parse import ParsedFeed, ParsedStory, as_json, parse_feed
+from monitor.parse.dates import parse_date
+from monitor.parse.encoding import decode
+from monitor.parse.plain import from_html
+from monitor.workers import Workers
+
+DATA = Path(__file__).parent / "data" / "feeds"
+URL = "https://wire.example/feeds/world.xml"
+
+
+def rss(*items: str, head: str = "") -> bytes:
+    inside = "".join(f"<item>{item}</item>" for item in items)
+    return f"<rss version='2.0'><channel><title>Northern Wire</title>{head}{inside}</channel></rss>".encode()
+
+
+def atom(*entries: str) -> bytes:
+    inside = "".join(f"<entry>{entry}</entry>" for entry in entries)
+    return f"<feed xmlns='http://www.w3.org/2005/Atom'><title>Northern Wire</title>{inside}</feed>".encode()
+
+
+def stories(body: bytes) -> tuple[ParsedStory, ...]:
+    parsed = parse_feed(body, URL, "application/rss+xml")
+    assert parsed.readable, parsed.problems
+    return parsed.stories
+
+
+def story(body: bytes) -> ParsedStory:
+    (only,) = stories(body)
+    return only
+
+
+# The formats
+
+
+@pytest.mark.parametrize(
+    ("file", "kind"),
+    [("rss2.xml", "rss20"), ("atom.xml", "atom10"), ("rdf.xml", "rss10"), ("feed.json", "json")],
+)
+def test_each_format_says_the_same(file: str, kind: str) -> None:
+    parsed = parse_feed((DATA / file).read_bytes(), URL)
+    assert (parsed.kind, parsed.title, parsed.url, parsed.language) == (
+        kind,
+        "Northern Wire",
+        "https://wire.example/",
+        "en-GB",
+    )
+    assert parsed.problems == ()
+    first, second = parsed.stories
+    assert first == ParsedStory(
+        guid="tag:wire.example,2026:101",
+        url="https://wire.example/2026/harbour?from=feed",
+        title="Harbour & rail: strike ends",
+        summary="Crews return on Monday. Ferries follow.",
+        text="Crews return on Monday, the union said in Port Hale. Ferries follow a day later, when the tide allows.",
+        author="Ada Quill",
+        published_raw=first.published_raw,
+        published=datetime(2026, 11, 24, 9, 30, tzinfo=UTC),
+        tags=("Transport", "Strikes"),
+        key_url="https://wire.example/2026/harbour?from=feed",
+    )
+    assert second.title == "Second story"
+
+
+def test_a_parsed_feed_goes_through_a_pickle_and_into_json() -> None:
+    parsed = parse_feed((DATA / "rss2.xml").read_bytes(), URL)
+    assert pickle.loads(pickle.dumps(parsed)) == parsed
+    printed = json.loads(json.dumps(as_json(parsed)))
+    assert set(printed) == {"feed", "stories", "problems"}
+    assert printed["feed"] == {
+        "title": "Northern Wire",
+        "url": "https://wire.example/",
+        "language": "en-GB",
+        "kind": "rss20",
+    }
+    assert list(printed["stories"][0]) == ["guid", "url", "title", "summary", "text", "author", "published", "tags"]
+    assert printed["stories"][0]["published"] == "2026-11-24T09:30:00Z"
+    assert printed["stories"][1]["published"] is None
+
+
+def test_a_feed_without_stories_is_a_feed() -> None:
+    assert parse_feed(rss()).readable
+    assert parse_feed(atom()).readable
+    assert parse_feed(b'{"version": "https://jsonfeed.org/version/1.1", "items": []}').readable
+
+
+# What is no feed
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "The document is empty."),
+        (b"\xef\xbb\xbf \n\x00", "The document is empty."),
+        (b"<!DOCTYPE html><html><body>Please accept</body></html>", "The document is a web page, not a feed."),
+        (b'{"error": "not found"}', "The document is JSON, and not a JSON Feed."),
+        (b"{broken", "The document is JSON, and not a JSON Feed."),
+        (b"[" * 100_000, "The document is not a feed: no RSS, Atom or JSON Feed is in it."),
+        (b'{"version":' * 100_000, "The document is JSON, and not a JSON Feed."),
+        (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "The document is neither XML nor JSON: binary data."),
+        (b"Service temporarily unavailable", "The document is not a feed: no RSS, Atom or JSON Feed is in it."),
+        (b"<opml><body><outline text='a'/></body></opml>", "The document is not a feed"),
+    ],
+)
+def test_what_is_no_feed_says_what_it_is(body: bytes, reason: str) -> None:
+    parsed = parse_feed(body, URL)
+    assert not parsed.readable
+    assert parsed.problems[0].startswith(reason)
+    assert parsed.stories == ()
+
+
+def test_a_web_page_tells_where_its_feeds_are() -> None:
+    page = b"""<html><head><link rel="stylesheet" href="/a.css">
+    <link rel="alternate" type="application/rss+xml" href="/world.xml"><link type='application/atom+xml' rel=alternate
+    href='https://other.example/atom'></head><body>Northern Wire</body></html>"""
+    (problem,) = parse_feed(page, "https://wire.example/news").problems
+    assert "https://wire.example/world.xml, https://other.example/atom" in problem
+    assert "a.css" not in problem
+
+
+# Malformed documents
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda xml: xml.replace(b"Second", b"Tom & Ann, Second"),
+        lambda xml: xml[: xml.rindex(b"</channel>")],
+        lambda xml: xml.replace(b"Second", b"&nbsp;&eacute; Second"),
+        lambda xml: xml.replace(b"Second", b"\x00\x08Second"),
+        lambda xml: xml.replace(b"Second", b"&#xD800;&#0;&#99999999999;Second"),
+        lambda xml: b"\n\n  " + xml,
+        lambda xml: b"<br />\n<b>Warning</b>: a server's own words\n" + xml,
+        lambda xml: xml.replace(b"utf-8", b"utf-16"),
+        lambda xml: xml.replace(b"utf-8", b"x-klingon"),
+        lambda xml: xml.replace(b"utf-8", b"unicode_escape"),
+        lambda xml: xml.replace(b"<title>Second", b"<title><b>Second</title><title>"),
+        lambda xml: xml + b"<script>alert(1)</script>",
+    ],
+)
+def test_a_malformed_document_keeps_its_stories(damage: object) -> None:
+    assert callable(damage)
+    found = stories(damage((DATA / "rss2.xml").read_bytes()))
+    assert [one.guid for one in found] == ["tag:wire.example,2026:101", "tag:wire.example,2026:102"]
+    assert "Second" in found[1].title
+    assert found[0].published == datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
+
+
+def test_a_document_says_what_is_wrong_with_it_for_people() -> None:
+    (problem,) = parse_feed(rss("<guid>1</guid><title>Tom & Ann</title>"), URL).problems
+    assert problem.startswith("the document is malformed (")
+    assert "what could be read was read" in problem
+    assert parse_feed(rss("<guid>1</guid><title>Tom &amp; Ann</title>"), URL, "text/xml").problems == ()
+
+
+def test_only_the_first_5000_stories_are_read_and_that_is_said() -> None:
+    parsed = parse_feed(rss(*(f"<guid>{n}</guid><title>Story {n}</title>" for n in range(5_300))), URL)
+    assert len(parsed.stories) == 5_000
+    assert parsed.stories[-1].title == "Story 4999"
+    assert parsed.problems == ("only the first 5000 of 5300 stories are read",)
+
+
+def test_small_entities_of_a_document_are_resolved_and_big_ones_are_not() -> None:
+    head = (
+        '<!DOCTYPE rss [<!ENTITY wire "Northern Wire"><!ENTITY bomb "'
+        + "x" * 1000
+        + '"> <!ENTITY f SYSTEM "file:///etc/passwd">]>'
+    )
+    body = head.encode() + rss("<guid>1</guid><title>&wire; reports &bomb; &f;</title>")
+    assert story(body).title == "Northern Wire reports &bomb; &f;"
+
+
+# Encodings
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("windows-1251", "Взрыв в порту: двое раненых"),
+        ("koi8-r", "Взрыв в порту"),
+        ("iso-8859-2", "Wybuch w porcie: żółć"),
+        ("gb18030", "港口发生爆炸 㐂"),
+        ("shift_jis", "港で爆発"),
+        ("iso-2022-jp", "港で爆発"),
+        ("euc-kr", "항구 폭발"),
+        ("windows-1256", "انفجار في الميناء"),
+        ("utf-16", "Взрыв в порту"),
+        ("utf-16-le", "Взрыв в порту"),
+        ("utf-32", "Взрыв в порту"),
+        ("utf-8", "İstanbul’da patlama"),
+        ("utf-8-sig", "İstanbul’da patlama"),
+    ],
+)
+@pytest.mark.parametrize("content_type", ["", "text/xml", "application/rss+xml", "text/xml; charset=us-ascii"])
+def test_a_document_is_read_in_its_encoding_whatever_the_server_thinks(
+    encoding: str, text: str, content_type: str
+) -> None:
+    xml = f"<?xml version='1.0' encoding='{encoding}'?>" + rss(f"<guid>1</guid><title>{text}</title>").decode()
+    (found,) = parse_feed(xml.encode(encoding), URL, content_type).stories
+    assert found.title == text
+
+
+def test_the_servers_charset_counts_where_the_document_names_none() -> None:
+    body = rss("<guid>1</guid><title>Взрыв</title>").decode().encode("koi8-r")
+    (found,) = parse_feed(body, URL, "text/xml; charset=KOI8-R").stories
+    assert found.title == "Взрыв"
+
+
+def test_utf8_that_is_called_something_else_is_still_utf8() -> None:
+    xml = "<?xml version='1.0' encoding='iso-8859-1'?>" + rss("<guid>1</guid><title>Взрыв в порту</title>").decode()
+    parsed = parse_feed(xml.encode(), URL)
+    assert parsed.stories[0].title == "Взрыв в порту"
+    assert parsed.problems == ("the document says that it is in cp1252, and is in UTF-8",)
+
+
+def test_one_bad_byte_does_not_garble_the_rest() -> None:
+    body = rss("<guid>1</guid><title>Взрыв в порту: «двое раненых» @</title>").replace(b"@", b"\x93x\x94")
+    assert story(body).title == "Взрыв в порту: «двое раненых» “x”"
+
+
+def test_every_encoding_of_the_hostile_collection_is_read(shared_data: Path) -> None:
+    folder = shared_data / "hostile/encodings"
+    expected = json.loads((folder / "expected.json").read_text())
+    files = [file for file in folder.glob("*.xml") if expected.get(file.name)]
+    assert len(files) > 10
+    found = {file.name: parse_feed(file.read_bytes(), URL).stories[0].title for file in files}
+    assert found == {file.name: expected[file.name] for file in files}
+    for case in json.loads((folder / "http_vs_xml_charset.json").read_text()):
+        if case["file"] in expected and (folder / case["file"]).exists():
+            (one,) = parse_feed((folder / case["file"]).read_bytes(), URL, case["content_type"]).stories
+            assert one.title == expected[case["file"]], case
+
+
+@pytest.mark.parametrize("codec", ["idna", "punycode", "utf-7", "unicode_escape", "rot13", "zip", "undefined"])
+def test_codecs_that_are_no_encoding_of_the_web_are_not_run(codec: str) -> None:
+    body = f"<?xml version='1.0' encoding='{codec}'?><rss>+ADw-b+AD4- \\x3cscript\\x3e</rss>".encode()
+    assert decode(body)[0] == body.decode()
+
+
+# Titles and texts
+
+
+@pytest.mark.parametrize(
+    ("title", "said"),
+    [
+        ("AT&amp;T deal", "AT&T deal"),
+        ("AT&amp;amp;T &amp;lt;deal&amp;gt;", "AT&T <deal>"),
+        ("<![CDATA[Rates &lt;b&gt;rise&lt;/b&gt; &#8211; again]]>", "Rates rise – again"),
+        ("<![CDATA[<b>Rates</b> rise]]>", "Rates rise"),
+        ("if a &lt; b and c &gt; d", "if a < b and c > d"),
+        ("<![CDATA[a < b]]>", "a < b"),
+        ("I &lt;3 Paris", "I <3 Paris"),
+        ("Use of &lt;blink&gt; tags", "Use of <blink> tags"),
+        ("two\n  lines", "two lines"),
+        ("a&#13;&#10;Bcc: x@evil.test", "a Bcc: x@evil.test"),
+        ("caf&eacute; &nbsp; L&apos;Aube", "café L'Aube"),
+        ("Invoice \u202egpj.exe", "Invoice gpj.exe"),
+    ],
+)
+def test_a_title_is_the_words_that_readers_see(title: str, said: str) -> None:
+    assert story(rss(f"<guid>1</guid><title>{title}</title>")).title == said
+
+
+def test_an_atom_title_is_read_by_its_type() -> None:
+    found = stories(
+        atom(
+            "<id>1</id><title type='html'>AT&amp;amp;T &lt;b&gt;x&lt;/b&gt;</title>",
+            "<id>2</id><title>AT&amp;T and a &lt; b</title>",
+            "<id>3</id><title type='xhtml'><div xmlns='http://www.w3.org/1999/xhtml'>one <em>two</em></div></title>",
+        )
+    )
+    assert [one.title for one in found] == ["AT&T x", "AT&T and a < b", "one two"]
+
+
+def test_scripts_styles_and_comments_are_no_text_and_blocks_part_words() -> None:
+    html = "<p>One</p><p>two<br>three</p><style>p{}</style><script>alert('x')</script><!-- no --><img alt='a > b'>four"
+    assert story(rss(f"<guid>1</guid><title>T</title><description><![CDATA[{html}]]></description>")).summary == (
+        "One two three four"
+    )
+
+
+def test_a_title_is_made_of_the_text_where_there_is_none() -> None:
+    words = (
+        "The ferry to Port Hale will not sail today, the harbour master said, because of high winds and a broken crane."
+    )
+    made = story(rss(f"<guid>1</guid><description>{words}</description>")).title
+    assert made.endswith("…")
+    assert words.startswith(made[:-1])
+    assert 60 < len(made) <= 100
+    assert words[len(made) - 1] in " ,"  # on a word
+    assert story(rss("<guid>1</guid><link>https://wire.example/a</link>")).title == "https://wire.example/a"
+
+
+def test_the_longer_text_is_the_body_and_a_copy_of_the_summary_is_none() -> None:
+    content = "<content:encoded xmlns:content='http://purl.org/rss/1.0/modules/content/'>{}</content:encoded>"
+    both = story(rss(f"<guid>1</guid><description>Short.</description>{content.format('Short. And long.')}"))
+    same = story(rss(f"<guid>1</guid><description>Short.</description>{content.format('Short.')}"))
+    assert (both.summary, both.text) == ("Short.", "Short. And long.")
+    assert (same.summary, same.text) == ("Short.", "")
+
+
+def test_what_is_long_is_cut() -> None:
+    found = story(
+        rss(
+            f"<guid>{'g' * 5_000}</guid><title>{'t ' * 5_000}</title><description>{'s ' * 50_000}</description>"
+            f"<author>{'a' * 50_000}</author><content:encoded xmlns:content='http://purl.org/rss/1.0/modules/content/'>"
+            f"{'c ' * 500_000}</content:encoded>" + "".join(f"<category>{n}</category>" for n in range(500))
+        )
+    )
+    assert len(found.guid) == 2_000
+    assert 900 < len(found.title) <= 1_000
+    assert 19_000 < len(found.summary) <= 20_000
+    assert 190_000 < len(found.text) <= 200_000
+    assert len(found.author) <= 512
+    assert len(found.tags) == 30
+
+
+def test_html_takes_time_linear_in_its_length() -> None:
+    for hostile in ("<div>", "<!--", "<a href='x", "<script>", "<script", "</script ", "<", "&", "&amp;", "<a \"'"):
+        began = time.process_time()
+        from_html(hostile * 100_000, 200_000)
+        assert time.process_time() - began < 5, hostile
+
+
+# Identity
+
+
+def test_a_guid_is_kept_as_published_and_a_permalink_stands_in_for_the_link() -> None:
+    relative, permalink, plain = stories(
+        rss(
+            "<guid>item/7</guid><title>a</title>",
+            "<guid>https://wire.example/b</guid><title>b</title>",
+            "<guid isPermaLink='false'>urn:7</guid><link>/c</link><title>c</title>",
+        )
+    )
+    assert (relative.guid, relative.url) == ("item/7", "")
+    assert (permalink.guid, permalink.url) == ("https://wire.example/b", "https://wire.example/b")
+    assert (plain.guid, plain.url) == ("urn:7", "https://wire.example/c")
+
+
+def test_without_a_guid_the_link_and_without_a_link_the_words_name_a_story() -> None:
+    link, words = stories(rss("<link>https://wire.example/a</link><title>a</title>", "<title>only a title</title>"))
+    assert link.guid == "https://wire.example/a"
+    assert words.guid.startswith("hash:")
+    assert words.key_url == ""
+    assert stories(rss("<title>only a title</title>"))[0].guid == words.guid
+
+
+def test_different_stories_under_one_guid_all_stay() -> None:
+    found = stories(
+        rss(
+            "<guid isPermaLink='false'>same</guid><link>https://wire.example/a</link><title>a</title>",
+            "<guid isPermaLink='false'>same</guid><link>https://wire.example/b</link><title>b</title>",
+            "<guid isPermaLink='false'>live</guid><link>https://wire.example/live</link><title>c</title>",
+            "<guid isPermaLink='false'>live</guid><link>https://wire.example/live</link><title>d</title>",
+            "<link>https://wire.example/page</link><title>e</title>",
+            "<link>https://wire.example/page</link><title>f</title>",
+            "<guid isPermaLink='false'>copy</guid><link>https://wire.example/g</link><title>g</title>",
+            "<guid isPermaLink='false'>copy</guid><link>https://wire.example/g</link><title>g</title>",
+        )
+    )
+    assert [one.title for one in found] == ["a", "b", "c", "d", "e", "f", "g"]
+    assert len({one.guid for one in found}) == 7
+    assert found[0].guid == "same|https://wire.example/a"
+    assert found[6].guid == "copy"
+
+
+def test_a_link_shared_by_stories_or_with_the_front_page_is_no_key() -> None:
+    found = stories(
+        rss(
+            "<guid isPermaLink='false'>1</guid><link>https://wire.example/live?utm_source=x</link><title>a</title>",
+            "<guid isPermaLink='false'>2</guid><link>https://wire.example/live</link><title>b</title>",
+            "<guid isPermaLink='false'>3</guid><link>https://wire.example/</link><title>c</title>",
+            "<guid isPermaLink='false'>4</guid><link>http://www.wire.example/own?utm_source=x</link><title>d</title>",
+            head="<link>https://wire.example</link>",
+        )
+    )
+    assert [one.key_url for one in found] == ["", "", "", "https://wire.example/own"]
+
+
+def test_links_that_are_not_web_addresses_are_dropped() -> None:
+    for link in ("javascript:alert(1)", "data:text/html,x", "file:///etc/passwd", "//", "http://[x"):
+        assert story(rss(f"<guid isPermaLink='false'>1</guid><link>{link}</link><title>a</title>")).url == ""
+
+
+def test_an_atom_story_links_to_its_page_not_to_its_comments_or_itself() -> None:
+    links = (
+        "<link rel='self' href='https://wire.example/a.atom'/><link rel='replies' href='https://wire.example/a#c'/>"
+        "<link rel='enclosure' href='https://wire.example/a.mp3'/><link rel='alternate' href='a.html'/>"
+    )
+    found = story(
+        atom(f"<id>1</id><title>a</title>{links}").replace(b"<feed ", b"<feed xml:base='https://wire.example/x/' ")
+    )
+    assert found.url == "https://wire.example/x/a.html"
+
+
+def test_a_storys_own_language_is_told_and_the_documents_is_not_repeated() -> None:
+    first, second = stories(
+        atom("<id>1</id><title>a</title>", "<id>2</id><title xml:lang='fr'>b</title>").replace(
+            b"<feed ", b"<feed xml:lang='en' "
+        )
+    )
+    assert (first.language, second.language) == ("", "fr")
+
+
+# Dates
+
+
+@pytest.mark.parametrize(
+    ("raw", "utc"),
+    [
+        ("Tue, 24 Nov 2026 10:00:00 GMT", "2026-11-24 10:00"),
+        ("Tue, 24 Nov 2026 10:00:00 +0530", "2026-11-24 04:30"),
+        ("Tue,24 Nov 2026 10:00:00 -0500", "2026-11-24 15:00"),
+        ("24 Nov 26 10:00 UT", "2026-11-24 10:00"),
+        ("Tue, 24 Nov 2026 23:59:60 GMT", "2026-11-25 00:00"),
+        ("2026-11-24T10:00:00.123Z", "2026-11-24 10:00"),
+        ("2026-11-24T24:00:00Z", "2026-11-25 00:00"),
+        ("2026-11-24 10:00:00", "2026-11-24 10:00"),
+        ("20261124T100000Z", "2026-11-24 10:00"),
+        ("2026-W48-2", "2026-11-24 00:00"),
+        ("2026-328", "2026-11-24 00:00"),
+        ("2026/6/29", "2026-06-29 00:00"),
+        ("24/11/2026", "2026-11-24 00:00"),
+        ("11/24/2026 4:05 PM", "2026-11-24 16:05"),
+        ("24.11.2026 10:00 Uhr", "2026-11-24 10:00"),
+        ("1795514400", "2026-11-24 10:00"),
+        ("1795514400000", "2026-11-24 10:00"),
+        ("Tue, 24 Nov 2026 10:00:00 CET", "2026-11-24 09:00"),
+        ("Tue, 24 Nov 2026 10:00:00 BST", "2026-11-24 09:00"),
+        ("Tue, 24 Nov 2026 10:00:00 IST", "2026-11-24 04:30"),
+        ("Tue, 24 Nov 2026 10:00:00 AEST", "2026-11-24 00:00"),
+        ("Tue, 24 Nov 2026 10:00:00 EST5EDT", "2026-11-24 15:00"),
+        ("Tue, 24 Nov 2026 10:00:00 GMT+3", "2026-11-24 07:00"),
+        ("Tue, 24 Nov 2026 10:00:00 Europe/Berlin", "2026-11-24 09:00"),
+        ("Tue, 24 Nov 2026 10:00:00 Nowhere/Land", "2026-11-24 10:00"),
+        ("Tue, 24 Nov 2026 10:00:00 +9999", "2026-11-24 10:00"),
+        ("Di, 24 Nov 2026 10:00:00 +0100", "2026-11-24 09:00"),
+        ("Dienstag, 24. März 2026", "2026-03-24 00:00"),
+        ("mar. 24 novembre 2026 10:00", "2026-11-24 10:00"),
+        ("martes, 24 de noviembre de 2026", "2026-11-24 00:00"),
+        ("вт, 24 ноя 2026 10:00:00 +0300", "2026-11-24 07:00"),
+        ("2026年11月24日 10:00", "2026-11-24 10:00"),
+        ("2026년 11월 24일", "2026-11-24 00:00"),
+        ("２０２６-１１-２４", "2026-11-24 00:00"),
+        ("November 24, 2026 10:00 AM EST", "2026-11-24 15:00"),
+        ("Tue Nov 24 10:00:00 2026", "2026-11-24 10:00"),
+    ],
+)
+def test_a_date_is_understood_in_the_forms_that_feeds_use(raw: str, utc: str) -> None:
+    assert parse_date(raw) == datetime.fromisoformat(f"{utc}:00+00:00")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        *("", "now", "yesterday", "inf", "NaN", "-1", "0", "99999999999999999999", "9" * 500, "(" * 500),
+        *("Thu, 01 Jan 1970 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT", "0000-00-00T00:00:00Z"),
+        *("Thu, 30 Feb 2027 10:00:00 GMT", "Mon, 06 Sep 2027 25:61:61 GMT", "-0001-01-01T00:00:00Z"),
+    ],
+)
+def test_what_is_no_plausible_date_is_none(raw: str) -> None:
+    assert parse_date(raw) is None
+    kept = story(rss(f"<guid>1</guid><title>a</title><pubDate>{raw}</pubDate>"))
+    assert kept.published is None
+    assert kept.published_raw == raw[:200]
+
+
+def test_a_date_in_words_is_read_by_feedparser_where_we_cannot() -> None:
+    otherwise = datetime(2026, 11, 24, tzinfo=UTC)
+    assert parse_date("2026. november 24, kedd", otherwise) == otherwise
+    # Where no month is named, it fills the gaps with today's date.
+    assert parse_date("2026-W", otherwise) is None
+
+
+def test_no_date_of_the_hostile_collection_loses_its_story(shared_data: Path) -> None:
+    body = (shared_data / "hostile/dates/all_dates.xml").read_bytes()
+    assert len(stories(body)) == body.count(b"<item>")
+
+
+def test_a_story_without_publication_date_has_that_of_its_last_change() -> None:
+    assert story(atom("<id>1</id><title>a</title><updated>2026-11-24T10:00:00Z</updated>")).published == datetime(
+        2026, 11, 24, 10, tzinfo=UTC
+    )
+
+
+# JSON Feed
+
+
+def test_a_json_feed_with_odd_values_keeps_its_stories() -> None:
+    items = (
+        '{"id": 7, "title": "number"}, {"id": ' + "9" * 6_000 + ', "title": "big"}, null, 3,'
+        '{"id": "s", "title": "lone \\ud800 surrogate", "tags": ["x", 3], "authors": "nobody", "content_text": "a < b"}'
+    )
+    parsed = parse_feed(f'{{"version": "https://jsonfeed.org/version/1.1", "items": [{items}]}}'.encode())
+    assert [one.title for one in parsed.stories] == ["number", "big", "lone surrogate"]
+    assert [one.guid[:3] for one in parsed.stories] == ["7", "999", "s"]
+    assert (parsed.stories[2].summary, parsed.stories[2].tags) == ("a < b", ("x",))
+    assert parsed.problems == ("only 3 of 5 stories are read",)
+
+
+# Safety
+
+
+def test_bytes_that_name_a_file_are_not_opened(tmp_path: Path) -> None:
+    secret = tmp_path / "feed.xml"
+    secret.write_bytes(rss("<guid>1</guid><title>secret</title>"))
+    assert not parse_feed(str(secret).encode()).readable
+
+
+def test_hostile_repetition_does_not_take_quadratic_time() -> None:
+    began = time.process_time()
+    stories(rss(f"<guid>1</guid><title>a</title><author>{'a' * 200_000}</author>"))
+    stories(rss("<guid>1</guid><title>a</title>" + "".join(f"<category>{n}</category>" for n in range(20_000))))
+    stories(rss("<guid>1</guid><title>a</title><description>" + "&lt;!--" * 50_000 + "</description>"))
+    stories(rss(f"<guid>1</guid><title>a{'́' * 100_000}</title>"))
+    assert time.process_time() - began < 10
+
+
+@pytest.mark.acceptance
+async def test_every_hostile_document_ends_with_a_result_or_a_worker_error(shared_data: Path) -> None:
+    folders = ("feeds_illformed", "feeds_huge", "xml_bombs", "encodings", "unicode", "xss", "dates")
+    files = [file for name in folders for file in sorted((shared_data / "hostile" / name).iterdir()) if file.is_file()]
+    assert len(files) > 50
+    workers = Workers(2)
+    try:
+        for file in files:
+            body = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+            try:
+                parsed = await workers.run(parse_feed, body, URL, "", timeout=10)
+            except WorkerError:
+                continue
+            assert isinstance(parsed, ParsedFeed)
+            json.dumps(as_json(parsed)).encode()  # no lone surrogates
+            assert parsed.readable or parsed.problems
+    finally:
+        workers.close()
+
+
+def plain_entries(body: bytes) -> int:
+    """How many different entries feedparser finds when it is called plainly."""
+    try:
+        found = feedparser.parse(
+            io.BytesIO(body), response_headers={}, sanitize_html=False, resolve_relative_uris=False
+        )
+    except Exception:  # noqa: BLE001 - it raises anything; then it finds none
+        return 0
+    return len({(e.get("id"), e.get("link"), e.get("title"), e.get("summary")) for e in found.entries})
+
+
+def compare(file: str) -> tuple[str, int, int, str]:
+    body = Path(file).read_bytes()
+    parsed = parse_feed(body, URL)
+    return file, len(parsed.stories), plain_entries(body), " ".join(parsed.problems)
+
+
+@pytest.mark.acceptance
+def test_no_real_document_has_fewer_stories_than_feedparser_finds(shared_data: Path) -> None:
+    folders = (shared_data / "feeds", shared_data / "polls")
+    files = [
+        str(file)
+        for folder in folders
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and file.stat().st_size < 400_000  # the few larger ones take as long as all others
+    ]
+    assert len(files) > 400
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        found = list(pool.map(compare, files, chunksize=8))
+    assert [one for one in found if one[1] < one[2]] == []
+    json_feeds = [one for one in found if one[0].endswith(".json") and one[1] > 0]
+    assert len(json_feeds) > 5
