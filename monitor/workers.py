@@ -14,6 +14,7 @@ import signal
 import sys
 from collections.abc import Callable
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
@@ -48,7 +49,7 @@ class Workers:
         `function` must be importable, its arguments and result picklable. Raises WorkerError when it died or ran
         out of time, and whatever `function` raises.
         """
-        if self._pool is None:
+        if self._pool is None or not self._pool.active:  # a pool that cannot start its workers gives up
             # Spawned, not forked: a fork would copy the locks of the daemon's threads in whatever state they are.
             context = multiprocessing.get_context("spawn")
             self._pool = ProcessPool(self._count, max_tasks=RECYCLE, initializer=_set_up, context=context)
@@ -57,6 +58,8 @@ class Workers:
             result: T = await asyncio.wrap_future(future)
         except (FutureTimeoutError, TimeoutError) as error:
             raise WorkerError(f"it took longer than {timeout:g} seconds, and was stopped") from error
+        except BrokenProcessPool as error:
+            raise WorkerError("the processes that read documents were ended") from error
         except ProcessExpired as error:
             raise WorkerError("the process that read it ended by itself") from error
         except MemoryError as error:
