@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from monitor.errors import WorkerError
+from monitor.workers import Workers
+
+
+@pytest.fixture
+def workers() -> Iterator[Workers]:
+    made = Workers(2)
+    yield made
+    made.close()
+
+
+async def test_a_result_comes_back_from_another_process(workers: Workers) -> None:
+    assert await workers.run(os.getpid, timeout=30) != os.getpid()
+
+
+async def test_what_hangs_is_killed_at_its_deadline_while_another_goes_on(workers: Workers) -> None:
+    await asyncio.gather(workers.run(os.getpid, timeout=30), workers.run(os.getpid, timeout=30))  # both are up
+    began = time.monotonic()
+    hanging, other = await asyncio.gather(
+        workers.run(time.sleep, 60, timeout=1), workers.run(pow, 2, 10, timeout=30), return_exceptions=True
+    )
+    assert isinstance(hanging, WorkerError)
+    assert "longer than 1 seconds" in str(hanging)
+    assert other == 1024
+    assert time.monotonic() - began < 3
+
+
+async def test_a_worker_that_dies_is_an_error_and_the_next_task_gets_another(workers: Workers) -> None:
+    with pytest.raises(WorkerError, match="ended by itself"):
+        await workers.run(os._exit, 3, timeout=30)
+    assert await workers.run(pow, 2, 10, timeout=30) == 1024
+
+
+async def test_what_needs_more_memory_than_a_worker_has_is_an_error(workers: Workers) -> None:
+    with pytest.raises(WorkerError, match="memory"):
+        await workers.run(bytes, 5 * 1024**3, timeout=60)
+
+
+async def test_an_error_of_the_task_itself_is_raised_as_it_is(workers: Workers) -> None:
+    with pytest.raises(ZeroDivisionError):
+        await workers.run(divmod, 1, 0, timeout=30)
+
+
+async def test_a_result_of_60_megabytes_comes_through(workers: Workers) -> None:
+    assert len(await workers.run(bytes, 60_000_000, timeout=60)) == 60_000_000
+
+
+async def test_workers_leave_ctrl_c_to_the_daemon(workers: Workers) -> None:
+    assert await workers.run(signal.getsignal, signal.SIGINT, timeout=30) == signal.SIG_IGN
+
+
+async def test_closing_ends_what_is_running_and_leaves_no_process() -> None:
+    workers = Workers(1)
+    process = await workers.run(os.getpid, timeout=30)
+    running = asyncio.ensure_future(workers.run(time.sleep, 60, timeout=90))
+    await asyncio.sleep(0.3)
+    began = time.monotonic()
+    await asyncio.to_thread(workers.close)
+    assert time.monotonic() - began < 10
+    with pytest.raises((WorkerError, asyncio.CancelledError)):
+        await running
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
+
+
+def test_workers_that_were_never_used_close_too() -> None:
+    Workers(2).close()
