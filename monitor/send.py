@@ -291,6 +291,8 @@ class Sender:
         service = Apprise.instantiate(url, asset=self._asset, suppress_exceptions=True)
         if service is None:
             raise SendError(_why_not(scheme, url, self.mail_from))
+        if not _has_a_port(service, url):
+            raise SendError(f"the port of this {scheme}:// address is not a number from 1 to 65535")
         if isinstance(service, NewsMail):
             if not service.targets or not service.smtp_host:
                 raise SendError(_why_not(scheme, "", self.mail_from))
@@ -324,12 +326,9 @@ class Sender:
         """
         service = self._service(url)
         if isinstance(service, NewsMail) and isinstance(message, MailMessage):
-            explicit = "from=" in urlsplit(url).query
-            name, sender = parseaddr(self.mail_from) if self.mail_from and not explicit else ("", "")
-            own = (str(service.from_addr[0] or ""), str(service.from_addr[1]))
-            sender_is = (name, sender) if sender else own
-            service.from_addr = list(sender_is)
-            service.message = compose(message, sender_is, service.targets[0], message_id, now)
+            sender = self._sender(service)
+            service.from_addr = list(sender)
+            service.message = compose(message, sender, service.targets[0], message_id, now)
         elif isinstance(service, NewsSlack) and isinstance(message, SlackMessage):
             service.message = message
         elif isinstance(message, PlainMessage):
@@ -341,6 +340,19 @@ class Sender:
         outcome: Outcome | None = service.outcome
         assert outcome is not None
         return outcome
+
+    def mail(self, url: str, message: MailMessage, message_id: str, now: datetime) -> EmailMessage:
+        """Return `message` as `send` would send it to a mail address. Raises SendError when it is none."""
+        service = self._service(url)
+        if not isinstance(service, NewsMail):
+            raise SendError("this channel is no mail address")
+        return compose(message, self._sender(service), service.targets[0], message_id, now)
+
+    def _sender(self, service: NewsMail) -> tuple[str, str]:
+        """The name and address that a mail is from: an address may be given without the name that `mail_from` has."""
+        name, address = parseaddr(self.mail_from)
+        own_name, own_address = str(service.from_addr[0] or ""), str(service.from_addr[1])
+        return own_name or (name if own_address == address else ""), own_address
 
     def _apprise(self, service: Any) -> Apprise:
         apprise = Apprise(asset=self._asset)
@@ -362,6 +374,15 @@ class Sender:
         status = int(code.group(1))
         final = status in (400, 401, 403, 404, 405, 410, 413)
         return Outcome("permanent" if final else "retry", code.group(1), f"the service answered {status}")
+
+
+def _has_a_port(service: Any, url: str) -> bool:
+    """Whether the port of an address, if it says one, can be one. Apprise takes any number, and drops what is none."""
+    if isinstance(service, NewsMail):
+        written = urlsplit(url).netloc.rpartition("@")[2].rpartition("]")[2].partition(":")[2]
+        return not written or (written.isdecimal() and 0 < int(written[:9]) < 65536)
+    port = getattr(service, "port", None)
+    return not isinstance(port, int) or 0 <= port < 65536
 
 
 def _kind_of(service: Any) -> Kind:
@@ -387,7 +408,8 @@ def _why_not(scheme: str, url: str, mail_from: str) -> str:
                 "or set `mail_from` in monitor.yaml"
             )
         return (
-            f"Apprise cannot read this {scheme}:// address: {scheme}://user:password@host:port?to=someone@their.domain"
+            f"Apprise cannot read this {scheme}:// address: "
+            f"write {scheme}://<user>:<password>@<host>:<port>?to=<someone@their.domain>"
         )
     return f"Apprise cannot read this {scheme}:// address: a part of it is missing or malformed"
 
