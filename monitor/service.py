@@ -7,100 +7,23 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from monitor.app import App, channel_url, feeds_to_poll
-from monitor.config import Config, Subscriber, load_config
+from monitor.config import Subscriber
 from monitor.dispatch import Digest, Notice
-from monitor.errors import ConfigError, MonitorError, NotFoundError, Problem
+from monitor.errors import MonitorError, NotFoundError, Problem
 from monitor.models import Delivery, FeedState, Story
 from monitor.pipeline import Polled, make_digest, notify_operators, poll, schedule_slots
 from monitor.pipeline.outgoing import delivery
 from monitor.render import MailMessage, PlainMessage, SlackMessage
-from monitor.rules import Explanation, Rules, compile_rules, run_examples, warnings
-from monitor.send import Sender
+from monitor.rules import Explanation, Rules
 from monitor.store.archive import Journey
 from monitor.text import StoryText
 from monitor.timing import next_slot
 
 LINE_LIMIT = 4_000_000  # characters of one line of `monitor match`
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A configuration and the rules made of it."""
-
-    config: Config
-    rules: Rules
-
-
-def load(folder: Path, env: Mapping[str, str]) -> Loaded:
-    """Return the configuration in `folder`, checked whole, addresses included. Raises ConfigError."""
-    config = load_config(folder, env)
-    problems = list(_address_problems(config))
-    rules: Rules | None = None
-    try:
-        rules = compile_rules(config)
-    except ConfigError as error:
-        problems = [*error.problems, *problems]
-    if rules is None or problems:
-        raise ConfigError(sorted((*config.problems, *problems), key=lambda p: (p.file, p.line, p.column)))
-    return Loaded(config, rules)
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """What `monitor check` found; `ok` when nothing is an error."""
-
-    problems: tuple[Problem, ...]
-    topics: int = 0
-    examples: int = 0
-    feeds: int = 0
-    subscribers: int = 0
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing found is an error."""
-        return not any(problem.level == "error" for problem in self.problems)
-
-
-def check(folder: Path, env: Mapping[str, str]) -> Checked:
-    """Check everything in `folder` and run every topic's examples."""
-    try:
-        loaded = load(folder, env)
-    except ConfigError as error:
-        return Checked(error.problems)
-    config = loaded.config
-    problems = (*config.problems, *warnings(config), *run_examples(config, loaded.rules))
-    return Checked(
-        problems,
-        len(config.topics),
-        sum(len(t.examples.match) + len(t.examples.no_match) for t in config.topics.values()),
-        len(feeds_to_poll(config)),
-        sum(s.enabled for s in config.subscribers.values()),
-    )
-
-
-def _address_problems(config: Config) -> Iterator[Problem]:
-    """Yield the channels' addresses that Apprise cannot use; those of subscribers that are switched off may wait."""
-    sender = Sender(config.settings.mail_from)
-    addresses: dict[tuple[str | int, ...], str] = {}
-    for index, operator in enumerate(config.settings.operators):
-        addresses["operators", index] = operator.get_secret_value()
-    named = {url.get_secret_value(): name for name, url in config.settings.channels.items()}
-    for name, channel in config.settings.channels.items():
-        addresses["channels", name] = channel.get_secret_value()
-    for subscriber in config.subscribers.values():
-        for name, channel in subscriber.channels.items():
-            if subscriber.enabled and channel.get_secret_value() not in named:
-                addresses["subscribers", subscriber.name, "channels", name] = channel.get_secret_value()
-    for path, url in addresses.items():
-        wrong = sender.check(url)
-        if wrong:
-            place = config.place(*path)
-            yield Problem("error", place.file, place.line, place.column, wrong, "see docs/howto/channels.md")
 
 
 def report_bad_config(app: App, problems: Sequence[Problem], now: datetime) -> None:

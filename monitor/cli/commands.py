@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import track
 
-from monitor import __version__, logs, service
+from monitor import __version__, checking, logs, service
 from monitor.app import App, feeds_to_poll, open_app, utc_now
-from monitor.cli.common import CONFIG, DATA, Config, Data, Json, cli, out, plain, to_json, using
+from monitor.cli.common import CONFIG, DATA, Config, Data, Json, cli, err, out, plain, to_json, using
 from monitor.config import json_schema
 from monitor.daemon import ROLES, Daemon, load_or_last_good, only_one
 from monitor.pipeline import Polled, digest_due, schedule_slots
@@ -56,7 +55,7 @@ def init(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to w
 @cli.command()
 def check(config: Config = CONFIG, data: Data = DATA, as_json: Json = False) -> None:
     """Check the whole configuration and run every topic's examples."""
-    found = service.check(config, os.environ)
+    found = checking.check(config, os.environ)
     if as_json:
         to_json({"ok": found.ok, "problems": plain(found.problems)})
     else:
@@ -84,7 +83,7 @@ def schema(config: Config = CONFIG, data: Data = DATA, as_json: Json = False) ->
 @cli.command()
 def migrate(config: Config = CONFIG, data: Data = DATA) -> None:
     """Bring the database up to date (`run` does so by itself on SQLite)."""
-    app = open_app(service.load(config, os.environ).config, data, migrate=False)
+    app = open_app(checking.load(config, os.environ).config, data, migrate=False)
     app.store.migrate()
     asyncio.run(app.close())
     out.print("The database is up to date.")
@@ -107,6 +106,8 @@ def run(
         loaded = load_or_last_good(config, data, os.environ, utc_now())
         app = open_app(loaded.config, data)
         if once:
+            for sentence in checking.idle(app.config):
+                err.print(sentence, markup=False)
             failed = asyncio.run(_once(app))
             raise typer.Exit(3 if failed else 0)
         asyncio.run(_forever(app, config, roles))
@@ -139,10 +140,7 @@ async def _once(app: App) -> bool:
 async def _poll_all(app: App, names: list[str]) -> list[Polled]:
     tasks = [start(app, name) for name in names]
     return [
-        await task
-        for task in track(
-            asyncio.as_completed(tasks), "Polling", len(tasks), console=Console(stderr=True), transient=True
-        )
+        await task for task in track(asyncio.as_completed(tasks), "Polling", len(tasks), console=err, transient=True)
     ]
 
 

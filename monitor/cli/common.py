@@ -19,8 +19,8 @@ from rich.text import Text
 
 from monitor import logs
 from monitor.app import App, open_app
+from monitor.checking import Loaded, load
 from monitor.errors import ConfigError
-from monitor.service import Loaded, load
 from monitor.text import clean
 
 cli = typer.Typer(
@@ -40,6 +40,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 CONFIG, DATA = Path("config"), Path("data")
 
 out = Console(highlight=False, soft_wrap=True)
+err = Console(highlight=False, soft_wrap=True, stderr=True)
 
 
 def to_json(value: Any) -> None:
@@ -101,7 +102,7 @@ def load_any(config: Path, data: Path) -> Loaded:
             raise
         loaded = load(kept, os.environ)
         errors = sum(problem.level == "error" for problem in error.problems)
-        Console(stderr=True).print(
+        err.print(
             f"{config} has {errors} mistakes (`monitor check` shows them); this is the last good configuration.",
             style="yellow",
             markup=False,

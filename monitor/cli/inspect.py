@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from monitor import service
+from monitor import checking, service
 from monitor.app import utc_now
 from monitor.cli.common import CONFIG, DATA, Config, Data, Json, cli, clock, out, plain, table, to_json, told, using
 from monitor.daemon import read_state
@@ -110,7 +110,7 @@ def match(
     as_json: Json = True,
 ) -> None:
     """Match stories (JSON lines on standard input) and print one JSON line each, in order. No database."""
-    loaded = service.load(config, os.environ)
+    loaded = checking.load(config, os.environ)
     for result in service.match_lines(loaded.rules, _lines()):
         to_json(result)
 
