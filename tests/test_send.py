@@ -278,6 +278,7 @@ PORTS = [
     ("mailto://u:p@mail.example:0?to=ruth@corvid.example", False),
     ("mailtos://mail.example:smtp?to=ruth@corvid.example", False),
     ("mailto://[::1]:65536?to=ruth@corvid.example", False),
+    ("mailto://u:p@127.0.0.1:99999?to=ruth@corvid.example", False),
     ("json://desk.example:70000/", False),
     ("mailto://u:p%3A1@mail.example:65535?to=ruth@corvid.example", True),
     ("mailto://mail.example?to=ruth@corvid.example", True),
@@ -290,6 +291,13 @@ def test_a_port_that_cannot_be_is_said_before_anything_is_sent(address: str, goo
     said = Sender(SENDER).check(address)
     assert (said == "") == good
     assert good or "1 to 65535" in said
+
+
+def test_an_address_without_sender_says_that_it_is_the_sender_that_is_missing() -> None:
+    for address in ("mailto://mail.example?to=a@b.example", "mailto://u:p@127.0.0.1?to=a@b.example"):
+        assert "says no sender" in Sender().check(address)
+        assert Sender(SENDER).check(address) == ""
+    assert "cannot read" in Sender().check("mailto://?to=a@b.example")
 
 
 FROM = [
