@@ -21,6 +21,7 @@ from monitor.cli import cli, main
 from monitor.config import load_config
 from monitor.models import Delivery
 from monitor.store import Store
+from tests.conftest import PROJECT
 from tests.fakes import Answer, FeedServer
 from tests.make import SUBSCRIBERS, rss, write_config
 from tests.servers import MailServer
@@ -115,7 +116,7 @@ COMMANDS = sorted(
 
 
 def test_the_commands_are_those_of_the_reference() -> None:
-    reference = (Path(__file__).parent.parent / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
+    reference = (PROJECT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
     names = [name.replace("_", "-") for name in COMMANDS]
     assert [name for name in names if f"| `monitor {name}" not in reference] == []
     assert {"check", "deliveries", "demo", "digest", "explain", "feeds", "init", "match", "migrate", "parse", "poll",
@@ -228,7 +229,7 @@ def test_init_writes_a_configuration_that_is_good_and_never_over_another(tmp_pat
 def test_check_says_what_is_good(run: Run) -> None:
     shown = run("check")
     assert (shown.code, shown.err) == (0, "")
-    assert shown.out == "config is good: 2 feeds, 2 topics with 1 examples that hold, 1 subscribers switched on.\n"
+    assert shown.out == "config is good: 2 feeds, 2 topics with 1 good example, 1 subscriber switched on.\n"
     assert run("check", "--json").json == {"ok": True, "problems": []}
 
 
@@ -255,6 +256,23 @@ def test_check_prints_every_problem_with_the_fields_of_the_contract(folder: Path
     text = run("check")
     assert text.out.endswith("3 mistakes in config.\n")
     assert "knows no service `foo://`; mail is mailto:// or mailtos://, Slack is slack://" in text.out
+
+
+def test_the_topic_of_the_tutorial_holds_and_breaks_as_it_says(folder: Path, run: Run) -> None:
+    text = (PROJECT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    topic = text.partition("```yaml\n")[2].partition("```")[0]
+    assert run("init", "my-desk").code == 0
+    topics = folder / "my-desk" / "topics.yaml"
+    shipped = topics.read_text(encoding="utf-8")
+    topics.write_text(shipped + topic, encoding="utf-8")
+    assert run("check", "--config", "my-desk").code == 0
+    topics.write_text(shipped + topic.replace("export*", "exprot*"), encoding="utf-8")
+    broken = run("check", "--config", "my-desk")
+    assert broken.code == 1
+    assert "`Wheat exports halted after the storm` must match, and it does not" in broken.out
+    topics.write_text(shipped + topic, encoding="utf-8")
+    line = text.partition("echo '")[2].partition("'")[0]
+    assert list(run("match", "--config", "my-desk", stdin=line.encode()).json["topics"]) == ["grain"]
 
 
 def test_check_of_a_failing_example_alone_exits_1(folder: Path, run: Run) -> None:

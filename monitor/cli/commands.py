@@ -75,14 +75,18 @@ def check(config: Config = CONFIG, data: Data = DATA, as_json: Json = False) -> 
         errors = sum(problem.level == "error" for problem in found.problems)
         if found.ok:
             out.print(
-                f"{config} is good: {found.feeds} feeds, {found.topics} topics with {found.examples} examples that "
-                f"hold, {found.subscribers} subscribers switched on.",
+                f"{config} is good: {_count(found.feeds, 'feed')}, {_count(found.topics, 'topic')} with "
+                f"{_count(found.examples, 'good example')}, {_count(found.subscribers, 'subscriber')} switched on.",
                 markup=False,
             )
         else:
-            out.print(f"{errors} mistake{'s' if errors != 1 else ''} in {config}.", markup=False)
+            out.print(f"{_count(errors, 'mistake')} in {config}.", markup=False)
     if not found.ok:
         raise typer.Exit(1)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 @cli.command()
