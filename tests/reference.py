@@ -297,8 +297,19 @@ def _wild(text: str) -> str:
 
 
 def _patterns(text: str) -> list[str]:
-    """The words of a term or phrase, folded, with its wildcards."""
-    return [word.folded for word in words(_wild(text))]
+    """The words of a term or phrase, folded, with its wildcards.
+
+    A wildcard stays within one word, also where each character is one and the two rare letters are words of their own.
+    """
+    patterns: list[str] = []
+    end = -1
+    for word in words(_wild(text)):
+        if word.start == end and {patterns[-1][-1], word.folded[0]} & {_ANY, _ONE}:
+            patterns[-1] += word.folded
+        else:
+            patterns.append(word.folded)
+        end = word.end
+    return patterns
 
 
 def _fits(pattern: str, word: str) -> bool:

@@ -30,7 +30,7 @@ from monitor.query import (
 from tests.judgement import Tally, differences, minimised
 from tests.random_rules import REAL_EVERY, CaseSet, case_set, real_stories
 
-CASES = int(os.environ.get("MONITOR_TEST_CASES", "80000"))
+CASES = int(os.environ.get("MONITOR_TEST_CASES", "60000"))
 QUERIES, STORIES = 50, 40  # of one rule set: many rules at once, as a desk has them
 KINDS = (And, AtLeast, EntityRef, Exact, Field, First, Near, Not, Or, Phrase, Sentence, Term)
 
