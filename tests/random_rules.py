@@ -264,7 +264,7 @@ def real(rng: Random, stories: Sequence[StoryText]) -> Vocabulary:
 
 def _is_term(word: str) -> bool:
     """Whether a query may hold `word` bare and in quotes."""
-    return bool(words(word)) and word[0].isalnum() and not set(word) & set(" \n\t\"“”„{}()（）@$~<>*?,;，；、:#。")
+    return bool(words(word)) and word[0].isalnum() and not set(word) & set(' \n\t"“”„{}()（）@$~<>*?,;，；、:#。')
 
 
 class _Particulars(TypedDict):
