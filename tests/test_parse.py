@@ -17,6 +17,7 @@ from monitor.errors import WorkerError
 from monitor.parse import ParsedFeed, ParsedStory, as_json, parse_feed
 from monitor.parse.dates import parse_date
 from monitor.parse.encoding import decode
+from monitor.parse.mend import mend
 from monitor.parse.plain import from_html
 from monitor.workers import Workers
 
@@ -162,10 +163,26 @@ def test_a_malformed_document_keeps_its_stories(damage: object) -> None:
 
 
 def test_a_document_says_what_is_wrong_with_it_for_people() -> None:
-    (problem,) = parse_feed(rss("<guid>1</guid><title>Tom & Ann</title>"), URL).problems
+    (problem,) = parse_feed(rss("<guid>1</guid><title>Tom <br> Ann</title>"), URL).problems
     assert problem.startswith("the document is malformed (")
     assert "what could be read was read" in problem
     assert parse_feed(rss("<guid>1</guid><title>Tom &amp; Ann</title>"), URL, "text/xml").problems == ()
+
+
+def test_a_bare_ampersand_is_an_ampersand() -> None:
+    found = story(
+        rss(
+            "<guid isPermaLink='false'>a?b=2&copy=3&lang=en</guid><title>AT&T wins & R&D; &#x41;&amp;</title>"
+            "<link>https://wire.example/a?b=2&copy=3&lang=en</link>"
+            "<description><![CDATA[Q&A &amp; more]]></description><!-- a & b -->"
+        )
+    )
+    assert (found.guid, found.url) == ("a?b=2&copy=3&lang=en", "https://wire.example/a?b=2&copy=3&lang=en")
+    assert (found.title, found.summary) == ("AT&T wins & R&D; A&", "Q&A & more")
+    for hostile in ("<![CDATA[", "<!--", "&", "<![CDATA[]]"):
+        began = time.process_time()
+        mend(hostile * 200_000, 10)
+        assert time.process_time() - began < 5, hostile
 
 
 def test_only_the_first_5000_stories_are_read_and_that_is_said() -> None:

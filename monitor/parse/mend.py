@@ -16,6 +16,11 @@ ENTITY = 40  # characters of an entity's value: a million references to a longer
 _NO_CHARACTER = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _REFERENCE = re.compile(r"&#(?:[xX]([0-9a-fA-F]{1,500})|([0-9]{1,500}));?")
 _NAMED = re.compile(r"&([A-Za-z][A-Za-z0-9]{1,31});")
+# In CDATA and comments an ampersand is itself.
+_BARE = re.compile(
+    r"<!\[CDATA\[.*?(?:\]\]>|\Z)|<!--.*?(?:-->|\Z)|&(?!#[0-9]{1,7};|#[xX][0-9a-fA-F]{1,6};|[A-Za-z][A-Za-z0-9]{1,31};)",
+    re.DOTALL,
+)
 _XML_NAMES = {"lt", "gt", "amp", "quot", "apos"}
 _ROOT = re.compile(r"<(?:[A-Za-z_][\w.-]{0,40}:)?(?:rss|feed|rdf|channel)(?=[\s>/])", re.IGNORECASE)
 _SKIPPED = re.compile(r"\s+|<\?[^>]*>|<!--.*?-->", re.DOTALL)
@@ -29,6 +34,8 @@ def mend(text: str, most: int) -> tuple[str, int]:
     head, text = _split(text)
     text = _REFERENCE.sub(_reference, text)
     text = _NAMED.sub(_named, text)
+    # The loose parser would take the beginning of a word for an entity: `&copy=3` for a copyright sign.
+    text = _BARE.sub(lambda match: "&amp;" if match.group() == "&" else match.group(), text)
     text, cut = _first(text, most)
     return _entities(head) + text, cut
 
