@@ -269,6 +269,72 @@ def test_codecs_that_are_no_encoding_of_the_web_are_not_run(codec: str) -> None:
     assert decode(body)[0] == body.decode()
 
 
+@pytest.mark.parametrize(
+    ("label", "encoding", "text"),
+    [
+        ("x-sjis", "cp932", "港で爆発①"),
+        ("windows-31j", "cp932", "港で爆発①"),
+        ("windows-949", "cp949", "항구 폭발"),
+        ("ks_c_5601-1989", "cp949", "항구 폭발"),
+        ("windows-874", "cp874", "ระเบิดที่ท่าเรือ"),
+        ("dos-874", "cp874", "ระเบิดที่ท่าเรือ"),
+        ("x-gbk", "gb18030", "港口发生爆炸"),
+        ("gb_2312-80", "gb18030", "港口发生爆炸"),
+        ("csgb2312", "gb18030", "港口发生爆炸"),
+        ("x-big5", "big5", "港口爆炸"),
+        ("x-x-big5", "big5", "港口爆炸"),
+        ("cn-big5", "big5", "港口爆炸"),
+        ("x-euc-jp", "euc_jp", "港で爆発"),
+        ("x-mac-cyrillic", "mac-cyrillic", "Взрыв в порту"),
+        ("x-mac-roman", "mac-roman", "L’été à Noël"),
+        ("x-cp1251", "cp1251", "Взрыв в порту"),
+        ("win-1251", "cp1251", "Взрыв в порту"),
+        ("windows1251", "cp1251", "Взрыв в порту"),
+        ("cp-1251", "cp1251", "Взрыв в порту"),
+        ("x-cp1250", "cp1250", "Wybuch: żółć"),
+        ("koi", "koi8-r", "Взрыв в порту"),
+        ("koi8", "koi8-r", "Взрыв в порту"),
+        ("koi8-ru", "koi8-u", "Вибух у порту Її"),
+        ("iso88592", "iso8859-2", "Wybuch: żółć"),
+        ("iso-8859-8-i", "iso8859-8", "פיצוץ בנמל"),
+        ("logical", "iso8859-8", "פיצוץ בנמל"),
+        ("visual", "iso8859-8", "פיצוץ בנמל"),
+        ("iso-8859-6-e", "iso8859-6", "انفجار"),
+    ],
+)
+def test_encodings_are_known_by_the_names_of_the_web(label: str, encoding: str, text: str) -> None:
+    xml = f"<?xml version='1.0' encoding='{label}'?><title>{text}</title>"
+    assert decode(xml.encode(encoding)) == (xml, "")
+
+
+def test_short_utf8_is_not_read_as_the_single_bytes_that_it_is_called() -> None:
+    for label in ("iso-8859-1", "windows-1251", "koi8-r", "iso-8859-2"):
+        xml = f"<?xml version='1.0' encoding='{label}'?>" + rss("<guid>1</guid><title>It’s here</title>").decode()
+        assert story(xml.encode()).title == "It’s here"
+    # Two Chinese characters may be valid UTF-8 by chance.
+    xml = "<?xml version='1.0' encoding='gbk'?><rss>联通</rss>"
+    assert decode(xml.encode("gbk"))[0] == xml
+
+
+def test_a_mark_of_utf8_before_another_encoding_is_only_a_mark() -> None:
+    xml = "<?xml version='1.0' encoding='windows-1251'?>" + rss("<guid>1</guid><title>Взрыв</title>").decode()
+    assert story(b"\xef\xbb\xbf" + xml.encode("cp1251")).title == "Взрыв"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be", "utf-16", "utf-32"])
+@pytest.mark.parametrize("before", ["", "\n", " \r\n\t"])
+def test_wide_characters_are_read_without_a_mark_and_after_white_space(encoding: str, before: str) -> None:
+    body = before + rss("<guid>1</guid><title>Взрыв</title>").decode()
+    assert story(body.encode(encoding)).title == "Взрыв"
+    items = '{"version": "https://jsonfeed.org/version/1.1", "items": [{"id": "1", "title": "Взрыв"}]}'
+    assert story((before + items).encode(encoding)).title == "Взрыв"
+
+
+def test_a_json_feed_in_latin_letters_of_one_byte_is_read() -> None:
+    items = '{"version": "https://jsonfeed.org/version/1.1", "items": [{"id": "1", "title": "L\'été"}]}'
+    assert story(items.encode("latin-1")).title == "L'été"
+
+
 # Titles and texts
 
 
@@ -311,6 +377,29 @@ def test_scripts_styles_and_comments_are_no_text_and_blocks_part_words() -> None
     )
 
 
+def test_a_dropped_element_that_is_closed_at_once_takes_no_text_with_it() -> None:
+    for tag in ("<iframe src='https://wire.example/v'/>", "<svg/>", "<script src='x' />", "<SVG class='a'/>"):
+        assert from_html(f"<p>before {tag} after</p>", 100) == "before after"
+    assert from_html("a <script>x</script> b <style>y", 100) == "a b"
+
+
+def test_a_title_that_names_a_tag_is_not_cut() -> None:
+    assert from_html("How to use <script> tags safely", 100, title=True) == "How to use tags safely"
+    assert from_html("a <script>x</script> b", 100, title=True) == "a b"
+    named = '{"id": "1", "title": "How to use <script> tags safely"}, {"id": "2", "title": "<b>Rates</b> rise"}'
+    found = stories(f'{{"version": "https://jsonfeed.org/version/1.1", "items": [{named}]}}'.encode())
+    assert [one.title for one in found] == ["How to use <script> tags safely", "Rates rise"]
+
+
+def test_a_pictures_caption_is_no_summary_unless_there_is_no_other() -> None:
+    media = (
+        "<media:content xmlns:media='http://search.yahoo.com/mrss/'><media:description>A crane.</media:description>"
+        "</media:content>"
+    )
+    both, only = stories(rss(f"<guid>1</guid><description>Strike ends.</description>{media}", f"<guid>2</guid>{media}"))
+    assert (both.summary, only.summary) == ("Strike ends.", "A crane.")
+
+
 def test_a_title_is_made_of_the_text_where_there_is_none() -> None:
     words = (
         "The ferry to Port Hale will not sail today, the harbour master said, because of high winds and a broken crane."
@@ -348,9 +437,23 @@ def test_what_is_long_is_cut() -> None:
 
 
 def test_html_takes_time_linear_in_its_length() -> None:
-    for hostile in ("<div>", "<!--", "<a href='x", "<script>", "<script", "</script ", "<", "&", "&amp;", "<a \"'"):
+    for hostile in (
+        "<div>",
+        "<!--",
+        "<a href='x",
+        "<script>",
+        "<script",
+        "</script ",
+        "<script/",
+        "<script /><svg>",
+        "<",
+        "&",
+        "&amp;",
+        "<a \"'",
+    ):
         began = time.process_time()
         from_html(hostile * 100_000, 200_000)
+        from_html(hostile * 100_000, 200_000, title=True)
         assert time.process_time() - began < 5, hostile
 
 
@@ -368,6 +471,14 @@ def test_a_guid_is_kept_as_published_and_a_permalink_stands_in_for_the_link() ->
     assert (relative.guid, relative.url) == ("item/7", "")
     assert (permalink.guid, permalink.url) == ("https://wire.example/b", "https://wire.example/b")
     assert (plain.guid, plain.url) == ("urn:7", "https://wire.example/c")
+
+
+def test_a_permalink_within_the_site_stands_in_for_the_link() -> None:
+    relative, name = stories(rss("<guid isPermaLink='true'>/blog/9</guid>", "<guid isPermaLink='false'>/blog/8</guid>"))
+    assert (relative.guid, relative.url) == ("/blog/9", "https://wire.example/blog/9")
+    assert (name.guid, name.url) == ("/blog/8", "")
+    found = story(atom("<id>/t/378265</id><title>a</title>"))
+    assert (found.guid, found.url) == ("/t/378265", "https://wire.example/t/378265")
 
 
 def test_without_a_guid_the_link_and_without_a_link_the_words_name_a_story() -> None:
@@ -529,6 +640,19 @@ def test_a_json_feed_with_odd_values_keeps_its_stories() -> None:
     assert [one.guid[:3] for one in parsed.stories] == ["7", "999", "s"]
     assert (parsed.stories[2].summary, parsed.stories[2].tags) == ("a < b", ("x",))
     assert parsed.problems == ("only 3 of 5 stories are read",)
+
+
+def test_a_json_feed_names_its_authors_and_dates_in_many_ways() -> None:
+    items = (
+        '{"id": "1", "title": "a"}, {"id": "2", "author": "Bob"}, {"id": "3", "authors": [{"name": "Eve"}, "Al"]},'
+        '{"id": "4", "date_published": "soon", "date_modified": "2026-11-24T10:00:00Z"},'
+        '{"id": "5", "title": "b\tc\x01"}'
+    )
+    head = '"version": "https://jsonfeed.org/version/1.1", "authors": [{"name": "Northern Wire"}]'
+    found = stories(f'{{{head}, "items": [{items}]}}'.encode())
+    assert [one.author for one in found] == ["Northern Wire", "Bob", "Eve, Al", "Northern Wire", "Northern Wire"]
+    assert found[3].published == datetime(2026, 11, 24, 10, tzinfo=UTC)
+    assert found[4].title == "b c"
 
 
 # Safety

@@ -8,6 +8,7 @@ from typing import Any
 
 from monitor.parse import jsonfeed, xmlfeed
 from monitor.parse.dates import parse_date
+from monitor.parse.encoding import decode
 from monitor.parse.plain import from_html
 from monitor.parse.raw import RawEntry, RawFeed
 from monitor.parse.values import ParsedFeed, ParsedStory
@@ -42,10 +43,11 @@ def parse_feed(body: bytes, url: str = "", content_type: str = "") -> ParsedFeed
 def _parse(body: bytes, url: str, content_type: str) -> ParsedFeed:
     if not body.strip(b"\xef\xbb\xbf\xff\xfe \t\r\n\x00"):
         return _unreadable("The document is empty.")
-    if jsonfeed.looks_like_json(body):
-        raw = jsonfeed.read(body)
+    text, odd = decode(body, content_type)
+    if jsonfeed.looks_like_json(text):
+        raw = jsonfeed.read(text)
         return _feed(raw, url) if raw else _unreadable("The document is JSON, and not a JSON Feed.")
-    raw = xmlfeed.read(body, url, content_type)
+    raw = xmlfeed.read(text, url, odd)
     if raw is None or (not raw.entries and _HTML.search(body[:2048]) and raw.kind == "unknown"):
         return _unreadable(_what_instead(body, url))
     return _feed(raw, url)
@@ -136,7 +138,7 @@ def _story(entry: RawEntry, link: str, guid: str, key_url: str) -> ParsedStory:
     text = from_html(entry.content, TEXT)
     if text == summary or (text and not summary and len(text) < 300):
         summary, text = text, ""
-    title = from_html(entry.title, TITLE)
+    title = from_html(entry.title, TITLE, title=True)
     if not title:
         title = cut(" ".join((summary or text).split()), MADE_TITLE) or link
     tags = dict.fromkeys(from_html(tag, TAG) for tag in entry.tags[:TAGS])

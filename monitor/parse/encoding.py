@@ -34,13 +34,35 @@ _SUPERSETS = {
     "iso2022_jp": "iso2022_jp_2",
     "big5": "big5hkscs",
 }
+# Names that the web knows and Python does not (WHATWG Encoding, section 4.2, and what feeds were seen to say).
+_ALIASES = {
+    name: known
+    for known, names in {
+        "utf-8": "unicode-1-1-utf-8 unicode11utf8 unicode20utf8 utf8mb4",
+        "cp1252": "ansi latin-1-windows",
+        "iso8859-8": "logical visual csiso88598i csiso88598e",
+        "iso8859-6": "csiso88596i csiso88596e",
+        "koi8-r": "koi koi8 koi8r",
+        "koi8-u": "koi8-ru",
+        "mac-roman": "mac",
+        "mac-cyrillic": "mac-ukrainian",
+        "cp932": "windows-31j sjis ms932",
+        "gb18030": "gb_2312-80 gb_2312 csgb2312 gb2312-80 csiso58gb231280",
+        "cp949": "ks_c_5601-1989 ksc_5601 ksc5601 csksc56011987",
+        "big5": "cn-big5",
+    }.items()
+    for name in names.split()
+}
+_NUMBERED = re.compile(r"(?:windows|win|cp|dos|ibm)[-_ ]?(\d{3,4})")
+_ISO = re.compile(r"iso[-_ ]?8859[-_ ]?(\d{1,2})(?:[-_]?[ei])?(?::\d{4})?")
 # utf-7 hides markup from whoever looks at the bytes; the others are Python's, not the web's.
 _REFUSED = {"utf-7", "idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined", "mbcs", "oem"}
 # What servers say of a file they know nothing of.
 _DEFAULTS = {"us-ascii", "ascii", "iso-8859-1", "latin1"}
 _SEVEN_BIT = ("iso2022", "hz")
-# So many bytes of valid UTF-8 outside ASCII do not come about by chance in another encoding.
+# So many bytes of valid UTF-8 outside ASCII do not come about by chance in these encodings, and none in the others.
 _SURE = 12
+_LIKE_UTF8 = ("gb", "big5", "cp9", "euc", "shift_jis", "johab", "cp866")
 
 
 def decode(body: bytes, content_type: str = "") -> tuple[str, str]:
@@ -50,7 +72,10 @@ def decode(body: bytes, content_type: str = "") -> tuple[str, str]:
     """
     for mark, name in _MARKS:
         if body.startswith(mark):
-            return body[len(mark) :].decode(name, "replace"), ""
+            body = body[len(mark) :]
+            if name != "utf-8":
+                return body.decode(name, "replace"), ""
+            break  # some programs put UTF-8's mark before what is in another encoding
     if name := _wide(body):
         return body.decode(name, "replace"), ""
     declared = _codecs(body, content_type)
@@ -62,7 +87,8 @@ def decode(body: bytes, content_type: str = "") -> tuple[str, str]:
         text = body.decode("utf-8")
     except UnicodeDecodeError:
         return _other(body, declared, beyond_ascii)
-    if declared and declared[0] != "utf-8" and 0 < beyond_ascii < _SURE and (found := _strict(body, declared[0])):
+    doubtful = 0 < beyond_ascii < _SURE and declared and declared[0].startswith(_LIKE_UTF8)
+    if doubtful and (found := _strict(body, declared[0])):
         return found, ""
     odd = declared and declared[0] != "utf-8" and beyond_ascii > 0
     return text, f"the document says that it is in {declared[0]}, and is in UTF-8" if odd else ""
@@ -82,17 +108,19 @@ def _other(body: bytes, declared: list[str], beyond_ascii: int) -> tuple[str, st
 
 
 def _wide(body: bytes) -> str:
-    """Return the UTF-16 or UTF-32 of a document without a byte-order mark, told by its first character being `<`."""
-    start = body.lstrip(b"\x00")[:1]
-    if start not in (b"<", b"{"):
+    """Return the UTF-16 or UTF-32 of a document without a byte-order mark, told by its first character: `<` or `{`."""
+    at = len(body) - len(body.lstrip(b"\x00 \t\r\n"))
+    if body[at : at + 1] not in (b"<", b"{"):
         return ""
-    patterns = (
-        (b"\x00\x00\x00" + start, "utf-32-be"),
-        (start + b"\x00\x00\x00", "utf-32-le"),
-        (b"\x00" + start, "utf-16-be"),
-        (start + b"\x00", "utf-16-le"),
-    )
-    return next((name for pattern, name in patterns if body.startswith(pattern)), "")
+    # What follows is ASCII too, so zeros stand on both sides of it.
+    before, after = body[max(at - 3, 0) : at], body[at + 1 : at + 5]
+    if at % 4 == 3 and before == after[:3] == b"\x00\x00\x00":
+        return "utf-32-be"
+    if at % 4 == 0 and after[:3] == b"\x00\x00\x00":
+        return "utf-32-le"
+    if at % 2 == 1 and before[-1:] == after[:1] == b"\x00" and after[1:2] != b"\x00":
+        return "utf-16-be"
+    return "utf-16-le" if at % 2 == 0 and after[:1] == after[2:3] == b"\x00" else ""
 
 
 def _codecs(body: bytes, content_type: str) -> list[str]:
@@ -106,7 +134,7 @@ def _codecs(body: bytes, content_type: str) -> list[str]:
     found = []
     for name in said:
         try:
-            known = codecs.lookup(name).name
+            known = _lookup(name)
             "".encode(known)  # raises for what is no encoding of text (rot13, zip)
         except (LookupError, ValueError):
             continue
@@ -114,6 +142,16 @@ def _codecs(body: bytes, content_type: str) -> list[str]:
         if known not in _REFUSED and not known.startswith(("utf-16", "utf-32")):
             found.append(_SUPERSETS.get(known, known))
     return found
+
+
+def _lookup(name: str) -> str:
+    """Return Python's name of an encoding. Raises LookupError."""
+    name = re.sub("^(?:x-)+", "", name.lower())
+    if number := _NUMBERED.fullmatch(name):
+        name = f"cp{number.group(1)}"
+    elif part := _ISO.fullmatch(name):
+        name = f"iso8859-{part.group(1)}"
+    return codecs.lookup(_ALIASES.get(name, name)).name
 
 
 def _strict(body: bytes, name: str) -> str | None:

@@ -6,21 +6,22 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from monitor.parse.dates import parse_date
 from monitor.parse.raw import RawEntry, RawFeed
 
 MOST = 5_000
 
 
-def looks_like_json(body: bytes) -> bool:
+def looks_like_json(text: str) -> bool:
     """Whether a document begins as a JSON object."""
-    return body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{"
+    return text.lstrip("\ufeff \t\r\n")[:1] == "{"
 
 
-def read(body: bytes) -> RawFeed | None:
+def read(text: str) -> RawFeed | None:
     """Return the feed in a JSON document; None when it is no JSON Feed."""
     try:
         # A number may have more digits than Python turns into one; as an id it is a name anyhow.
-        data = json.loads(body.decode("utf-8-sig", "replace"), parse_int=_number)
+        data = json.loads(text.lstrip("\ufeff"), parse_int=_number, strict=False)
     except (ValueError, RecursionError):
         return None
     if not isinstance(data, dict) or not (
@@ -30,7 +31,8 @@ def read(body: bytes) -> RawFeed | None:
     items, problems = data.get("items"), []
     if not isinstance(items, list):
         items, problems = [], ["the document has no list of items"]
-    entries = [_entry(item) for item in items[:MOST] if isinstance(item, dict)]
+    authors = _authors(data)
+    entries = [_entry(item, authors) for item in items[:MOST] if isinstance(item, dict)]
     if len(entries) < len(items):
         problems.append(f"only {len(entries)} of {len(items)} stories are read")
     return RawFeed(
@@ -47,18 +49,29 @@ def _text(data: Mapping[str, Any], name: str) -> str:
     return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
 
 
-def _entry(item: Mapping[str, Any]) -> RawEntry:
-    authors = item.get("authors") if isinstance(item.get("authors"), list) else [item.get("author")]
-    names = [_text(author, "name") for author in authors or () if isinstance(author, dict)]
+def _authors(data: Mapping[str, Any]) -> str:
+    """Return the names of a feed's or a story's authors; some documents write a name where an object belongs."""
+    authors = data.get("authors") if isinstance(data.get("authors"), list) else [data.get("author")]
+    names = [_text(one, "name") if isinstance(one, dict) else one for one in authors or ()]
+    return ", ".join(name for name in names if name and isinstance(name, str))
+
+
+def _date(item: Mapping[str, Any]) -> str:
+    dates = [date for name in ("date_published", "date_modified") if (date := _text(item, name))]
+    return next((date for date in dates if parse_date(date)), dates[0] if dates else "")
+
+
+def _entry(item: Mapping[str, Any], authors: str) -> RawEntry:
+    title = _text(item, "title")
     tags = item.get("tags")
     return RawEntry(
         guid=_text(item, "id"),
         link=_text(item, "url") or _text(item, "external_url"),
-        title=_text(item, "title"),
+        title=title if "&" in title or "</" in title else _plain(title),  # plain by the standard, HTML in some feeds
         summary=_text(item, "summary"),
         content=_text(item, "content_html") or _plain(_text(item, "content_text")),
-        author=", ".join(name for name in names if name),
-        published_raw=_text(item, "date_published") or _text(item, "date_modified"),
+        author=_authors(item) or authors,
+        published_raw=_date(item),
         published=None,
         tags=[tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else [],
         language=_text(item, "language"),

@@ -10,8 +10,9 @@ from monitor.text import clean
 # None of these runs past the next "<" looking for the end of a tag, or tries a stretch in two ways: so they are linear.
 _INSIDE = r"""(?:[^<>"']|"[^"<]*"|'[^'<]*')*+"""
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)|<!\[CDATA\[|\]\]>", re.DOTALL)
+_DROPPED_NAMES = "script|style|template|noscript|iframe|svg"
 _DROPPED = re.compile(
-    r"<(script|style|template|noscript|iframe|svg)\b[^<>]*>.*?(?:</\1\s*>|\Z)", re.DOTALL | re.IGNORECASE
+    rf"<(?:{_DROPPED_NAMES})\b[^<>]*/>|<({_DROPPED_NAMES})\b[^<>]*>.*?(?:(</\1\s*>)|\Z)", re.DOTALL | re.IGNORECASE
 )
 _BLOCK_NAMES = (
     "p|div|br|hr|li|ul|ol|tr|td|th|table|h[1-6]|blockquote|section|article|figure|figcaption|pre|dd|dt|img|option"
@@ -26,19 +27,20 @@ _MARKUP = re.compile(
 )
 
 
-def from_html(text: str, limit: int) -> str:
+def from_html(text: str, limit: int, *, title: bool = False) -> str:
     """Return the words of HTML, at most `limit` characters: without tags, scripts, styles and comments.
 
+    A `title` keeps what follows a `<script>` that is never closed: there it is a word more often than a tag.
     Text that was escaped twice ("&amp;lt;b&amp;gt;", a common mistake of publishers) is read once more.
     """
-    text = _strip(text[: limit * 12])
-    text = _strip(text) if _MARKUP.search(text) else _unescape(text)
+    text = _strip(text[: limit * 12], title)
+    text = _strip(text, title) if _MARKUP.search(text) else _unescape(text)
     return clean(text)[:limit].rstrip()
 
 
-def _strip(text: str) -> str:
+def _strip(text: str, title: bool) -> str:
     text = _COMMENT.sub(" ", text)
-    text = _DROPPED.sub(" ", text)
+    text = _DROPPED.sub(lambda match: match.group() if title and match.group(1) and not match.group(2) else " ", text)
     text = _BLOCK.sub("\n", text)
     text = _TAG.sub("", text)
     return _unescape(text)

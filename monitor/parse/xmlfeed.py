@@ -12,7 +12,6 @@ import feedparser
 import feedparser.api
 import feedparser.mixin
 
-from monitor.parse.encoding import decode
 from monitor.parse.mend import mend
 from monitor.parse.raw import RawEntry, RawFeed
 
@@ -42,13 +41,26 @@ def _few_tags(self: Any, *facts: Any) -> None:
         _add_tag(self, *facts)
 
 
+def _start_caption(self: Any, _: Any) -> None:
+    self.push("media_description", 1)
+
+
+def _end_caption(self: Any) -> None:
+    self.pop("media_description")
+
+
+# A picture's caption would replace the story's summary.
+_Mixin._start_media_description = _start_caption
+_Mixin._end_media_description = _end_caption
 _Mixin._sync_author_detail = _short_author_detail
 _Mixin._add_tag = _few_tags
 
 
-def read(body: bytes, url: str, content_type: str) -> RawFeed | None:
-    """Return the feed in a document, None when feedparser finds none. Malformed documents keep their entries."""
-    text, odd = decode(body, content_type)
+def read(text: str, url: str, odd: str = "") -> RawFeed | None:
+    """Return the feed in a document, None when feedparser finds none. Malformed documents keep their entries.
+
+    `odd` is what is odd about its encoding.
+    """
     text, cut = mend(text, MOST)
     headers = {"content-type": "application/xml; charset=utf-8"}
     if url:
@@ -82,6 +94,7 @@ def _short(error: Any) -> str:
 
 def _entry(entry: Mapping[str, Any], language: str) -> RawEntry:
     contents = [str(part.get("value") or "") for part in entry.get("content") or () if isinstance(part, Mapping)]
+    content = max(contents, key=len, default="")
     raw, understood = "", None
     for name in ("published", "updated", "created"):
         # `entry[...]` of a missing "updated" falls back to "published" with a warning (#310), so the keys are asked.
@@ -97,8 +110,8 @@ def _entry(entry: Mapping[str, Any], language: str) -> RawEntry:
         guid=str(entry.get("id") or ""),
         link=_link(entry),
         title=value.replace("&", "&amp;").replace("<", "&lt;") if plain and "&" not in value else value,
-        summary=str(entry.get("summary") or ""),
-        content=max(contents, key=len, default=""),
+        summary=str(entry.get("summary") or ("" if content else entry.get("media_description")) or ""),
+        content=content,
         author=str(entry.get("author") or "")[:AUTHOR],
         published_raw=raw,
         published=understood,
@@ -115,6 +128,9 @@ def _link(entry: Mapping[str, Any]) -> str:
     for link in links:
         if link.get("rel", "alternate") == "alternate":
             return str(link["href"])
+    guid = str(entry.get("id") or "")
+    if guid.startswith("/") and entry.get("guidislink", True):
+        return guid
     # A guid that may be a permalink stands in feedparser's `link`; it is one only when it is a whole address.
     return "" if entry.get("guidislink") else str(entry.get("link") or "")
 
