@@ -588,6 +588,40 @@ def test_a_storys_own_language_is_told_and_the_documents_is_not_repeated() -> No
         ("２０２６-１１-２４", "2026-11-24 00:00"),
         ("November 24, 2026 10:00 AM EST", "2026-11-24 15:00"),
         ("Tue Nov 24 10:00:00 2026", "2026-11-24 10:00"),
+        ("10:00 24 Nov 2026", "2026-11-24 10:00"),
+        ("10:00, 24 November 2026", "2026-11-24 10:00"),
+        ("2026-november-24T10:00+01:00", "2026-11-24 09:00"),
+        ("2026. november 24, kedd", "2026-11-24 00:00"),
+        ("2026-11-24t10:00:00z", "2026-11-24 10:00"),
+        ("2026-11-24T10:00:0+01:00", "2026-11-24 09:00"),
+        ("20261124100000", "2026-11-24 10:00"),
+        ("2026-11", "2026-11-01 00:00"),
+        ("2026", "2026-01-01 00:00"),
+        ("2026-11-24T10:00:00−05:00", "2026-11-24 15:00"),
+        ("2026–11–24", "2026-11-24 00:00"),
+        ("2026-11-24 오후 01:31:00", "2026-11-24 13:31"),
+        ("2026年11月24日 上午10:00", "2026-11-24 10:00"),
+        ("2026年11月24日10时00分", "2026-11-24 10:00"),
+        ("Fri, 05/03/2019 - 15:21", "2019-05-03 15:21"),
+        ("Tue, 05/03/2019 - 15:21", "2019-03-05 15:21"),
+        ("2026/1/6 9:5:0", "2026-01-06 09:05"),
+        ("24-11-2026", "2026-11-24 00:00"),
+        ("24.11.26", "2026-11-24 00:00"),
+        ("24th November 2026", "2026-11-24 00:00"),
+        ("Tue, 24 Nov 2026 at 10:00", "2026-11-24 10:00"),
+        ("mardi 24 novembre 2026 à 10h30", "2026-11-24 10:30"),
+        ("24 ноября 2026 г. 10:00", "2026-11-24 10:00"),
+        ("maandag 6 januari 2025", "2025-01-06 00:00"),
+        ("Pzt, 06 Oca 2025 10:00:00 +0300", "2025-01-06 07:00"),
+        ("6 Ocak 2025 Pazartesi", "2025-01-06 00:00"),
+        ("пн, 06 січ 2025 10:00:00 +0200", "2025-01-06 08:00"),
+        ("6. ledna 2025", "2025-01-06 00:00"),
+        ("6 ianuarie 2025", "2025-01-06 00:00"),
+        ("måndag 6 januari 2025", "2025-01-06 00:00"),
+        ("6. tammikuuta 2025", "2025-01-06 00:00"),
+        ("الاثنين، 6 يناير 2025", "2025-01-06 00:00"),
+        ("6 tháng 1, 2025", "2025-01-06 00:00"),
+        ("Sat, 12 Jul 1975 10:00:00 GMT", "1975-07-12 10:00"),
     ],
 )
 def test_a_date_is_understood_in_the_forms_that_feeds_use(raw: str, utc: str) -> None:
@@ -611,9 +645,26 @@ def test_what_is_no_plausible_date_is_none(raw: str) -> None:
 
 def test_a_date_in_words_is_read_by_feedparser_where_we_cannot() -> None:
     otherwise = datetime(2026, 11, 24, tzinfo=UTC)
-    assert parse_date("2026. november 24, kedd", otherwise) == otherwise
+    assert parse_date("the 24th day of November, 2026", otherwise) == otherwise
     # Where no month is named, it fills the gaps with today's date.
     assert parse_date("2026-W", otherwise) is None
+    assert parse_date("about 10:00 on the 6th day of January, 2025", otherwise) is None
+    # The year may be another in the publisher's zone.
+    assert parse_date("the last day of December, 2026", datetime(2027, 1, 1, 4, tzinfo=UTC)) is not None
+
+
+def test_a_date_takes_time_linear_in_its_length() -> None:
+    began = time.process_time()
+    for hostile in ("1", "1 ", "a ", "1:", "(", "(a)", "1-", "de ", "오후", "\u2212", "오후1:", "1.1.", "at "):
+        for start in ("", "1 Jan 2026 ", "2026-01-01", "Fri, 05/03/2019 "):
+            parse_date(start + hostile * 1_000)
+    assert time.process_time() - began < 1
+
+
+def test_the_first_date_of_an_entry_that_is_one_counts() -> None:
+    dates = "<published>soon</published><updated>2026-11-24T10:00:00Z</updated>"
+    assert story(atom(f"<id>1</id><title>a</title>{dates}")).published == datetime(2026, 11, 24, 10, tzinfo=UTC)
+    assert story(atom("<id>1</id><title>a</title><published>soon</published>")).published_raw == "soon"
 
 
 def test_no_date_of_the_hostile_collection_loses_its_story(shared_data: Path) -> None:

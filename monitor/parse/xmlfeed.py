@@ -12,6 +12,7 @@ import feedparser
 import feedparser.api
 import feedparser.mixin
 
+from monitor.parse.dates import parse_date
 from monitor.parse.mend import mend
 from monitor.parse.raw import RawEntry, RawFeed
 
@@ -99,8 +100,11 @@ def _entry(entry: Mapping[str, Any], language: str) -> RawEntry:
     for name in ("published", "updated", "created"):
         # `entry[...]` of a missing "updated" falls back to "published" with a warning (#310), so the keys are asked.
         if name in entry.keys() and entry.get(name):  # noqa: SIM118 - feedparser's `in` falls back too
-            raw, understood = str(entry.get(name)), _utc(entry.get(f"{name}_parsed"))
-            break
+            said, read = str(entry.get(name)), _utc(entry.get(f"{name}_parsed"))
+            if parse_date(said, read) is not None:
+                raw, understood = said, read
+                break
+            raw, understood = raw or said, understood if raw else read
     title = entry.get("title_detail") or {}
     plain = str(title.get("type") or "") == "text/plain"
     value = str(entry.get("title") or "")
