@@ -55,6 +55,7 @@ _NOT_PUBLIC = [
         *("fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8"),
     )
 ]
+_GLOBAL_V6 = IPv6Network("2000::/3")  # all that has been given out so far; everything else has a special use, or none
 Network = IPv4Network | IPv6Network
 
 
@@ -130,6 +131,8 @@ def is_public(address: str, allow: tuple[Network, ...] = ()) -> bool:
         found = found.ipv4_mapped
     if any(found in network for network in allow if network.version == found.version):
         return True
+    if isinstance(found, IPv6Address) and found not in _GLOBAL_V6:
+        return False
     return found.is_global and not any(found in n for n in _NOT_PUBLIC if n.version == found.version)
 
 
@@ -275,28 +278,28 @@ class Fetcher:
 
 async def _body(answer: aiohttp.ClientResponse, limit: int) -> bytes | None:
     """Return the body after decompression, None when over `limit` bytes. Raises _DocumentError or zlib.error."""
-    coding = answer.headers.get("Content-Encoding", "").strip().lower()
-    if coding not in ("", "identity", "gzip", "x-gzip", "deflate"):
+    said = answer.headers.get("Content-Encoding", "").lower()
+    coding = ", ".join(word for part in said.split(",") if (word := part.strip()) not in _NO_CODING)
+    if coding not in ("", "gzip", "x-gzip", "deflate"):
         raise _DocumentError(f"sent a document coded as {coding[:40]!r}, which was not asked for")
-    unpacked = _Unpacked(limit) if coding not in ("", "identity") else None
-    body = bytearray() if unpacked is None else unpacked.body
+    unpacked = _Unpacked(limit, coding)
     async for chunk in answer.content.iter_chunked(64 * 1024):
-        if unpacked is None:
-            body += chunk
-        else:
-            unpacked.feed(chunk)
-        if len(body) > limit:
+        unpacked.feed(chunk)
+        if len(unpacked.body) > limit:
             return None
-    if unpacked is not None:
-        unpacked.end()
-    return bytes(body)
+    unpacked.end()
+    return bytes(unpacked.body)
 
 
 class _Unpacked:
-    """A gzip or deflate stream, undone as it comes, to no more than one byte over `limit`."""
+    """A body, undone as it comes if it is packed (once), to no more than one byte over `limit`.
 
-    def __init__(self, limit: int) -> None:
+    gzip is known by its first bytes, announced or not (a `.gz` file, a Transfer-Encoding).
+    """
+
+    def __init__(self, limit: int, coding: str) -> None:
         self._limit = limit
+        self._coding = coding
         self._inflate: Any = None
         self._plain = False
         self._raw = b""
@@ -309,8 +312,8 @@ class _Unpacked:
             if self._inflate is None and not self._plain:
                 if len(self._raw) < 2:
                     return
-                self._inflate = _inflater(self._raw[:2])
-                self._plain = self._inflate is None  # says gzip and is not: a common mistake behind proxies
+                self._inflate = _inflater(self._raw[:2], self._coding)
+                self._plain = self._inflate is None  # it may say gzip and not be: a common mistake behind proxies
             if self._plain:
                 self.body += self._raw
                 self._raw = b""
@@ -326,19 +329,26 @@ class _Unpacked:
 
     def end(self) -> None:
         """Raise _DocumentError when the stream is not whole: half a document would pass for the new state of all."""
-        if self._inflate is not None and not self._inflate.eof:
+        if self._inflate is None:
+            self.body += self._raw  # a single byte
+        elif not self._inflate.eof:
             raise _DocumentError("broke off in the middle of the document")
 
 
 _GZIP = b"\x1f\x8b"
+_NO_CODING = {"", "identity", "none", "utf-8", "utf8", "8bit", "binary"}  # some servers name the charset here
 
 
-def _inflater(start: bytes) -> Any:
+def _inflater(start: bytes, coding: str) -> Any:
     if start == _GZIP:
         return zlib.decompressobj(zlib.MAX_WBITS | 16)
+    if not coding:
+        return None
     if start[0] & 0x0F == 8 and int.from_bytes(start, "big") % 31 == 0:  # a zlib header (RFC 1950)
         return zlib.decompressobj()
-    return None if start[:1] in (b"<", b"{", b"\xef", b" ", b"\n", b"\r") else zlib.decompressobj(-zlib.MAX_WBITS)
+    # A bare stream has no mark of its own; servers that say `deflate` send it, or text.
+    text = coding != "deflate" or start[:1] in b"<{ \t\r\n\xef\xfe\xff"
+    return None if text else zlib.decompressobj(-zlib.MAX_WBITS)
 
 
 def _validator(value: str | None) -> str | None:

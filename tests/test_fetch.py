@@ -9,6 +9,7 @@ import socket
 import time
 import zlib
 from collections.abc import AsyncIterator, Iterator
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,14 @@ def test_no_private_address_is_public(address: str) -> None:
     assert not is_public(address)
 
 
+def test_only_the_part_of_ipv6_that_is_given_out_is_public() -> None:
+    for address in ("::ffff:0:127.0.0.1", "1::1", "4000::1", "1fff::1", "e000::1"):
+        assert not is_public(address), address
+    assert is_public("2606:4700::1111")
+    assert is_public("::ffff:8.8.8.8")
+    assert is_public("4000::1", (ip_network("4000::/16"),))
+
+
 @pytest.mark.parametrize(
     "address",
     [
@@ -226,6 +235,11 @@ async def test_a_document_is_unpacked_and_counted_unpacked(server: FeedServer, f
         ("gzip", gzip.compress(BODY) + b"\x00" * 100),
         ("gzip", BODY),  # a server that says gzip and does not
         ("identity", BODY),
+        ("none", BODY),
+        ("utf-8", BODY),
+        ("identity, gzip", gzip.compress(BODY)),
+        ("gzip,", gzip.compress(BODY)),
+        ("identity", gzip.compress(BODY)),  # packed, and does not say so
     ],
 )
 async def test_codings_that_servers_use_are_undone(
@@ -236,12 +250,47 @@ async def test_codings_that_servers_use_are_undone(
     assert found.body == BODY
 
 
+@pytest.mark.parametrize("start", [b"\t", b"\xef\xbb\xbf", b"\xff\xfe", b"Warning: ", b"\r\n"])
+async def test_a_plain_document_that_is_called_gzip_stays_as_it_is(
+    server: FeedServer, fetcher: Fetcher, start: bytes
+) -> None:
+    headers = {"Content-Encoding": "gzip"}
+    found = await fetcher.fetch(server.route("/feed.xml", Answer(start + BODY, headers=headers)))
+    assert isinstance(found, Fetched), found
+    assert found.body == start + BODY
+
+
+async def test_a_document_that_is_packed_unannounced_is_unpacked_once_and_within_the_limit(
+    server: FeedServer, fetcher: Fetcher
+) -> None:
+    twice = await fetcher.fetch(server.route("/twice", Answer(gzip.compress(gzip.compress(BODY)))))
+    assert isinstance(twice, Fetched)
+    assert gzip.decompress(twice.body) == BODY
+    bomb = await failure(fetcher, server.route("/bomb", Answer(gzip.compress(bytes(50_000_000)))))
+    assert "larger than" in bomb.reason
+    assert "broke off" in (await failure(fetcher, server.route("/cut", Answer(gzip.compress(BODY)[:-12])))).reason
+    for body in (b"", b"x", b"\x1f"):
+        found = await fetcher.fetch(server.route("/short", Answer(body)))
+        assert isinstance(found, Fetched)
+        assert found.body == body
+
+
+async def test_a_transfer_coding_of_gzip_is_undone(fetcher: Fetcher) -> None:
+    packed = gzip.compress(BODY)
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"
+    with RawServer(head + b"%x\r\n%b\r\n0\r\n\r\n" % (len(packed), packed)) as raw:
+        found = await fetcher.fetch(raw.url)
+    assert isinstance(found, Fetched), found
+    assert found.body == BODY
+
+
 @pytest.mark.parametrize(
     ("coding", "body", "said"),
     [
         ("br", BODY, "coded as 'br'"),
         ("gzip, gzip", gzip.compress(gzip.compress(BODY)), "coded as 'gzip, gzip'"),
         ("gzip", gzip.compress(BODY)[:-12], "broke off"),
+        ("none, br", BODY, "coded as 'br'"),
         ("gzip", b"\x1f\x8b" + b"\xff" * 100, "cannot be unpacked"),
     ],
 )
