@@ -383,6 +383,15 @@ def test_parse_of_what_is_no_feed_or_no_file_exits_1(tmp_path: Path, run: Run) -
         assert f"{path} cannot be read" in shown.err
 
 
+def test_parse_gives_up_at_the_deadline(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monitor.cli.inspect.PARSE_DEADLINE", 0.2)
+    file = tmp_path / "feed.xml"
+    file.write_bytes(b"<rss><channel>" + b"<item><title>a</title></item>" * 500_000)
+    shown = run("parse", str(file))
+    assert (shown.code, shown.out) == (1, "")
+    assert "took longer than 0.2 seconds" in shown.err
+
+
 # --- run, poll, status, feeds
 
 

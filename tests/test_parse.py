@@ -350,6 +350,11 @@ def test_a_json_feed_in_latin_letters_of_one_byte_is_read() -> None:
         ("I &lt;3 Paris", "I <3 Paris"),
         ("Use of &lt;blink&gt; tags", "Use of <blink> tags"),
         ("two\n  lines", "two lines"),
+        ("&lt;![CDATA[Hello]]&gt;", "Hello"),
+        ("<![cdata[Hello]]>", "Hello"),
+        ("&#xD83D;&#xDE00; one", "😀 one"),
+        ("<![CDATA[&#55357;&#56832; two]]>", "😀 two"),
+        ("&amp;#xD83D;&amp;#xDE00; three", "😀 three"),
         ("a&#13;&#10;Bcc: x@evil.test", "a Bcc: x@evil.test"),
         ("caf&eacute; &nbsp; L&apos;Aube", "café L'Aube"),
         ("Invoice \u202egpj.exe", "Invoice gpj.exe"),
@@ -368,6 +373,8 @@ def test_an_atom_title_is_read_by_its_type() -> None:
         )
     )
     assert [one.title for one in found] == ["AT&T x", "AT&T and a < b", "one two"]
+    text = "<title type='text'>Tom &amp; Ann on &lt;b&gt; and &lt;i&gt;</title>"
+    assert story(atom(f"<id>4</id>{text}")).title == "Tom & Ann on <b> and <i>"
 
 
 def test_scripts_styles_and_comments_are_no_text_and_blocks_part_words() -> None:
@@ -534,6 +541,12 @@ def test_an_atom_story_links_to_its_page_not_to_its_comments_or_itself() -> None
     found = story(
         atom(f"<id>1</id><title>a</title>{links}").replace(b"<feed ", b"<feed xml:base='https://wire.example/x/' ")
     )
+    assert found.url == "https://wire.example/x/a.html"
+
+
+def test_relative_links_of_a_document_without_an_address_lead_from_what_it_says_of_itself() -> None:
+    entry = "<link rel='self' href='https://wire.example/x/feed.xml'/><entry><id>1</id><link href='a.html'/></entry>"
+    (found,) = parse_feed(f"<feed xmlns='http://www.w3.org/2005/Atom'>{entry}</feed>".encode()).stories
     assert found.url == "https://wire.example/x/a.html"
 
 
@@ -721,6 +734,9 @@ def test_hostile_repetition_does_not_take_quadratic_time() -> None:
     stories(rss("<guid>1</guid><title>a</title>" + "".join(f"<category>{n}</category>" for n in range(20_000))))
     stories(rss("<guid>1</guid><title>a</title><description>" + "&lt;!--" * 50_000 + "</description>"))
     stories(rss(f"<guid>1</guid><title>a{'́' * 100_000}</title>"))
+    attributes = " ".join(f"a{n}='x'" for n in range(100_000))
+    assert story(rss(f"<guid isPermaLink='false' {attributes}>1</guid><title>a</title>")).guid == "1"
+    stories(rss("<guid>1</guid><title>" + "&#xD83D;" * 100_000 + "</title>"))
     assert time.process_time() - began < 10
 
 

@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.config.yamlfile import EMPTY, MAX_BYTES, MAX_DEPTH, MAX_NODES, Lines, YAMLError, decode, parse
+from monitor.config.yamlfile import (
+    EMPTY,
+    MAX_BYTES,
+    MAX_DEPTH,
+    MAX_MISTAKES,
+    MAX_NODES,
+    Lines,
+    YAMLError,
+    decode,
+    parse,
+)
 
 LOADS = {
     "bom",
@@ -233,3 +243,16 @@ def test_any_bytes_are_text_or_are_refused_as_not_utf8(raw: bytes) -> None:
     except YAMLError as error:
         text = error.message
     assert isinstance(text, str)
+
+
+def test_a_key_that_is_repeated_without_end_is_told_of_a_hundred_times() -> None:
+    found = parse("a: 1\n" * 1_000).mistakes
+    assert len(found) == MAX_MISTAKES + 1
+    assert found[-1].message == "899 more keys or texts have mistakes like these"
+    assert len(parse("a: 1\n" * 101).mistakes) == MAX_MISTAKES
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-16-be", "utf-32-be"])
+def test_a_file_in_wide_characters_is_called_by_its_name(encoding: str) -> None:
+    with pytest.raises(YAMLError, match=f"the file is {encoding.upper().removesuffix('-BE')}, not UTF-8"):
+        decode("\ufeffa: 1".encode(encoding) if encoding.endswith("be") else "a: 1".encode(encoding))

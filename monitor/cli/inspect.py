@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 from collections.abc import Iterator
@@ -15,13 +16,15 @@ import typer
 from monitor import checking, service
 from monitor.cli.common import CONFIG, DATA, Config, Data, Json, cli, clock, out, plain, table, to_json, told, using
 from monitor.daemon import read_state
-from monitor.errors import InputError, QueryError
+from monitor.errors import InputError, QueryError, WorkerError
 from monitor.models import Delivery
 from monitor.parse import as_json as feed_as_json
 from monitor.parse import parse_feed
+from monitor.pipeline.poll import PARSE_DEADLINE
 from monitor.query import parse
 from monitor.render import MailMessage, SlackMessage
 from monitor.rules import Explanation
+from monitor.workers import Workers
 
 READ_LIMIT = 50_000_000  # bytes of a file given to `monitor parse`
 
@@ -133,7 +136,13 @@ def parse_file(
         body = sys.stdin.buffer.read(READ_LIMIT) if str(file) == "-" else file.read_bytes()[:READ_LIMIT]
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror}") from error
-    parsed = parse_feed(body, url, content_type)
+    workers = Workers(1)
+    try:
+        parsed = asyncio.run(workers.run(parse_feed, body, url, content_type, timeout=PARSE_DEADLINE))
+    except WorkerError as error:
+        raise InputError(f"{file} cannot be read: {error}") from error
+    finally:
+        workers.close()
     to_json(feed_as_json(parsed))
     if not parsed.readable:
         raise typer.Exit(1)

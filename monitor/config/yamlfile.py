@@ -28,6 +28,7 @@ from monitor.config.syntax import explain
 MAX_BYTES = 4_000_000
 MAX_DEPTH = 20
 MAX_NODES = 200_000
+MAX_MISTAKES = 100  # that are told one by one
 MAX_KEY = 200  # characters; names and keys are words, not texts
 
 
@@ -85,6 +86,8 @@ def decode(raw: bytes) -> str:
     """Return the text of a file of at most `MAX_BYTES` bytes of UTF-8, without a byte order mark. Raises YAMLError."""
     if len(raw) > MAX_BYTES:
         raise YAMLError(f"the file is larger than {MAX_BYTES // 1_000_000} MB", "split it: see “folders of files”")
+    if raw.startswith((b"\xff\xfe\x00\x00", b"\x00\x00\xfe\xff")):
+        raise YAMLError("the file is UTF-32, not UTF-8", "save it as UTF-8", 1, 1)
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise YAMLError("the file is UTF-16, not UTF-8", "save it as UTF-8", 1, 1)
     try:
@@ -135,6 +138,7 @@ class _Composer:
         self.root: Data = EMPTY
         self.documents = 0
         self.mistakes: list[YAMLError] = []
+        self.untold = 0
         self.unmask: dict[int, str] = {}
 
     def document(self) -> Document:
@@ -153,6 +157,9 @@ class _Composer:
         except yaml.MarkedYAMLError as error:
             message, fix, offset = explain(error, self.text)
             raise self._error(message, fix, offset) from None
+        if self.untold:
+            message = f"{self.untold:,} more keys or texts have mistakes like these"
+            self.mistakes.append(YAMLError(message, f"mend the first {MAX_MISTAKES}, and check again"))
         data = {} if self.root is EMPTY else self.root
         return Document(self.text, data, self.keys, self.values, tuple(self.mistakes))
 
@@ -247,7 +254,7 @@ class _Composer:
         if key in top.seen:
             first, _ = self.lines.place(top.seen[key])
             message = f"`{key}` is written twice: on line {first} and here"
-            self.mistakes.append(self._error(message, "keep one of the two, or give one another name", start))
+            self._mistake(message, "keep one of the two, or give one another name", start)
         top.seen[key] = start
         top.key = key
         self.keys[(*top.path, key)] = Mark(start)
@@ -256,8 +263,14 @@ class _Composer:
         bad = _UNFIT.search(value)
         if bad:
             message = f"the text holds the character U+{ord(bad[0]):04X}, which no message can show"
-            self.mistakes.append(self._error(message, "delete its escape", start))
+            self._mistake(message, "delete its escape", start)
         return value
+
+    def _mistake(self, message: str, fix: str, start: int) -> None:
+        if len(self.mistakes) < MAX_MISTAKES:
+            self.mistakes.append(self._error(message, fix, start))
+        else:
+            self.untold += 1
 
     def _error(self, message: str, fix: str, offset: int) -> YAMLError:
         return YAMLError(message, fix, *self.lines.place(offset))

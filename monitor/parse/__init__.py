@@ -82,6 +82,7 @@ def _announced(page: str, url: str) -> list[str]:
 
 
 def _feed(raw: RawFeed, url: str) -> ParsedFeed:
+    url = url or resolve("", raw.address)
     base = url or raw.link
     # An empty relative link leads to the document itself, which is no story's page.
     links = ["" if (link := resolve(base, entry.link)) == url else link for entry in raw.entries]

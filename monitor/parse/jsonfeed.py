@@ -36,7 +36,13 @@ def read(text: str) -> RawFeed | None:
     if len(entries) < len(items):
         problems.append(f"only {len(entries)} of {len(items)} stories are read")
     return RawFeed(
-        "json", _text(data, "title"), _text(data, "home_page_url"), _text(data, "language"), entries, problems
+        "json",
+        _text(data, "title"),
+        _text(data, "home_page_url"),
+        _text(data, "language"),
+        entries,
+        problems,
+        _text(data, "feed_url"),
     )
 
 

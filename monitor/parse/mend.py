@@ -9,12 +9,15 @@ from __future__ import annotations
 import html.entities
 import re
 
+from monitor.parse.plain import join_pairs
+
 MOST_HEAD = 100_000  # characters before the root element that are looked through
 ENTITIES = 100  # declared entities that are kept
 ENTITY = 40  # characters of an entity's value: a million references to a longer one would fill the memory
 
 _NO_CHARACTER = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _REFERENCE = re.compile(r"&#(?:[xX]([0-9a-fA-F]{1,500})|([0-9]{1,500}));?")
+_CDATA = re.compile(r"<!\[cdata\[", re.IGNORECASE)
 _NAMED = re.compile(r"&([A-Za-z][A-Za-z0-9]{1,31});")
 # In CDATA and comments an ampersand is itself.
 _BARE = re.compile(
@@ -32,7 +35,8 @@ def mend(text: str, most: int) -> tuple[str, int]:
     """Return a document without what no XML parser takes, and how many stories beyond the first `most` were cut off."""
     text = _NO_CHARACTER.sub("", text)
     head, text = _split(text)
-    text = _REFERENCE.sub(_reference, text)
+    text = _CDATA.sub("<![CDATA[", text)
+    text = _REFERENCE.sub(_reference, join_pairs(text))
     text = _NAMED.sub(_named, text)
     # The loose parser would take the beginning of a word for an entity: `&copy=3` for a copyright sign.
     text = _BARE.sub(lambda match: "&amp;" if match.group() == "&" else match.group(), text)

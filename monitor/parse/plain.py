@@ -21,9 +21,12 @@ _BLOCK = re.compile(rf"</?(?:{_BLOCK_NAMES})\b(?:{_INSIDE}>|[^<>]*>)", re.IGNORE
 # A tag begins with a letter, so that "a < b" stays text.
 _TAG = re.compile(rf"</?[a-zA-Z](?:{_INSIDE}>|[^<>]*>)|<[!?][^<>]*>")
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});")
+_HALF = r"&#(?:[xX]([dD][89a-fA-F][0-9a-fA-F]{2})|(5[5-7][0-9]{3}));"
+_PAIR = re.compile(_HALF + _HALF)
 # What shows that text which was HTML once still is: an end tag, or one of the tags that have none.
 _MARKUP = re.compile(
-    r"<(?:/(?:a|b|i|u|em|strong|p|span|div|font|su[bp]|li|h[1-6]|script|style)\b|(?:br|p|img)\b|!--)", re.I
+    r"<(?:/(?:a|b|i|u|em|strong|p|span|div|font|su[bp]|li|h[1-6]|script|style)\b|(?:br|p|img)\b|!--|!\[CDATA\[)",
+    re.I,
 )
 
 
@@ -46,6 +49,19 @@ def _strip(text: str, title: bool) -> str:
     return _unescape(text)
 
 
+def join_pairs(text: str) -> str:
+    """Return text in which a character that was written as two references, by its UTF-16 halves, is one reference."""
+    return _PAIR.sub(_joined, text) if "&#" in text else text
+
+
+def _joined(match: re.Match[str]) -> str:
+    high, low = (int(sixteen, 16) if sixteen else int(ten) for sixteen, ten in (match.groups()[:2], match.groups()[2:]))
+    if not 0xD800 <= high < 0xDC00 <= low < 0xE000:
+        return match.group()
+    return f"&#{0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00)};"
+
+
 def _unescape(text: str) -> str:
+    text = join_pairs(text)
     # Only references with their semicolon: "a&section=2" is more often an address than a section sign.
     return _ENTITY.sub(lambda match: html.unescape(match.group()), text) if "&" in text else text

@@ -24,7 +24,7 @@ class RawEntry:
 
 @dataclass(slots=True)
 class RawFeed:
-    """A document."""
+    """A document. `address` is its own, as it says itself."""
 
     kind: str
     title: str
@@ -32,3 +32,4 @@ class RawFeed:
     language: str
     entries: list[RawEntry]
     problems: list[str]
+    address: str = ""

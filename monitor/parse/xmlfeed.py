@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import calendar
 import io
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
+from xml.sax.xmlreader import AttributesNSImpl
 
 import feedparser
 import feedparser.api
 import feedparser.mixin
+import feedparser.parsers.strict
 
 from monitor.parse.dates import parse_date
 from monitor.parse.mend import mend
@@ -22,6 +25,11 @@ AUTHOR = 512  # characters; feedparser's pattern takes time quadratic in an auth
 
 # The system's libxml2 driver, which some installations have, reads malformed documents otherwise (#506).
 feedparser.api.PREFERRED_XML_PARSERS = []
+
+# Titles that were escaped twice are a commoner mistake than titles about references.
+_REFERENCE = re.compile(r"&#?\w{1,32};")
+# Elements have a few attributes; the strict parser takes time quadratic in their number.
+ATTRIBUTES = 100
 
 _Mixin: Any = feedparser.mixin._FeedParserMixin
 # A guid is a name, not a link: resolved against the feed's address, it would change when the feed moves.
@@ -57,6 +65,22 @@ _Mixin._sync_author_detail = _short_author_detail
 _Mixin._add_tag = _few_tags
 
 
+_Strict: Any = feedparser.parsers.strict._StrictFeedParser
+_start_element: Callable[..., None] = _Strict.startElementNS
+
+
+def _few_attributes(self: Any, name: Any, qname: Any, attrs: Any) -> None:
+    if len(attrs) > ATTRIBUTES:
+        kept = attrs.getNames()[:ATTRIBUTES]
+        attrs = AttributesNSImpl(
+            {one: attrs.getValue(one) for one in kept}, {one: attrs.getQNameByName(one) for one in kept}
+        )
+    _start_element(self, name, qname, attrs)
+
+
+_Strict.startElementNS = _few_attributes
+
+
 def read(text: str, url: str, odd: str = "") -> RawFeed | None:
     """Return the feed in a document, None when feedparser finds none. Malformed documents keep their entries.
 
@@ -86,7 +110,13 @@ def read(text: str, url: str, odd: str = "") -> RawFeed | None:
     base = str(found.feed.get("link") or "")
     language = str(found.feed.get("language") or "")
     entries = [_entry(entry, language) for entry in found.entries[:MOST]]
-    return RawFeed(version or "unknown", str(found.feed.get("title") or ""), base, language, entries, problems)
+    title = str(found.feed.get("title") or "")
+    return RawFeed(version or "unknown", title, base, language, entries, problems, _own_address(found.feed))
+
+
+def _own_address(feed: Mapping[str, Any]) -> str:
+    links = [link for link in feed.get("links") or () if isinstance(link, Mapping) and link.get("rel") == "self"]
+    return next((str(link.get("href") or "") for link in links), "")
 
 
 def _short(error: Any) -> str:
@@ -113,7 +143,7 @@ def _entry(entry: Mapping[str, Any], language: str) -> RawEntry:
     return RawEntry(
         guid=str(entry.get("id") or ""),
         link=_link(entry),
-        title=value.replace("&", "&amp;").replace("<", "&lt;") if plain and "&" not in value else value,
+        title=value.replace("&", "&amp;").replace("<", "&lt;") if plain and not _REFERENCE.search(value) else value,
         summary=str(entry.get("summary") or ("" if content else entry.get("media_description")) or ""),
         content=content,
         author=str(entry.get("author") or "")[:AUTHOR],
