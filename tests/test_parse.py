@@ -403,8 +403,12 @@ def test_a_pictures_caption_is_no_summary_unless_there_is_no_other() -> None:
         "<media:content xmlns:media='http://search.yahoo.com/mrss/'><media:description>A crane.</media:description>"
         "</media:content>"
     )
-    both, only = stories(rss(f"<guid>1</guid><description>Strike ends.</description>{media}", f"<guid>2</guid>{media}"))
-    assert (both.summary, only.summary) == ("Strike ends.", "A crane.")
+    words = "<description>Strike ends.</description>"
+    before, after, only = stories(
+        rss(f"<guid>1</guid>{media}{words}", f"<guid>2</guid>{words}{media}", f"<guid>3</guid>{media}")
+    )
+    assert (before.summary, before.text) == (after.summary, after.text) == ("Strike ends.", "")
+    assert only.summary == "A crane."
 
 
 def test_a_title_is_made_of_the_text_where_there_is_none() -> None:
