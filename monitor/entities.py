@@ -11,12 +11,15 @@ An alias matches as a phrase: its words one after another, case and accents fold
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
+from typing import TypeVar
 
 from monitor.config import Config
 from monitor.text import Word, words
 
+T = TypeVar("T")
 _ACRONYM = 4  # letters
 
 
@@ -74,6 +77,10 @@ class Aliases:
         """Return the aliases of an entity, its name first."""
         return self._by_entity[entity]
 
+    def entities(self) -> Iterator[str]:
+        """Yield the names of all declared entities, without the lists."""
+        yield from self._by_entity
+
     def find(self, text: str, found: Sequence[Word]) -> list[Occurrence]:
         """Return the aliases that stand in `text`, whose words are `found`, in order; the longest wins."""
         occurrences = []
@@ -81,7 +88,7 @@ class Aliases:
             for alias in self._by_first.get(word.folded, ()):
                 if _stands_at(alias, index, text, found):
                     occurrences.append(Occurrence(alias, index, index + len(alias.words) - 1))
-        return _longest(occurrences)
+        return longest(occurrences, attrgetter("first", "last"))
 
 
 def _aliases(entity: str, texts: Sequence[str]) -> Iterator[Alias]:
@@ -115,13 +122,14 @@ def _stands_at(alias: Alias, index: int, text: str, found: Sequence[Word]) -> bo
     )
 
 
-def _longest(occurrences: list[Occurrence]) -> list[Occurrence]:
-    """Return those that do not stand inside a longer one, in order."""
-    occurrences.sort(key=lambda o: (o.first, -o.last))
+def longest(found: Sequence[T], place: Callable[[T], tuple[int, int]]) -> list[T]:
+    """Return those of `found` that stand inside no longer one, in order; `place` tells the first and last word."""
+    placed = [(*place(one), one) for one in found]
+    placed.sort(key=lambda at: (at[0], -at[1]))
     kept = []
-    first, last = -1, -1  # of the occurrence that reaches furthest
-    for occurrence in occurrences:
-        if occurrence.last > last or (occurrence.first, occurrence.last) == (first, last):
-            kept.append(occurrence)
-            first, last = occurrence.first, occurrence.last
+    reach = (-1, -1)  # of the one that reaches furthest
+    for first, last, one in placed:
+        if last > reach[1] or (first, last) == reach:
+            kept.append(one)
+            reach = (first, last)
     return kept

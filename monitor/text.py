@@ -79,7 +79,7 @@ def _ranges(codes: Iterable[int]) -> str:
 
 
 # Dropped wherever they stand: soft hyphen, zero-width characters, bidi marks, Arabic tatweel, variation selectors.
-_IGNORED = "\u00ad\u034f\u061c\u0640\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff"
+IGNORED = "\u00ad\u034f\u061c\u0640\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff"
 _BLOCKS_WITHOUT_SPACES = (
     (0x0E00, 0x0EFF),  # Thai, Lao
     (0x1000, 0x109F),  # Burmese, and its extensions
@@ -97,13 +97,13 @@ _BLOCKS_WITHOUT_SPACES = (
     (0x1AFF0, 0x1B16F),
     (0x20000, 0x3FFFF),
 )
-_APOSTROPHES = "'’ʼʻ＇"
+APOSTROPHES = "'’ʼʻ＇"
 # Half-width voicing marks are letters to Unicode, yet belong to the kana before them.
 _MARKS = (
     _ranges(code for code in range(0x300, 0x1F000) if unicodedata.category(chr(code))[0] == "M")
     + "\uff9e\uff9f\U000e0100-\U000e01ef"
 )
-_UNSPACED = _ranges(
+UNSPACED = _ranges(
     code
     for low, high in _BLOCKS_WITHOUT_SPACES
     for code in range(low, high + 1)
@@ -111,11 +111,11 @@ _UNSPACED = _ranges(
 )
 # What `\w` holds besides letters and decimal digits: superscripts, fractions, numbers in circles.
 _OTHER_NUMBERS = _ranges(code for code in range(0xB2, 0x1F110) if unicodedata.category(chr(code)) == "No")
-_LETTER = rf"[^\W_{_UNSPACED}{_OTHER_NUMBERS}ʼʻ\uff9e\uff9f\u0640]"
-_WORD = re.compile(rf"[{_UNSPACED}][{_MARKS}{_IGNORED}]*|{_LETTER}(?:{_LETTER}|[{_MARKS}{_IGNORED}])*")
+_LETTER = rf"[^\W_{UNSPACED}{_OTHER_NUMBERS}ʼʻ\uff9e\uff9f\u0640]"
+_WORD = re.compile(rf"[{UNSPACED}][{_MARKS}{IGNORED}]*|{_LETTER}(?:{_LETTER}|[{_MARKS}{IGNORED}])*")
 _ASCII_WORD = re.compile(r"[a-z0-9]+")
-_TRAILING = re.compile(rf"[{_IGNORED}]+\Z")
-_DROPPED = re.compile(rf"[{_IGNORED}]+")
+_TRAILING = re.compile(rf"[{IGNORED}]+\Z")
+_DROPPED = re.compile(rf"[{IGNORED}]+")
 _EXCESS_MARKS = re.compile(rf"([{_MARKS}]{{{_MARKS_KEPT}}})[{_MARKS}]+")
 
 # Letters that do not decompose; the rest of Latin loses its accents by decomposition.
@@ -127,8 +127,10 @@ _LETTERS = str.maketrans(
         "ى": "ي", "ی": "ي", "ک": "ك", "ٱ": "ا",  # alef maqsura; Persian ya and kaf; alef wasla
     }
 )  # fmt: skip
-_ACCENTS = re.compile("[\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u064b-\u065f\u0670"
-                      "\u06d6-\u06dc\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed\u08ca-\u08e1\u08e3-\u08ff]+")  # fmt: skip
+# Marks that fold to nothing on whatever letter they stand: Hebrew points, Arabic vowels and hamzas.
+SEMITIC_MARKS = ("\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u064b-\u065f\u0670"
+                 "\u06d6-\u06dc\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed\u08ca-\u08e1\u08e3-\u08ff")  # fmt: skip
+_ACCENTS = re.compile(f"[\u0300-\u036f{SEMITIC_MARKS}]+")
 # Latin, Greek, Hebrew and Arabic letters that decompose; Latin and Greek extended; compatibility and width forms.
 _DECOMPOSED = re.compile("[\u00c0-\u024f\u0370-\u03ff\u0590-\u06ff\u1e00-\u1fff]+")
 _WIDTH_FORMS = re.compile("[\ufb00-\ufb4f\ufb50-\ufdff\ufe70-\ufefc\uff01-\uffee]+")
@@ -185,7 +187,7 @@ def words(text: str) -> tuple[Word, ...]:
 
 def _possessive(text: str, start: int) -> bool:
     """Whether the lone s at `start` follows a word and an apostrophe."""
-    return start >= 2 and text[start - 1] in _APOSTROPHES and unicodedata.category(text[start - 2])[0] in "LNM"
+    return start >= 2 and text[start - 1] in APOSTROPHES and unicodedata.category(text[start - 2])[0] in "LNM"
 
 
 # A sentence ends at a full stop before a blank and no lower-case letter, but not after an initial ("U.S. army") or a

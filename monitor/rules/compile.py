@@ -39,6 +39,11 @@ class CompiledScope:
     tags: frozenset[str] = frozenset()
     feeds: frozenset[str] = frozenset()
 
+    @property
+    def open(self) -> bool:
+        """Whether it restricts nothing."""
+        return not (self.languages or self.tags or self.feeds)
+
     def why_not(self, story: StoryText, *, unknown: bool = False) -> str:
         """Return why `story` is out of the scope, or "". A story of unknown language is in it.
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from monitor.query import And, AtLeast, Field, First, Near, Node, Not, Or, Sentence, children
 from monitor.rules.evaluate import AnyScope, Scope, count, evidence, holds, spans, text_of
+from monitor.rules.folded import FIELD_GAP
 from monitor.rules.near import Span, gap, nearby
 from monitor.rules.values import Explanation
 from monitor.text import Evidence
@@ -79,10 +80,10 @@ def _how_near(node: Near, scope: AnyScope) -> str:
     if len(groups) > 2:
         nearest = _least_distance(groups, ordered=node.ordered)
         return "never all together" if nearest is None else f"nearest: {nearest} words apart"
-    apart = gap(groups[0], groups[1], ordered=node.ordered)
+    apart = gap(groups[0], groups[1], ordered=node.ordered, limit=FIELD_GAP)
     if apart is not None:
         return f"nearest: {apart} words apart"
-    if node.ordered and gap(groups[0], groups[1], ordered=False) is not None:
+    if node.ordered and gap(groups[0], groups[1], ordered=False, limit=FIELD_GAP) is not None:
         return "only in the other order"
     return "never in the same part of the story"
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from monitor.entities import Aliases, Occurrence
-from monitor.query import EntityRef, Exact, Leaf, Phrase, Term
-from monitor.rules.near import Span, earliest_end, in_order
+from monitor.entities import Alias, Aliases, Occurrence, longest
+from monitor.query import EntityRef, Exact, Leaf, Node, Or, Phrase, Term
+from monitor.rules.folded import FIELD_GAP, MAX_CHARACTERS, NAMES, Folded
+from monitor.rules.index import Index, Lookup
+from monitor.rules.near import Found, Span, in_order, within
 from monitor.rules.patterns import glob, is_wild, literal_prefix, pattern
-from monitor.text import Evidence, StoryText, Word, fold, sentences, words
+from monitor.text import UNSPACED, Evidence, StoryText, Word, fold, sentences, words
 
-MAX_CHARACTERS = 1_000_000  # of a field; a page that is longer is no story
 MAX_SENTENCES = 20_000
 LEAD_WORDS = 60  # of the body, where a story has no summary
-# Between the numbers of two fields' words, so that no phrase and no NEAR (at most 100) spans both.
-_FIELD_GAP = 1_000
+
+_ALONE = re.compile(f"[{UNSPACED}]")  # characters that are words by themselves
 
 _BY_WORDS = (Term, Phrase)
 
@@ -48,17 +50,19 @@ class Part:
 class Surface:
     """One or more fields in which leaves are looked up by their words."""
 
-    def __init__(self, fields: Sequence[tuple[str, str]], aliases: Aliases) -> None:
+    def __init__(
+        self, fields: Sequence[tuple[str, str]], aliases: Aliases, found: Sequence[tuple[Word, ...]] | None = None
+    ) -> None:
         self._aliases = aliases
         self.parts: list[Part] = []
         self._places: dict[str, list[int]] = {}
         base = 0
         for name, text in fields:
-            part = Part(name, text[:MAX_CHARACTERS], words(text[:MAX_CHARACTERS]), base)
+            part = Part(name, text, words(text) if found is None else found[len(self.parts)], base)
             self.parts.append(part)
             for number, word in enumerate(part.words, base):
                 self._places.setdefault(word.folded, []).append(number)
-            base += len(part.words) + _FIELD_GAP
+            base += len(part.words) + FIELD_GAP
         self._vocabulary: list[str] | None = None
         self._found: dict[Leaf, list[Span]] = {}
         self._occurrences: list[tuple[Part, Occurrence]] | None = None
@@ -71,6 +75,10 @@ class Surface:
                 return []
             found = self._found[leaf] = in_order(self._look_up(leaf))
         return found
+
+    def candidates(self, node: Or) -> Sequence[Node]:
+        """Return the children of an OR that may hold."""
+        return node.children
 
     def occurrences(self) -> list[tuple[Part, Occurrence]]:
         """Return the aliases of entities that stand here, in order; the longest of those within one another."""
@@ -106,19 +114,8 @@ class Surface:
             yield from found[0]
             return
         reach = sum(len(sequence) for sequence in wanted.sequences) + wanted.within - 1
-        nothing = Evidence("text", 0, 0, "")
-        groups = [[Span(first, last, nothing) for first, last in places] for places in found]
-        starts = [[span.first for span in group] for group in groups]
-        for number, group in enumerate(groups):
-            for span in group:
-                windows = []
-                for other, places in enumerate(groups):
-                    if other != number:
-                        low, high = (bisect_left(starts[other], at) for at in (span.last + 1, span.first + reach + 1))
-                        windows.append([place for place in places[low:high] if place.last <= span.first + reach])
-                end = earliest_end(windows)
-                if end is not None:
-                    yield span.first, end
+        nothing = Found(0, 0, "")
+        yield from within([[Span(first, last, nothing) for first, last in places] for places in found], reach)
 
     def _phrase(self, sequence: tuple[str, ...]) -> list[int]:
         """Return the numbers of the words at which the sequence starts."""
@@ -172,7 +169,147 @@ def _edge(text: str, at: int) -> bool:
 
 
 def _joins(char: str) -> bool:
-    return unicodedata.category(char)[0] in "LMN"
+    return unicodedata.category(char)[0] in "LMN" and not _ALONE.match(char)
+
+
+class Scan:
+    """A story's title, summary and body, scanned once for all patterns of an index.
+
+    What the automaton does not hold (and only that) is looked up in the words, by a `Surface`.
+    """
+
+    def __init__(self, story: StoryText, index: Index) -> None:
+        self.folded = Folded(story.title, story.summary, story.text)
+        self._index = index
+        self.hits: dict[int, list[tuple[int, int]]] = {}
+        hits = self.hits
+        for number, start, end in index.automaton.find_matches_as_indexes(self.folded.data, overlapping=True):
+            if number in hits:
+                hits[number].append((start, end))
+            else:
+                hits[number] = [(start, end)]
+        self._spans: dict[int, list[Span]] = {}  # by the identity of a leaf or its lookup
+        self._shown: dict[Found, Evidence] = {}
+        self._surface: Surface | None = None
+        self._occurrences: list[tuple[Span, Alias]] | None = None
+
+    @property
+    def surface(self) -> Surface:
+        """The words themselves, for what is not in the automaton."""
+        if self._surface is None:
+            folded = self.folded
+            fields = tuple(zip(NAMES, folded.fields, strict=True))
+            self._surface = Surface(fields, self._index.aliases, [folded.words(number) for number in range(3)])
+        return self._surface
+
+    def spans(self, leaf: Leaf) -> list[Span]:
+        """Return where `leaf` stands, in order."""
+        lookup = self._index.lookups.get(id(leaf))
+        if lookup is not None:
+            return self.places(lookup)
+        found = self._spans.get(id(leaf))
+        if found is None:
+            found = self._entity(leaf) if isinstance(leaf, EntityRef) else self.surface.spans(leaf)
+            self._spans[id(leaf)] = found
+        return found
+
+    def places(self, lookup: Lookup) -> list[Span]:
+        """Return where a pattern of the automaton stands, in order."""
+        found = self._spans.get(id(lookup))
+        if found is None:
+            found = self._spans[id(lookup)] = self._around(lookup) if lookup.units else list(self._plain(lookup))
+        return found
+
+    def candidates(self, node: Or) -> Sequence[Node]:
+        """Return the children of an OR that may hold: of hundreds of terms, those that the automaton found."""
+        group = self._index.groups.get(id(node))
+        if group is None:
+            return node.children
+        found = self.hits.keys() & group.leaves.keys()
+        return [*group.others, *(leaf for number in found for leaf in group.leaves[number])]
+
+    def evidence(self, span: Span) -> Evidence:
+        """Return what to show for a span."""
+        return span.at if isinstance(span.at, Evidence) else self.shown(span.at)
+
+    def shown(self, at: Found) -> Evidence:
+        """Return what to show for what the automaton found."""
+        shown = self._shown.get(at)
+        if shown is None:
+            field, start, end = self.folded.place(at.start, at.end)
+            shown = self._shown[at] = Evidence(NAMES[field], start, end, at.term, at.entity)
+        return shown
+
+    def occurrences(self) -> list[tuple[Span, Alias]]:
+        """Return the aliases of entities that stand here, in order; the longest of those within one another."""
+        if self._occurrences is None:
+            folded, named = self.folded, self._index.named
+            found = []
+            for number in self.hits.keys() & named.keys():
+                for start, end in self.hits[number]:
+                    first = folded.number(start)
+                    for alias in named[number]:
+                        if not alias.exact or self._written(start, end) == alias.exact:
+                            at = Found(start, end, alias.text, alias.entity)
+                            found.append((Span(first, first + len(alias.words) - 1, at), alias))
+            self._occurrences = longest(found, _place)
+        return self._occurrences
+
+    def _written(self, start: int, end: int) -> tuple[str, ...]:
+        """Return the words behind byte `start` as published."""
+        field, low, high = self.folded.place(start, end)
+        text = self.folded.fields[field][low:high]
+        return tuple(unicodedata.normalize("NFC", text[word.start : word.end]) for word in words(text))
+
+    def _entity(self, leaf: EntityRef) -> list[Span]:
+        members = frozenset(self._index.aliases.members(leaf.name))
+        term = str(leaf)
+        return [
+            Span(span.first, span.last, Found(span.at.start, span.at.end, term, alias.entity))
+            for span, alias in self.occurrences()
+            if alias.entity in members and isinstance(span.at, Found)
+        ]
+
+    def _around(self, lookup: Lookup) -> list[Span]:
+        """Return where the units of a phrase in any order stand together."""
+        groups = [self.places(unit) for unit in lookup.units]
+        if not all(groups):
+            return []
+        starts = {span.first: span.at.start for group in groups for span in group if isinstance(span.at, Found)}
+        ends = {span.last: span.at.end for group in groups for span in group if isinstance(span.at, Found)}
+        found = within(groups, lookup.reach)
+        return in_order(Span(first, last, Found(starts[first], ends[last], lookup.term)) for first, last in found)
+
+    def _plain(self, lookup: Lookup) -> Iterator[Span]:
+        """Yield where the automaton found a pattern, as far as the rest of it fits too."""
+        folded = self.folded
+        for start, end in self.hits.get(lookup.number, ()):
+            if lookup.open:
+                end = folded.data.index(b" ", end) + 1
+                if lookup.wild:
+                    end = _fitting(folded.data, start, lookup.wild)
+                    if not end:
+                        continue
+            elif lookup.exact:
+                field, low, high = folded.place(start, end)
+                if folded.fields[field][low:high] != lookup.exact:
+                    continue
+            first = folded.number(start)
+            yield Span(first, first + lookup.length - 1, Found(start, end, lookup.term))
+
+
+def _place(found: tuple[Span, Alias]) -> tuple[int, int]:
+    return found[0].first, found[0].last
+
+
+def _fitting(data: bytes, start: int, wild: tuple[str, ...]) -> int:
+    """Return the byte behind the words from the space at `start` on when they fit the patterns, else 0."""
+    for word in wild:
+        end = data.find(b" ", start + 1)
+        if end < 0 or not glob(word, data[start + 1 : end].decode("utf-8", "surrogatepass")):
+            return 0
+        start = end
+    return start + 1
 
 
 @dataclass(slots=True)
@@ -180,32 +317,36 @@ class Reading:
     """A story as rules read it, with what they found in it so far."""
 
     story: StoryText
-    aliases: Aliases
-    text: Surface = field(init=False)
+    index: Index
+    text: Scan = field(init=False)
     _named: dict[str, Surface] = field(default_factory=dict)
     _sentences: Zones | None = None
 
     def __post_init__(self) -> None:
-        story = self.story
-        self.text = Surface((("title", story.title), ("summary", story.summary), ("text", story.text)), self.aliases)
+        self.text = Scan(self.story, self.index)
+
+    @property
+    def aliases(self) -> Aliases:
+        """The aliases of the entities."""
+        return self.index.aliases
 
     def zones(self, name: str) -> Zones:
         """Return the words of `title`, `lead` or `body`. Without a summary the lead has the body's first words."""
-        title, summary, body = self.text.parts
+        title, summary, body = self.text.folded.zones()
         if name == "title":
-            return (title.zone,)
+            return (title,)
         if name == "body":
-            return (body.zone,)
-        if summary.words:
-            return title.zone, summary.zone
-        return title.zone, (body.base, body.base + min(LEAD_WORDS, len(body.words)))
+            return (body,)
+        if summary[0] < summary[1]:
+            return title, summary
+        return title, (body[0], min(body[0] + LEAD_WORDS, body[1]))
 
     def first(self, count: int) -> Zones:
         """Return the first `count` words of title, summary and body."""
         zones = []
-        for part in self.text.parts:
-            taken = min(count, len(part.words))
-            zones.append((part.base, part.base + taken))
+        for low, high in self.text.folded.zones():
+            taken = min(count, high - low)
+            zones.append((low, low + taken))
             count -= taken
         return tuple(zones)
 
@@ -213,10 +354,11 @@ class Reading:
         """Return each sentence's words, the first MAX_SENTENCES of them."""
         if self._sentences is None:
             found = []
-            for part in self.text.parts:
-                starts = [word.start for word in part.words]
-                for start, end in sentences(part.text):
-                    zone = part.base + bisect_left(starts, start), part.base + bisect_left(starts, end)
+            folded = self.text.folded
+            for number, base in enumerate(folded.bases):
+                starts = [word.start for word in folded.words(number)]
+                for start, end in sentences(folded.fields[number]):
+                    zone = base + bisect_left(starts, start), base + bisect_left(starts, end)
                     if zone[0] < zone[1]:
                         found.append(zone)
             self._sentences = tuple(found[:MAX_SENTENCES])
@@ -226,7 +368,7 @@ class Reading:
         """Return the surface of `author`, `url` or `source`, whose words are searched."""
         if name not in self._named:
             text = {"author": self.story.author, "url": self.story.url, "source": self.story.source}[name]
-            self._named[name] = Surface(((name, text),), self.aliases)
+            self._named[name] = Surface(((name, text[:MAX_CHARACTERS]),), self.aliases)
         return self._named[name]
 
     def values(self, name: str) -> tuple[tuple[str, Evidence], ...]:
