@@ -132,7 +132,9 @@ class App:
         return Reader(subscriber.name, subscriber.title, ZoneInfo(subscriber.timezone), subscriber.language)
 
     def links(self, subscriber: str, topics: tuple[str, ...]) -> Links:
-        """Return the signed links of a subscriber's message about `topics`."""
+        """Return the signed links of a subscriber's message about `topics`; the operators' messages have none."""
+        if subscriber == OPERATORS:
+            return Links("", {}, "")
         base = self.config.settings.public_url.rstrip("/")
         off = {topic: f"{base}/u/{sign(self.secret, subscriber, topic)}" for topic in topics}
         return Links(f"{base}/u/{sign(self.secret, subscriber)}", off, "")

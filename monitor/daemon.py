@@ -22,10 +22,11 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from monitor import __version__
 from monitor.app import App, feeds_to_poll, utc_now
+from monitor.checking import Loaded, idle, load
 from monitor.config import Config, copy_files
 from monitor.errors import ConfigError, MonitorError, Problem
 from monitor.pipeline import deliver_due, digest_due, poll_due, prune
-from monitor.service import Loaded, load, report_bad_config
+from monitor.service import report_bad_config
 
 log = logging.getLogger(__name__)
 
@@ -156,6 +157,8 @@ class Daemon:
             len(app.config.topics),
             sum(s.enabled for s in app.config.subscribers.values()),
         )
+        for sentence in idle(app.config):
+            log.warning("%s", sentence)
         await self.stopping.wait()
         log.info("stopping")
         scheduler.shutdown(wait=False)
@@ -244,7 +247,7 @@ class Daemon:
         self._stamp, self._again = fresh, False
         app, now = self.app, self.app.now()
         try:
-            loaded = await asyncio.to_thread(load, self.folder, self.env)
+            loaded = await asyncio.to_thread(load, self.folder, self.env, app.config)
         except ConfigError as error:
             await asyncio.to_thread(write_state, app.data, now, app.config, error.problems)
             for problem in error.problems:
@@ -258,6 +261,8 @@ class Daemon:
         await asyncio.to_thread(keep, app.data, loaded.config, now)
         if changed:
             log.info("the configuration was loaded anew: %d topics", len(loaded.config.topics))
+            for sentence in idle(loaded.config):
+                log.warning("%s", sentence)
 
 
 async def _guarded(name: str, tick: Callable[[], Awaitable[None]]) -> None:

@@ -8,6 +8,7 @@
     ├── RenderError        a template failed
     ├── SendError          a channel's address cannot be used
     ├── WorkerError        a worker process died or ran out of time
+    ├── InputError         what was given to a command cannot be read
     └── NotFoundError      what was asked about is not there
 
 Each has a message for people: what happened, to what, and what to do. The original exception is chained (`__cause__`).
@@ -96,6 +97,10 @@ class SendError(MonitorError):
 
 class WorkerError(MonitorError):
     """A worker process died or was ended at its deadline; the task's input is to blame."""
+
+
+class InputError(MonitorError):
+    """What was given to a command (a file, a line of JSON) is bad; the message names the place in it."""
 
 
 class NotFoundError(MonitorError):

@@ -11,8 +11,11 @@ HIDDEN = "***"
 
 # scheme://user:password@host and scheme://token@host; what follows the host is kept, since it says which feed it was.
 _CREDENTIALS = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^\s/@'\"<>]+@")
-# Apprise addresses other than mail carry their secret in the path (slack://T/B/C), so only the scheme is kept.
-_CHANNEL = re.compile(r"(?i)\b(?!https?:|mailtos?:|sqlite:|postgresql)([a-z][a-z0-9+.-]*://)[^\s'\"<>]+")
+# Apprise addresses other than mail carry their secret in the path (slack://T/B/C), so only the scheme is kept. What
+# remedies teach stays readable: a scheme by itself (`slack://`), `slack://…`, and parts named in < >.
+_CHANNEL = re.compile(
+    r"(?i)(?<![\w+.-])(?!https?:|mailtos?:|sqlite:|postgresql)([a-z][a-z0-9+.-]*://)(?=[^\s'\"<>`…]*\w)[^\s'\"<>`…]+"
+)
 _HEADER = re.compile(r"(?i)\b(authorization|cookie|set-cookie|x-api-key)(['\"]?\s*[:=]\s*)[^\r\n]+")
 
 

@@ -40,6 +40,11 @@ OnWire = Callable[[], bool]
 
 SMTP_TIMEOUT = 15.0  # seconds; what Apprise allows a mail server to answer a step
 HTTP_TIMEOUT = (5.0, 15.0)  # seconds to connect, and to answer
+# Parts named in < > are seen as none of a secret when log lines are cleaned (logs.py).
+_UNREADABLE_MAIL = (
+    "Apprise cannot read this {0}:// address: write {0}://<user>:<password>@<host>:<port>?to=<someone@their.domain>"
+)
+_NO_PORT = "the port of this {}:// address is not a number from 1 to 65535"
 DETAIL_LIMIT = 300  # characters of a server's reply that are kept
 
 # The standard policy folds a long List-Unsubscribe into an encoded word, which kills one-click (cpython #85725).
@@ -285,22 +290,42 @@ class Sender:
 
     def _service(self, url: str) -> Any:
         scheme = url.partition(":")[0].lower()
-        if scheme in ("mailto", "mailtos") and self.mail_from and "from=" not in urlsplit(url).query:
-            sender = parseaddr(self.mail_from)[1]
-            url += f"{'&' if '?' in url else '?'}from={quote(sender)}"
-        service = Apprise.instantiate(url, asset=self._asset, suppress_exceptions=True)
+        is_mail = scheme in ("mailto", "mailtos")
+        if is_mail and self.mail_from and "from=" not in urlsplit(url).query:
+            url = _from(url, parseaddr(self.mail_from)[1])
+        if is_mail and not _is_port(urlsplit(url).netloc.rpartition("@")[2].rpartition("]")[2].partition(":")[2]):
+            raise SendError(_NO_PORT.format(scheme))
+        service = self._instance(url)
         if service is None:
-            raise SendError(_why_not(scheme, url, self.mail_from))
+            raise SendError(self._why_not(scheme, url))
         if isinstance(service, NewsMail):
             if not service.targets or not service.smtp_host:
-                raise SendError(_why_not(scheme, "", self.mail_from))
+                raise SendError(_UNREADABLE_MAIL.format(scheme))
             copies = len(service.cc) + len(service.bcc)
             if len(service.targets) + copies != 1:
                 raise SendError(
                     f"a mail channel has exactly one recipient, and this {scheme}:// address has "
                     f"{len(service.targets) + copies}: give each recipient a channel of their own"
                 )
+        elif not _is_port(str(getattr(service, "port", None) or "")):
+            raise SendError(_NO_PORT.format(scheme))
         return service
+
+    def _instance(self, url: str) -> Any:
+        return Apprise.instantiate(url, asset=self._asset, suppress_exceptions=True)
+
+    def _why_not(self, scheme: str, url: str) -> str:
+        if scheme not in NotificationManager().schemas():
+            return f"Apprise knows no service `{scheme}://`; mail is mailto:// or mailtos://, Slack is slack://"
+        if scheme not in ("mailto", "mailtos"):
+            return f"Apprise cannot read this {scheme}:// address: a part of it is missing or malformed"
+        with_sender = None if "from=" in urlsplit(url).query else self._instance(_from(url, "news@your.example"))
+        if with_sender is not None and with_sender.smtp_host:
+            return (
+                f"this {scheme}:// address says no sender: add ?from=news@your.domain, "
+                "or set `mail_from` in monitor.yaml"
+            )
+        return _UNREADABLE_MAIL.format(scheme)
 
     def check(self, url: str) -> str:
         """Return what is wrong with a channel's address and how to mend it, or "" when it is good. Sends nothing."""
@@ -324,12 +349,9 @@ class Sender:
         """
         service = self._service(url)
         if isinstance(service, NewsMail) and isinstance(message, MailMessage):
-            explicit = "from=" in urlsplit(url).query
-            name, sender = parseaddr(self.mail_from) if self.mail_from and not explicit else ("", "")
-            own = (str(service.from_addr[0] or ""), str(service.from_addr[1]))
-            sender_is = (name, sender) if sender else own
-            service.from_addr = list(sender_is)
-            service.message = compose(message, sender_is, service.targets[0], message_id, now)
+            sender = self._sender(service)
+            service.from_addr = list(sender)
+            service.message = compose(message, sender, service.targets[0], message_id, now)
         elif isinstance(service, NewsSlack) and isinstance(message, SlackMessage):
             service.message = message
         elif isinstance(message, PlainMessage):
@@ -341,6 +363,19 @@ class Sender:
         outcome: Outcome | None = service.outcome
         assert outcome is not None
         return outcome
+
+    def mail(self, url: str, message: MailMessage, message_id: str, now: datetime) -> EmailMessage:
+        """Return `message` as `send` would send it to a mail address. Raises SendError when it is none."""
+        service = self._service(url)
+        if not isinstance(service, NewsMail):
+            raise SendError("this channel is no mail address")
+        return compose(message, self._sender(service), service.targets[0], message_id, now)
+
+    def _sender(self, service: NewsMail) -> tuple[str, str]:
+        """The name and address that a mail is from: an address may be given without the name that `mail_from` has."""
+        name, address = parseaddr(self.mail_from)
+        own_name, own_address = str(service.from_addr[0] or ""), str(service.from_addr[1])
+        return own_name or (name if own_address == address else ""), own_address
 
     def _apprise(self, service: Any) -> Apprise:
         apprise = Apprise(asset=self._asset)
@@ -364,6 +399,16 @@ class Sender:
         return Outcome("permanent" if final else "retry", code.group(1), f"the service answered {status}")
 
 
+def _from(url: str, sender: str) -> str:
+    """`url` with a sender's address added."""
+    return f"{url}{'&' if '?' in url else '?'}from={quote(sender)}"
+
+
+def _is_port(written: str) -> bool:
+    """Whether the port that an address says, if any, can be one. Apprise takes any number, and drops what is none."""
+    return not written or (written.isdecimal() and 0 < int(written[:9]) < 65536)
+
+
 def _kind_of(service: Any) -> Kind:
     if isinstance(service, NewsMail):
         return "mail"
@@ -374,22 +419,6 @@ def _kind_of(service: Any) -> Kind:
     ):
         return "slack"
     return "plain"
-
-
-def _why_not(scheme: str, url: str, mail_from: str) -> str:
-    known = NotificationManager().schemas()
-    if scheme not in known:
-        return f"Apprise knows no service `{scheme}://`; mail is mailto:// or mailtos://, Slack is slack://"
-    if scheme in ("mailto", "mailtos"):
-        if url and not mail_from and "from=" not in urlsplit(url).query and "@" not in urlsplit(url).netloc:
-            return (
-                f"this {scheme}:// address says no sender: add ?from=news@your.domain, "
-                "or set `mail_from` in monitor.yaml"
-            )
-        return (
-            f"Apprise cannot read this {scheme}:// address: {scheme}://user:password@host:port?to=someone@their.domain"
-        )
-    return f"Apprise cannot read this {scheme}:// address: a part of it is missing or malformed"
 
 
 def compose(

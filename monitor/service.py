@@ -3,104 +3,32 @@ return frozen dataclasses. There is no second engine for dry runs: these call th
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
+from email.message import EmailMessage
+from email.utils import parseaddr
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from monitor.app import App, channel_url, feeds_to_poll
-from monitor.config import Config, Subscriber, load_config
+from monitor.config import Subscriber
 from monitor.dispatch import Digest, Notice
-from monitor.errors import ConfigError, MonitorError, NotFoundError, Problem
-from monitor.models import Delivery, FeedState, Story
+from monitor.errors import InputError, NotFoundError, Problem, SendError
+from monitor.models import Decision, Delivery, FeedState, Story
 from monitor.pipeline import Polled, make_digest, notify_operators, poll, schedule_slots
-from monitor.pipeline.outgoing import delivery
+from monitor.pipeline.digest import digest_key
+from monitor.pipeline.outgoing import delivery, message_id
 from monitor.render import MailMessage, PlainMessage, SlackMessage
-from monitor.rules import Explanation, Rules, compile_rules, run_examples, warnings
-from monitor.send import Sender
+from monitor.rules import Explanation, Rules
+from monitor.send import compose
 from monitor.store.archive import Journey
 from monitor.text import StoryText
 from monitor.timing import next_slot
 
 LINE_LIMIT = 4_000_000  # characters of one line of `monitor match`
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A configuration and the rules made of it."""
-
-    config: Config
-    rules: Rules
-
-
-def load(folder: Path, env: Mapping[str, str]) -> Loaded:
-    """Return the configuration in `folder`, checked whole, addresses included. Raises ConfigError."""
-    config = load_config(folder, env)
-    problems = list(_address_problems(config))
-    rules: Rules | None = None
-    try:
-        rules = compile_rules(config)
-    except ConfigError as error:
-        problems = [*error.problems, *problems]
-    if rules is None or problems:
-        raise ConfigError(sorted((*config.problems, *problems), key=lambda p: (p.file, p.line, p.column)))
-    return Loaded(config, rules)
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """What `monitor check` found; `ok` when nothing is an error."""
-
-    problems: tuple[Problem, ...]
-    topics: int = 0
-    examples: int = 0
-    feeds: int = 0
-    subscribers: int = 0
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing found is an error."""
-        return not any(problem.level == "error" for problem in self.problems)
-
-
-def check(folder: Path, env: Mapping[str, str]) -> Checked:
-    """Check everything in `folder` and run every topic's examples."""
-    try:
-        loaded = load(folder, env)
-    except ConfigError as error:
-        return Checked(error.problems)
-    config = loaded.config
-    problems = (*config.problems, *warnings(config), *run_examples(config, loaded.rules))
-    return Checked(
-        problems,
-        len(config.topics),
-        sum(len(t.examples.match) + len(t.examples.no_match) for t in config.topics.values()),
-        len(feeds_to_poll(config)),
-        sum(s.enabled for s in config.subscribers.values()),
-    )
-
-
-def _address_problems(config: Config) -> Iterator[Problem]:
-    """Yield the channels' addresses that Apprise cannot use; those of subscribers that are switched off may wait."""
-    sender = Sender(config.settings.mail_from)
-    addresses: dict[tuple[str | int, ...], str] = {}
-    for index, operator in enumerate(config.settings.operators):
-        addresses["operators", index] = operator.get_secret_value()
-    named = {url.get_secret_value(): name for name, url in config.settings.channels.items()}
-    for name, channel in config.settings.channels.items():
-        addresses["channels", name] = channel.get_secret_value()
-    for subscriber in config.subscribers.values():
-        for name, channel in subscriber.channels.items():
-            if subscriber.enabled and channel.get_secret_value() not in named:
-                addresses["subscribers", subscriber.name, "channels", name] = channel.get_secret_value()
-    for path, url in addresses.items():
-        wrong = sender.check(url)
-        if wrong:
-            place = config.place(*path)
-            yield Problem("error", place.file, place.line, place.column, wrong, "see docs/howto/channels.md")
 
 
 def report_bad_config(app: App, problems: Sequence[Problem], now: datetime) -> None:
@@ -221,7 +149,7 @@ async def poll_now(app: App, names: Sequence[str]) -> list[Polled]:
 
 
 def match_lines(rules: Rules, lines: Iterator[str]) -> Iterator[dict[str, Any]]:
-    """Yield what `monitor match` prints for each line of JSON. Raises MonitorError at a line that is no story."""
+    """Yield what `monitor match` prints for each line of JSON. Raises InputError at a line that is no story."""
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -242,24 +170,26 @@ def match_lines(rules: Rules, lines: Iterator[str]) -> Iterator[dict[str, Any]]:
 
 
 def story_from_json(line: str, number: int) -> StoryText:
-    """Return the story on a line. Raises MonitorError naming the line and what is wrong with it."""
+    """Return the story on a line. Raises InputError naming the line and what is wrong with it."""
+    if number == 1:
+        line = line.removeprefix("\ufeff")  # the byte order mark that some editors begin a file with
     if len(line) > LINE_LIMIT:
-        raise MonitorError(f"line {number}: longer than {LINE_LIMIT} characters")
+        raise InputError(f"line {number}: longer than {LINE_LIMIT} characters")
     try:
         data = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise MonitorError(f"line {number}: not a line of JSON: {error}") from error
+        raise InputError(f"line {number}: not a line of JSON: {error}") from error
     if not isinstance(data, dict) or "id" not in data:
-        raise MonitorError(f'line {number}: a story is a JSON object with an "id"')
+        raise InputError(f'line {number}: a story is a JSON object with an "id"')
     texts: dict[str, Any] = {}
     for name in ("title", "summary", "text", "language", "source", "feed", "url", "author", "country"):
         value = data.get(name)
         if value is not None and not isinstance(value, str):
-            raise MonitorError(f'line {number}: "{name}" is {type(value).__name__}, and text is wanted')
+            raise InputError(f'line {number}: "{name}" is {type(value).__name__}, and text is wanted')
         texts[name] = value or ""
     tags = data.get("tags") or []
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
-        raise MonitorError(f'line {number}: "tags" is a list of texts')
+        raise InputError(f'line {number}: "tags" is a list of texts')
     return StoryText(id=data["id"], tags=tuple(tags), **texts)
 
 
@@ -274,22 +204,38 @@ class TopicVerdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """A decision for a subscriber, and the messages that it made: what became of them is theirs to say."""
+
+    decision: Decision
+    deliveries: tuple[Delivery, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Explained:
-    """A story's journey, and what the rules running now say of it."""
+    """A story's journey, and what the rules running now say of it. `told` and `deliveries` are of those asked about."""
 
     journey: Journey
     verdicts: tuple[TopicVerdict, ...]
+    told: tuple[Told, ...]
+    deliveries: tuple[Delivery, ...]
 
 
-def explain(app: App, words: str, topic: str | None = None) -> Explained:
-    """Return the journey of the newest story that `words` finds. Raises NotFoundError when there is none."""
+def explain(app: App, words: str, topic: str | None = None, subscriber: str | None = None) -> Explained:
+    """Return the journey of the story that `words` finds best, for all topics and subscribers or one of each.
+
+    Raises NotFoundError when there is no such story, topic or subscriber.
+    """
+    if topic is not None and topic not in app.config.topics:
+        raise NotFoundError(f"no topic `{topic}` is declared (declared: {', '.join(app.config.topics) or 'none'})")
     found = app.store.archive.find(words, 1)
     if not found or found[0].id is None:
         raise NotFoundError(f"no story is found by {words!r}: give its address, its id or words of its headline")
     journey = app.store.archive.journey(found[0].id)
     assert journey is not None
-    if topic is not None and topic not in app.config.topics:
-        raise NotFoundError(f"no topic `{topic}` is declared; `monitor check` names them")
+    # One who is no longer declared may still be asked about.
+    if subscriber is not None and subscriber not in {row.subscriber for row in journey.decisions}:
+        _subscriber(app, subscriber)
     text = story_text(journey.story)
     matched = {match.topic for match in journey.matches}
     verdicts = tuple(
@@ -297,7 +243,18 @@ def explain(app: App, words: str, topic: str | None = None) -> Explained:
         for name, declared in app.config.topics.items()
         if topic in (None, name)
     )
-    return Explained(journey, verdicts)
+    deliveries = tuple(row for row in journey.deliveries if subscriber in (None, row.subscriber))
+    told = tuple(
+        Told(decision, tuple(row for row in deliveries if _made_by(row, decision)))
+        for decision in journey.decisions
+        if subscriber in (None, decision.subscriber)
+    )
+    return Explained(journey, verdicts, told, deliveries)
+
+
+def _made_by(row: Delivery, decision: Decision) -> bool:
+    """Whether a message was made by a decision: an alert to the same person, in the same transaction."""
+    return (row.kind, row.subscriber, row.created_at) == ("alert", decision.subscriber, decision.decided_at)
 
 
 def story_text(story: Story) -> StoryText:
@@ -347,6 +304,25 @@ def render_as(app: App, value: Digest, form: Literal["mail", "slack"]) -> MailMe
     links = app.links(value.subscriber, topics)
     make = app.renderer.mail if form == "mail" else app.renderer.slack
     return make(value, reader, app.site, links, app.now())
+
+
+def digest_mail(app: App, value: Digest, message: MailMessage) -> EmailMessage:
+    """Return a digest's mail as it would go by the subscriber's mail channel, those for digests first.
+
+    One without a mail channel gets a recipient that cannot exist.
+    """
+    subscriber = _subscriber(app, value.subscriber)
+    via = subscriber.digest.via if subscriber.digest is not None else ()
+    for channel in dict.fromkeys((*via, *subscriber.channels)):
+        url = subscriber.channels[channel].get_secret_value()
+        identity = message_id(digest_key(subscriber.name, channel, value.local), app.mail_host)
+        with contextlib.suppress(SendError):  # a channel of another kind, or of one who is not switched on yet
+            return app.sender.mail(url, message, identity, app.now())
+    name, address = parseaddr(app.config.settings.mail_from)
+    identity = message_id(digest_key(subscriber.name, "", value.local), app.mail_host)
+    sender = (name or app.site.name, address or f"news@{app.mail_host}")
+    nobody = f"{subscriber.name}@no-mail-channel.invalid"
+    return compose(message, sender, (subscriber.title, nobody), identity, app.now())
 
 
 def send_digest(app: App, value: Digest, now: datetime) -> list[Delivery]:

@@ -17,7 +17,6 @@ RETRY_BASE, RETRY_FACTOR, RETRY_CAP = 30.0, 3.0, 3600.0
 SERVER_DELAY_CAP = 24 * 3600.0
 # Soft failures (429, 5xx) and DNS trouble pass more often than a 404 does (Media Cloud's weights).
 FAILURE_WEIGHTS = {"soft": 0.5, "dns": 0.25, "hard": 1.0, "blocked": 1.0}
-FAILURE_CAP = 6 * 3600.0
 
 
 def poll_interval(feed: Feed, polling: Polling, per_day: float) -> float:
@@ -28,13 +27,15 @@ def poll_interval(feed: Feed, polling: Polling, per_day: float) -> float:
     return min(max(rule, polling.min), polling.max)
 
 
-def failure_delay(interval: float, failures: int, kind: str, retry_after: float | None) -> float:
+def failure_delay(feed: Feed, polling: Polling, failures: int, kind: str, retry_after: float | None) -> float:
     """Return the seconds until a failing feed is polled again: linear back-off that never stops for good.
 
-    `failures` counts those in a row, this one included. A `Retry-After` is honoured, up to a day.
+    It starts at the shortest interval, not at the feed's own, so that a feed is back soon after the network or a server
+    is, and ends at the longest. `failures` counts those in a row, this one included. A `Retry-After` is honoured, up to
+    a day.
     """
-    backed_off = interval * (1 + FAILURE_WEIGHTS[kind] * failures)
-    delay = max(interval, min(backed_off, FAILURE_CAP))
+    shortest = feed.every if feed.every is not None else polling.min
+    delay = min(shortest * (1 + FAILURE_WEIGHTS[kind] * failures), max(polling.max, shortest))
     return delay if retry_after is None else max(delay, min(retry_after, SERVER_DELAY_CAP))
 
 

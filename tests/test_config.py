@@ -350,14 +350,21 @@ def test_a_folder_with_none_of_the_files_is_said(tmp_path: Path) -> None:
     assert [p.message.partition(",")[0] for p in caught.value.problems] == ["the folder holds none of monitor.yaml"]
 
 
-def test_each_missing_file_is_said(tmp_path: Path) -> None:
-    write(tmp_path, {"topics": SMALL["topics"]})
+def test_a_missing_file_is_an_empty_section_and_warned_of(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, {"topics": SMALL["topics"]}), {})
+    assert [(p.level, Path(p.file).name, p.message) for p in config.problems] == [
+        ("warning", "feeds.yaml", "is missing, so there are no feeds"),
+        ("warning", "subscribers.yaml", "is missing, so there are no subscribers"),
+    ]
+    assert (dict(config.feeds), dict(config.subscribers), list(config.topics)) == ({}, {}, ["sanctions"])
+
+
+def test_a_slip_in_the_name_of_a_file_that_is_then_missing_is_an_error(tmp_path: Path) -> None:
+    write(tmp_path, {"topics": SMALL["topics"], "feeds": SMALL["feeds"], "subscriber": SMALL["subscribers"]})
     with pytest.raises(ConfigError) as caught:
         load_config(tmp_path, {})
-    assert [(Path(p.file).name, p.message) for p in caught.value.problems] == [
-        ("feeds.yaml", "is missing"),
-        ("subscribers.yaml", "is missing"),
-    ]
+    said = [(p.level, Path(p.file).name, p.message) for p in caught.value.problems]
+    assert ("error", "subscriber.yaml", "is not read: did you mean `subscribers.yaml`?") in said
 
 
 def test_an_emptied_file_is_an_error_so_that_a_half_written_one_is_not_taken(tmp_path: Path) -> None:

@@ -169,7 +169,9 @@ def test_an_alert_mail_tells_topic_headline_matched_sentence_source_coverage_and
 
 def test_an_alert_mail_marks_the_matched_words_of_the_sentence_and_none_of_the_headline() -> None:
     html = mail(alert(story(evidence=story().evidence + marks("title", story().title, "Troops")))).html
-    marked = re.findall(r'<b class="mk" style="background-color:#ffe79a;color:#1d2024;">(.*?)</b>', html)
+    marked = re.findall(
+        r'<b class="mk" style="font-weight:700;background-color:#ffe79a;color:#1d2024;">(.*?)</b>', html
+    )
     assert marked == ["battalions", "frontier"]
 
 
@@ -723,3 +725,36 @@ def test_first_words_are_few_and_short_also_without_blanks() -> None:
     assert first_words("one two three", 3) == "one two three"
     assert first_words("one two, three", 2) == "one two…"
     assert columns(first_words("边境" * 100, 8)) <= 61
+
+
+# --- matched words of a headline
+
+ONLY_IN_TITLE: dict[str, Any] = {
+    "snippet": "Nothing of it here.",
+    "evidence": marks("title", "Troops sent to the frontier", "Troops", "frontier"),
+}
+
+
+def test_a_mail_whose_snippet_shows_no_matched_word_marks_those_of_the_headline() -> None:
+    for message in (mail(alert(story(**ONLY_IN_TITLE))), mail(digest(section(story(**ONLY_IN_TITLE))))):
+        assert re.findall(r'class="mk"[^>]*>([^<]*)<', message.html) == ["Troops", "frontier"]
+        assert "*Troops* sent to the *frontier*" in message.text
+    assert "Highlighted words are the ones your topics matched." in mail(digest(section(story(**ONLY_IN_TITLE)))).html
+
+
+def test_a_headline_stays_quiet_where_the_snippet_shows_matched_words() -> None:
+    both = (*marks("title", "Troops sent to the frontier", "Troops"), *marks("snippet", SNIPPET, "battalions"))
+    for message in (mail(alert(story(evidence=both))), mail(digest(section(story(evidence=both))))):
+        assert re.findall(r'class="mk"[^>]*>([^<]*)<', message.html) == ["battalions"]
+        assert "*Troops*" not in message.text
+
+
+def test_a_headline_is_marked_at_its_words_whatever_stands_between_them() -> None:
+    title = "\u202e  Troops\u200f \t sent\nto the <b>frontier</b> " + "and on " * 60 + "Troops"
+    found = tuple(Evidence("title", m.start(), m.end(), m[0]) for m in re.finditer("Troops|frontier", title))
+    view = story(title, snippet="", evidence=found)
+    assert re.findall(r'class="mk"[^>]*>([^<]*)<', mail(alert(view)).html) == ["Troops", "frontier"]
+    assert "&lt;b&gt;<b class=" in mail(alert(view)).html
+    untitled = mail(alert(story("", snippet="", evidence=(Evidence("title", 0, 4, "x"),))))
+    assert "Untitled story" in untitled.html
+    assert 'class="mk"' not in untitled.html

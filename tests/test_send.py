@@ -271,3 +271,55 @@ def test_another_services_refusal_is_read_from_what_apprise_reports(webhook: Web
     address = webhook.url.replace("http://", "json://") + "/hook"
     outcome = Sender().send(address, PlainMessage("A title", "A body"), "a@b", NOW)
     assert (outcome.kind, outcome.code) == (kind, str(status))
+
+
+PORTS = [
+    ("mailto://127.0.0.1:99999?to=ruth@corvid.example", False),
+    ("mailto://u:p@mail.example:0?to=ruth@corvid.example", False),
+    ("mailtos://mail.example:smtp?to=ruth@corvid.example", False),
+    ("mailto://[::1]:65536?to=ruth@corvid.example", False),
+    ("mailto://u:p@127.0.0.1:99999?to=ruth@corvid.example", False),
+    ("json://desk.example:70000/", False),
+    ("mailto://u:p%3A1@mail.example:65535?to=ruth@corvid.example", True),
+    ("mailto://mail.example?to=ruth@corvid.example", True),
+    ("json://desk.example:8080/", True),
+]
+
+
+@pytest.mark.parametrize(("address", "good"), PORTS)
+def test_a_port_that_cannot_be_is_said_before_anything_is_sent(address: str, good: bool) -> None:
+    said = Sender(SENDER).check(address)
+    assert (said == "") == good
+    assert good or "1 to 65535" in said
+
+
+def test_an_address_without_sender_says_that_it_is_the_sender_that_is_missing() -> None:
+    for address in ("mailto://mail.example?to=a@b.example", "mailto://u:p@127.0.0.1?to=a@b.example"):
+        assert "says no sender" in Sender().check(address)
+        assert Sender(SENDER).check(address) == ""
+    assert "cannot read" in Sender().check("mailto://?to=a@b.example")
+
+
+FROM = [
+    ("", SENDER),
+    ("&from=news@corvid.example", SENDER),
+    ("&from=other@corvid.example", "other@corvid.example"),
+    ("&from=Night%20desk%3Cnews@corvid.example%3E", "Night desk <news@corvid.example>"),
+]
+
+
+@pytest.mark.parametrize(("parameter", "shown"), FROM)
+def test_a_sender_keeps_the_configured_name_unless_the_address_says_another(parameter: str, shown: str) -> None:
+    mail = Sender(SENDER).mail(url(2525) + parameter, MAIL, "abc@corvid.example", NOW)
+    assert mail["From"] == shown
+
+
+def test_a_mail_to_look_at_is_the_one_that_would_go(mail_server: MailServer) -> None:
+    send_mail(mail_server.port)
+    shown = Sender(SENDER).mail(url(mail_server.port), MAIL, "abc@corvid.example", NOW)
+    sent = received(mail_server)
+    assert [(k, v) for k, v in shown.items() if k != "Content-Type"] == [
+        (k, v) for k, v in sent.items() if k != "Content-Type"
+    ]
+    with pytest.raises(SendError, match="no mail address"):
+        Sender(SENDER).mail("json://desk.example/", MAIL, "abc@corvid.example", NOW)

@@ -12,8 +12,10 @@ from alembic.migration import MigrationContext
 from sqlmodel import SQLModel, text
 
 from monitor.errors import StoreError
+from monitor.events import headline_key
 from monitor.models import DigestSlot, FeedState, Match, Sighting, Story
 from monitor.store import Store
+from monitor.store.archive import Archive
 from tests.make import NOW, delivery
 
 
@@ -189,7 +191,66 @@ def test_retention_removes_old_stories_and_remembers_that_they_were_seen(store: 
             work.add(Match(story_id=story.id or 0, topic="t", rule="r", matched_at=seen))
     gone = store.archive.prune(NOW - timedelta(days=90), NOW - timedelta(days=400))
     assert gone == (1, 0)
-    assert [story.title for story in store.archive.find("", 10)] == ["new"]
+    assert [[story.title for story in store.archive.find(name)] for name in ("old", "new")] == [[], ["new"]]
     with store.read() as session:
         assert session.get(Sighting, 1) is not None
     assert store.feeds.known("f", ["old", "new"]) == {"old": "h", "new": "h"}
+
+
+TITLES = {
+    "https://wire.example/1": "Troops sent to the border",
+    "https://wire.example/2": "New troops sent to the border by rail",
+    "https://wire.example/3": "To the border: why troops were sent",
+    "https://wire.example/4": "Troops sent to the bordering states",
+    "https://wire.example/5": "Bogotá: Peace",
+    "https://wire.example/6?id=7": "Москва говорит о переговорах",
+    "https://wire.example/7": "",
+}
+
+
+@pytest.fixture
+def archive(store: Store) -> Archive:
+    with store.ingest() as work:
+        for url, title in TITLES.items():
+            story = Story(
+                key=f"url:{url}",
+                feed="f",
+                source="S",
+                url=url.replace("https://", "http://www."),
+                title=title,
+                title_fold=headline_key(title),
+                first_seen_at=NOW,
+                effective_at=NOW,
+            )
+            work.add_story(story, None, "", NOW)
+    return store.archive
+
+
+FOUND = [
+    ("Troops sent to the border", [1, 2, 3]),  # the exact headline, then the phrase, then the words; not "bordering"
+    ("the border", [3, 2, 1]),  # equally good ones: the newest first
+    ("sent to", [4, 2, 1, 3]),
+    ("sent border", [3, 2, 1]),
+    ("were sent", [3]),
+    ("b", []),
+    ("bogota", [5]),
+    ("МОСКВА", [6]),
+    ("", []),
+    ("   ", []),
+    ("?!", []),
+    ("%", []),
+    ("6", [6]),
+    ("999", []),
+    ("https://wire.example/2", [2]),
+    ("http://www.wire.example/2", [2]),
+    ("https://wire.example/6?utm_source=rss&id=7&fbclid=x#top", [6]),
+    ("https://wire.example/nowhere", []),
+    ("https://", []),
+]
+
+
+@pytest.mark.parametrize(("asked", "ids"), FOUND)
+def test_a_story_is_found_by_id_address_or_whole_words_of_its_headline(
+    archive: Archive, asked: str, ids: list[int]
+) -> None:
+    assert [story.id for story in archive.find(asked)] == ids

@@ -128,12 +128,16 @@ def test_a_fixed_interval_is_kept_and_an_adaptive_one_follows_the_publishing_rat
     assert timing.poll_interval(feed(None), POLLING, 100_000) == 300
 
 
-def test_failures_back_off_linearly_and_never_stop() -> None:
-    hard = [timing.failure_delay(600, n, "hard", None) for n in (1, 2, 3, 1000)]
-    assert hard == [1200, 1800, 2400, 6 * 3600]
-    assert timing.failure_delay(600, 4, "soft", None) == 1800
-    assert timing.failure_delay(600, 1, "soft", 7000) == 7000
-    assert timing.failure_delay(600, 1, "soft", 9e9) == 86400
+def test_failures_back_off_linearly_from_the_shortest_interval_to_the_longest_and_never_stop() -> None:
+    feed, polling = Feed(name="wire", url="http://feeds.example/wire.xml"), Polling()
+    hard = [timing.failure_delay(feed, polling, n, "hard", None) for n in (1, 2, 3, 1000)]
+    assert hard == [600, 900, 1200, 7200]
+    assert timing.failure_delay(feed, polling, 1, "dns", None) == 375
+    assert timing.failure_delay(feed, polling, 4, "soft", None) == 900
+    assert timing.failure_delay(feed, polling, 1, "soft", 7000) == 7000
+    assert timing.failure_delay(feed, polling, 1, "soft", 9e9) == 86400
+    fixed = feed.model_copy(update={"every": 600.0})
+    assert timing.failure_delay(fixed, polling, 1, "hard", None) == 1200
 
 
 def test_a_due_time_further_ahead_than_its_interval_is_due_because_the_clock_went_back() -> None:

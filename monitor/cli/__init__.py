@@ -1,7 +1,7 @@
 """The `monitor` command. Results go to standard output, progress and logs to standard error.
 
-Exit status: 0 done; 1 the thing asked about is bad (invalid configuration, failing example, nothing found); 2 wrong
-usage; 3 could not (database, network).
+Exit status: 0 done; 1 the thing asked about is bad (invalid configuration or input, failing example, nothing found);
+2 wrong usage; 3 could not (database, network).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 
 from monitor.cli import commands, inspect
 from monitor.cli.common import cli
-from monitor.errors import ConfigError, MonitorError, NotFoundError
+from monitor.errors import ConfigError, InputError, MonitorError, NotFoundError
 from monitor.logs import redact
 
 __all__ = ["cli", "main"]
@@ -26,7 +26,7 @@ def main() -> None:
         for problem in error.problems:
             print(redact(str(problem)), file=sys.stderr)  # noqa: T201 - the command line's own output
         sys.exit(1)
-    except NotFoundError as error:
+    except (InputError, NotFoundError) as error:
         print(redact(str(error)), file=sys.stderr)  # noqa: T201 - the command line's own output
         sys.exit(1)
     except MonitorError as error:

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import track
 
-from monitor import __version__, logs, service
+from monitor import __version__, checking, logs, service
 from monitor.app import App, feeds_to_poll, open_app, utc_now
-from monitor.cli.common import CONFIG, DATA, Config, Data, Json, cli, out, plain, to_json, using
+from monitor.cli.common import CONFIG, DATA, Config, Data, Json, cli, err, out, plain, to_json, using
 from monitor.config import json_schema
 from monitor.daemon import ROLES, Daemon, load_or_last_good, only_one
+from monitor.errors import InputError, MonitorError
 from monitor.pipeline import Polled, digest_due, schedule_slots
 from monitor.pipeline.deliver import Delivered, drain
 from monitor.pipeline.poll import start
@@ -43,12 +43,22 @@ def root(
 
 
 @cli.command()
-def init(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write.")]) -> None:
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write.")],
+    config: Config = CONFIG,
+    data: Data = DATA,
+    as_json: Json = False,
+) -> None:
     """Write a commented starter configuration: about 40 feeds, six topics, 60 entities, two example subscribers."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        out.print(f"{folder} exists and is not empty; nothing was written.", markup=False)
-        raise typer.Exit(1)
-    shutil.copytree(shipped("config"), folder, dirs_exist_ok=True)
+        raise InputError(f"{folder} exists and is not empty; nothing was written")
+    try:
+        shutil.copytree(shipped("config"), folder, dirs_exist_ok=True)
+    except OSError as error:
+        raise MonitorError(f"{folder} cannot be written: {error.strerror}") from error
+    if as_json:
+        to_json({"folder": str(folder), "files": sorted(path.name for path in folder.iterdir())})
+        return
     out.print(f"Wrote {folder}. Next: edit {folder}/subscribers.yaml, then", markup=False)
     out.print(f"  monitor check --config {folder}\n  monitor run --config {folder}", markup=False)
 
@@ -56,7 +66,7 @@ def init(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to w
 @cli.command()
 def check(config: Config = CONFIG, data: Data = DATA, as_json: Json = False) -> None:
     """Check the whole configuration and run every topic's examples."""
-    found = service.check(config, os.environ)
+    found = checking.check(config, os.environ)
     if as_json:
         to_json({"ok": found.ok, "problems": plain(found.problems)})
     else:
@@ -65,14 +75,18 @@ def check(config: Config = CONFIG, data: Data = DATA, as_json: Json = False) -> 
         errors = sum(problem.level == "error" for problem in found.problems)
         if found.ok:
             out.print(
-                f"{config} is good: {found.feeds} feeds, {found.topics} topics with {found.examples} examples that "
-                f"hold, {found.subscribers} subscribers switched on.",
+                f"{config} is good: {_count(found.feeds, 'feed')}, {_count(found.topics, 'topic')} with "
+                f"{_count(found.examples, 'good example')}, {_count(found.subscribers, 'subscriber')} switched on.",
                 markup=False,
             )
         else:
-            out.print(f"{errors} mistake{'s' if errors != 1 else ''} in {config}.", markup=False)
+            out.print(f"{_count(errors, 'mistake')} in {config}.", markup=False)
     if not found.ok:
         raise typer.Exit(1)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 @cli.command()
@@ -82,12 +96,15 @@ def schema(config: Config = CONFIG, data: Data = DATA, as_json: Json = False) ->
 
 
 @cli.command()
-def migrate(config: Config = CONFIG, data: Data = DATA) -> None:
+def migrate(config: Config = CONFIG, data: Data = DATA, as_json: Json = False) -> None:
     """Bring the database up to date (`run` does so by itself on SQLite)."""
-    app = open_app(service.load(config, os.environ).config, data, migrate=False)
+    app = open_app(checking.load(config, os.environ).config, data, migrate=False)
     app.store.migrate()
     asyncio.run(app.close())
-    out.print("The database is up to date.")
+    if as_json:
+        to_json({"ok": True})
+    else:
+        out.print("The database is up to date.")
 
 
 @cli.command()
@@ -97,6 +114,7 @@ def run(
     once: Annotated[bool, typer.Option("--once", help="Poll all, ingest, send what is due, exit.")] = False,
     only: Annotated[str, typer.Option("--only", help="Roles, by comma: poll, deliver, web.", metavar="ROLES")] = "",
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every poll.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Run the daemon: poll, match, alert, digest, until stopped."""
     logs.setup("DEBUG" if verbose else "INFO")
@@ -107,7 +125,9 @@ def run(
         loaded = load_or_last_good(config, data, os.environ, utc_now())
         app = open_app(loaded.config, data)
         if once:
-            failed = asyncio.run(_once(app))
+            for sentence in checking.idle(app.config):
+                err.print(sentence, markup=False)
+            failed = asyncio.run(_once(app, as_json))
             raise typer.Exit(3 if failed else 0)
         asyncio.run(_forever(app, config, roles))
     # A thread that still waits for a mail server would hold the process; its lease is taken up at the next start.
@@ -121,7 +141,7 @@ async def _forever(app: App, config: Path, roles: frozenset[str]) -> None:
     await app.close(HARD_STOP)
 
 
-async def _once(app: App) -> bool:
+async def _once(app: App, as_json: bool) -> bool:
     """Poll every feed, make due digests, send what is due. Return whether nothing at all could be polled."""
     try:
         await app.db(app.store.feeds.ensure, feeds_to_poll(app.config), app.now())
@@ -130,7 +150,7 @@ async def _once(app: App) -> bool:
         polled = await _poll_all(app, list(feeds_to_poll(app.config)))
         await app.db(digest_due, app, app.now())
         sent = await drain(app)
-        _summary(polled, sent)
+        _summary(polled, sent, as_json)
         return bool(polled) and all(one.result == "failed" for one in polled)
     finally:
         await app.close()
@@ -139,18 +159,19 @@ async def _once(app: App) -> bool:
 async def _poll_all(app: App, names: list[str]) -> list[Polled]:
     tasks = [start(app, name) for name in names]
     return [
-        await task
-        for task in track(
-            asyncio.as_completed(tasks), "Polling", len(tasks), console=Console(stderr=True), transient=True
-        )
+        await task for task in track(asyncio.as_completed(tasks), "Polling", len(tasks), console=err, transient=True)
     ]
 
 
-def _summary(polled: list[Polled], sent: list[Delivered]) -> None:
+def _summary(polled: list[Polled], sent: list[Delivered], as_json: bool) -> None:
     new = sum(one.ingested.new for one in polled if one.ingested)
     matched = sum(one.ingested.matched for one in polled if one.ingested)
     failed = [one for one in polled if one.result == "failed"]
     accepted = sum(one.outcome.kind == "sent" for one in sent)
+    if as_json:
+        messages = [{"id": one.delivery.id, "outcome": one.outcome.kind} for one in sent]
+        to_json({"polled": polled, "new": new, "matched": matched, "messages": messages})
+        return
     out.print(f"{len(polled)} feeds polled, {len(failed)} failed; {new} new stories, {matched} matched a topic.")
     out.print(
         f"{accepted} messages accepted, {len(sent) - accepted} not; `monitor deliveries` shows them.", markup=False
@@ -164,8 +185,10 @@ def demo(
     folder: Annotated[
         Path | None, typer.Option("--out", help="Folder for the mails (default: a new one under the data folder).")
     ] = None,
-    data: Data = DATA,
     pace: Annotated[float, typer.Option("--pace", help="Times as fast.", min=0.1, max=20)] = 1.0,
+    config: Config = CONFIG,
+    data: Data = DATA,
+    as_json: Json = False,
 ) -> None:
     """Show the whole path on an invented newswire: offline, with a mailbox to look at, in under a minute."""
     from monitor.demo import run_demo

@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from monitor import logs
 from monitor.app import App, open_app
+from monitor.checking import Loaded, load
 from monitor.errors import ConfigError
-from monitor.service import Loaded, load
 from monitor.text import clean
 
 cli = typer.Typer(
@@ -40,11 +41,17 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 CONFIG, DATA = Path("config"), Path("data")
 
 out = Console(highlight=False, soft_wrap=True)
+err = Console(highlight=False, soft_wrap=True, stderr=True)
 
 
 def to_json(value: Any) -> None:
-    """Print a value as JSON: dataclasses as objects, times as ISO 8601 in UTC."""
-    sys.stdout.write(json.dumps(plain(value), ensure_ascii=False) + "\n")
+    """Print a value as one line of JSON: dataclasses and rows as objects, times as ISO 8601 in UTC."""
+    line = json.dumps(plain(value), ensure_ascii=False)
+    try:
+        line.encode()
+    except UnicodeEncodeError:  # half a surrogate pair, which JSON can hold and no encoding can
+        line = json.dumps(plain(value))
+    sys.stdout.write(line + "\n")
 
 
 def plain(value: Any) -> Any:
@@ -57,10 +64,13 @@ def plain(value: Any) -> Any:
         return value.isoformat()
     if isinstance(value, Mapping):
         return {str(key): plain(part) for key, part in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, list | tuple):
         return [plain(part) for part in value]
-    if hasattr(value, "model_dump"):
-        return plain(value.model_dump())
+    if isinstance(value, set | frozenset):
+        return sorted(plain(part) for part in value)
+    if isinstance(value, BaseModel):
+        # In the order declared: a row read from the database holds its columns in the order they happened to come.
+        return {name: plain(getattr(value, name)) for name in type(value).model_fields}
     return value
 
 
@@ -101,7 +111,7 @@ def load_any(config: Path, data: Path) -> Loaded:
             raise
         loaded = load(kept, os.environ)
         errors = sum(problem.level == "error" for problem in error.problems)
-        Console(stderr=True).print(
+        err.print(
             f"{config} has {errors} mistakes (`monitor check` shows them); this is the last good configuration.",
             style="yellow",
             markup=False,

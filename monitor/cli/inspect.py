@@ -7,22 +7,21 @@ import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 import typer
 
-from monitor import service
-from monitor.app import utc_now
+from monitor import checking, service
 from monitor.cli.common import CONFIG, DATA, Config, Data, Json, cli, clock, out, plain, table, to_json, told, using
 from monitor.daemon import read_state
-from monitor.errors import MonitorError, QueryError
+from monitor.errors import InputError, QueryError
+from monitor.models import Delivery
 from monitor.parse import as_json as feed_as_json
 from monitor.parse import parse_feed
 from monitor.query import parse
 from monitor.render import MailMessage, SlackMessage
 from monitor.rules import Explanation
-from monitor.send import compose
 
 READ_LIMIT = 50_000_000  # bytes of a file given to `monitor parse`
 
@@ -110,7 +109,7 @@ def match(
     as_json: Json = True,
 ) -> None:
     """Match stories (JSON lines on standard input) and print one JSON line each, in order. No database."""
-    loaded = service.load(config, os.environ)
+    loaded = checking.load(config, os.environ)
     for result in service.match_lines(loaded.rules, _lines()):
         to_json(result)
 
@@ -133,7 +132,7 @@ def parse_file(
     try:
         body = sys.stdin.buffer.read(READ_LIMIT) if str(file) == "-" else file.read_bytes()[:READ_LIMIT]
     except OSError as error:
-        raise MonitorError(f"{file} cannot be read: {error.strerror}") from error
+        raise InputError(f"{file} cannot be read: {error.strerror}") from error
     parsed = parse_feed(body, url, content_type)
     to_json(feed_as_json(parsed))
     if not parsed.readable:
@@ -159,20 +158,24 @@ def digest(
         zone = ZoneInfo(declared.timezone if declared else "UTC")
         value = service.preview_digest(app, subscriber, _instant(at, zone), now)
         if send:
-            for row in service.send_digest(app, value, now):
+            rows = service.send_digest(app, value, now)
+            if as_json:
+                to_json([_row(row) for row in rows])
+                return
+            for row in rows:
                 out.print(f"In the outbox: message {row.id} by {row.channel}", markup=False)
             return
         if as_json:
             to_json(value)
             return
         message = service.render_as(app, value, "slack" if form == "slack" else "mail")
-        sender = ("", app.config.settings.mail_from or "news@localhost")
+        mail = service.digest_mail(app, value, message) if isinstance(message, MailMessage) else None
     if isinstance(message, SlackMessage):
         to_json({"text": message.text, "blocks": message.blocks})
     elif isinstance(message, MailMessage):
         if form == "eml":
-            to = ("", f"{subscriber}@localhost")
-            sys.stdout.write(compose(message, sender, to, "preview@localhost", utc_now()).as_string())
+            assert mail is not None
+            sys.stdout.buffer.write(mail.as_bytes())
         else:
             sys.stdout.write(message.html if form == "html" else message.text)
 
@@ -202,7 +205,7 @@ def deliveries(
     with using(config, data) as app:
         rows = app.store.outbox.latest((state,) if state else (), limit)
     if as_json:
-        to_json([{name: getattr(row, name) for name in type(row).model_fields if name != "payload"} for row in rows])
+        to_json([_row(row) for row in rows])
         return
     made = table("id", "state", "kind", "to", "by", "made", "tries", "about", "what happened")
     for row in rows:
@@ -222,6 +225,11 @@ def deliveries(
     out.print(made)
 
 
+def _row(row: Delivery) -> dict[str, Any]:
+    """A message's record, without what it says."""
+    return {name: value for name, value in plain(row).items() if name != "payload"}
+
+
 @cli.command()
 def explain(
     story: Annotated[str, typer.Argument(metavar="STORY", help="An address, an id, or words of the headline.")],
@@ -233,9 +241,7 @@ def explain(
 ) -> None:
     """Show a story's journey: where it was seen, what matched and what did not, who was told, and why."""
     with using(config, data) as app:
-        found = service.explain(app, story, topic or None)
-    decisions = [d for d in found.journey.decisions if subscriber in ("", d.subscriber)]
-    sent = [d for d in found.journey.deliveries if subscriber in ("", d.subscriber)]
+        found = service.explain(app, story, topic or None, subscriber or None)
     if as_json:
         to_json(
             {
@@ -245,8 +251,14 @@ def explain(
                 "sightings": found.journey.sightings,
                 "topics": found.verdicts,
                 "matches": found.journey.matches,
-                "decisions": decisions,
-                "deliveries": [{k: v for k, v in plain(row).items() if k != "payload"} for row in sent],
+                "decisions": [
+                    {
+                        **plain(told.decision),
+                        "deliveries": [{"id": r.id, "channel": r.channel, "state": r.state} for r in told.deliveries],
+                    }
+                    for told in found.told
+                ],
+                "deliveries": [_row(row) for row in found.deliveries],
             }
         )
         return
@@ -256,14 +268,20 @@ def explain(
         out.print(f"\n{verdict.title} ({verdict.topic}): {mark}", style="bold" if verdict.matched else "", markup=False)
         _show_tree(verdict.explanation, 1)
     out.print()
-    for decision in decisions:
+    _show_told(found, subscriber)
+
+
+def _show_told(found: service.Explained, subscriber: str) -> None:
+    for one in found.told:
+        decision = one.decision
         detail = f": {decision.detail}" if decision.detail else ""
-        out.print(f"{decision.subscriber}: {decision.reason}{detail} ({clock(decision.decided_at)})", markup=False)
-    if not decisions:
-        out.print(
-            "Nobody was to be told: no subscription covers a topic that matched." if found.journey.matches else ""
-        )
-    for row in sent:
+        became = "".join(f"; by {row.channel}: {row.state}" for row in one.deliveries)
+        said = f"{decision.subscriber}: {decision.reason}{detail} ({clock(decision.decided_at)}){became}"
+        out.print(said, markup=False)
+    if found.journey.matches and not found.told:
+        who, theirs = (f"{subscriber} was not", " of theirs") if subscriber else ("Nobody was", "")
+        out.print(f"{who} to be told: no subscription{theirs} covers a topic that matched.", markup=False)
+    for row in found.deliveries:
         said = row.detail or row.receipt or row.code
         out.print(f"message {row.id} to {row.subscriber} by {row.channel}: {row.state} {said}", markup=False)
 

@@ -1,10 +1,11 @@
 """The configuration: YAML → frozen objects, every problem at once, each with its place and its remedy.
 
-`load_config` reads a folder; the models can also be made directly, by their own names. All of it is read-only.
+`load_config` reads a folder, `read_config` as much of it as is readable; the models can also be made directly, by their
+own names. All of it is read-only.
 """
 
 from monitor.config.config import Config, copy_files
-from monitor.config.load import load_config
+from monitor.config.load import Draft, in_order, load_config, read_config
 from monitor.config.models import (
     AlertPolicy,
     DigestSchedule,
@@ -30,6 +31,7 @@ __all__ = [
     "AlertPolicy",
     "Config",
     "DigestSchedule",
+    "Draft",
     "Entity",
     "EntityList",
     "EventSettings",
@@ -52,6 +54,8 @@ __all__ = [
     "Topic",
     "Web",
     "copy_files",
+    "in_order",
     "json_schema",
     "load_config",
+    "read_config",
 ]

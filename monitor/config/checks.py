@@ -44,6 +44,11 @@ def check(data: Raw, broken: set[str]) -> Iterator[Finding]:
             yield from _subscriber(("subscribers", name), subscriber, known)
 
 
+def is_address(text: str) -> bool:
+    """Whether `text` is an address (`slack://…`) and not the name of a channel."""
+    return _ADDRESS.match(text) is not None
+
+
 def _mapping(value: Data | None) -> dict[str, Data]:
     return value if isinstance(value, dict) else {}
 

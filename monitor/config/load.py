@@ -1,9 +1,9 @@
-"""`load_config`: a folder and an environment → a Config, or every problem at once."""
+"""`read_config`: a folder and an environment → all that could be read, and every problem; `load_config` wants none."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
@@ -12,9 +12,9 @@ from urllib.parse import unquote, urlsplit
 from pydantic import SecretStr, ValidationError
 
 from monitor.config.base import KEY, Part
-from monitor.config.checks import check
+from monitor.config.checks import check, is_address
 from monitor.config.config import Config
-from monitor.config.environment import Filled, fill, override
+from monitor.config.environment import Filled, fill, is_off, override
 from monitor.config.models import Entity, EntityList, Feed, Subscriber, Subscription, Topic, TopicsFile
 from monitor.config.report import Reporter
 from monitor.config.settings import Settings
@@ -47,22 +47,47 @@ NOT_YET: tuple[tuple[str, frozenset[str], str], ...] = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What could be read of a folder, and what is wrong with it.
+
+    `config` holds every thing that could be read; of one with a mistake, its keys without. `problems` are all that the
+    files show by themselves, in their order. `damaged` are the key paths that could not be read (a whole thing, or one
+    of its keys), `broken` the stems of files of which a part could not, so that their names are not all known.
+    `declared` are the names under `entities`, `lists` and `macros`, readable or not. `addresses` are those of all
+    channels in use, by where they are written.
+    """
+
+    config: Config
+    problems: tuple[Problem, ...]
+    damaged: frozenset[KeyPath]
+    broken: frozenset[str]
+    declared: Mapping[str, frozenset[str]]
+    addresses: Mapping[KeyPath, str]
+
+
 def load_config(folder: Path, env: Mapping[str, str]) -> Config:
     """Return the configuration in `folder`, with the variables of `env`.
 
     Raises ConfigError with all problems, errors and warnings, in the order of the files; its text shows no secret.
     """
+    draft = read_config(folder, env)
+    if any(problem.level == "error" for problem in draft.problems):
+        raise ConfigError(draft.problems)
+    return draft.config
+
+
+def read_config(folder: Path, env: Mapping[str, str]) -> Draft:
+    """Return all that can be read of the configuration in `folder`, with the variables of `env`, and every problem."""
     sources = read_files(folder)
     override(sources, env)
     filled = fill(sources, env)
     loader = _Loader(sources, filled)
     made = loader.make()
-    problems = _in_order(folder, [*sources.problems, *loader.reporter.problems])
-    if made is None or any(problem.level == "error" for problem in problems):
-        raise ConfigError(problems)
+    problems = in_order(folder, [*sources.problems, *loader.reporter.problems])
     settings = loader.resolve_settings(made.settings)
     subscribers = {name: loader.resolve(who, settings, made.topics) for name, who in made.subscribers.items()}
-    return replace(
+    config = replace(
         made,
         settings=settings,
         subscribers=MappingProxyType(subscribers),
@@ -74,16 +99,20 @@ def load_config(folder: Path, env: Mapping[str, str]) -> Config:
         places=sources.places,
         contents=MappingProxyType(sources.contents),
     )
+    declared = {key: frozenset(_mapping(filled.data.get(key))) for key in ("entities", "lists", "macros")}
+    damaged = frozenset(loader.damaged | filled.broken)
+    return Draft(config, problems, damaged, frozenset(sources.broken), declared, loader.addresses())
 
 
 class _Loader:
     def __init__(self, sources: Sources, filled: Filled) -> None:
         self.sources, self.filled, self.data = sources, filled, filled.data
         self.reporter = Reporter(sources.places, filled)
+        self.damaged: set[KeyPath] = set()
 
-    def make(self) -> Config | None:
-        """Return what is declared, names of channels and topics unresolved, reporting every problem; None when it is
-        no use, as monitor.yaml or the macros are wrong."""
+    def make(self) -> Config:
+        """Return what is declared, as far as it can be read and names of channels and topics unresolved, reporting
+        every problem."""
         for found in check(self.data, self.sources.broken):
             self.reporter.add(found.path, found.message, found.fix, at_key=found.at_key, level=found.level)
         for path, message in _not_yet(self.data):
@@ -93,12 +122,38 @@ class _Loader:
         feeds = self._models(Feed, "feeds", context)
         entities = self._models(Entity, "entities", context)
         lists = self._models(EntityList, "lists", context)
-        macros = self._model(TopicsFile, (), {"macros": self.data.get("macros", {}), "topics": {}})
+        macros = self._macros()
         topics = self._models(Topic, "topics", context)
         subscribers = self._models(Subscriber, "subscribers", context)
-        if settings is None or macros is None:
-            return None
-        return Config(settings, feeds, entities, lists, macros.macros, topics, subscribers)
+        return Config(settings or Settings(), feeds, entities, lists, macros, topics, subscribers)
+
+    def addresses(self) -> Mapping[KeyPath, str]:
+        """Return the readable addresses of channels; those of subscribers that are switched off may wait."""
+        written: dict[KeyPath, Data] = {
+            ("channels", name): url for name, url in _mapping(self.data.get("channels")).items()
+        }
+        operators = self.data.get("operators")
+        for index, url in enumerate(operators if isinstance(operators, list) else ()):
+            written["operators", index] = url
+        for who, raw in _mapping(self.data.get("subscribers")).items():
+            if not is_off(_mapping(raw).get("enabled")):
+                for name, url in _mapping(_mapping(raw).get("channels")).items():
+                    written["subscribers", who, "channels", name] = url
+        return {
+            path: url
+            for path, url in written.items()
+            if isinstance(url, str) and is_address(url) and path not in self.filled.broken
+        }
+
+    def _macros(self) -> Mapping[str, str]:
+        """Return the readable macros; each is read by itself, so that one mistake does not take the others away."""
+        raw = self.data.get("macros", {})
+        parts = [{name: text} for name, text in raw.items()] if isinstance(raw, dict) else [raw]
+        made: dict[str, str] = {}
+        for part in parts:
+            read = self._model(TopicsFile, (), {"macros": part, "topics": {}})
+            made.update(read.macros if read is not None else {})
+        return MappingProxyType(made)
 
     def _known(self, key: str) -> tuple[str, ...] | None:
         """Return the declared names, or None when they are not all known and references cannot be checked."""
@@ -108,14 +163,24 @@ class _Loader:
     def _model(
         self, model: type[P], path: KeyPath, raw: Data, context: Mapping[str, Collection[str] | None] = _NO_CONTEXT
     ) -> P | None:
+        """Return the thing at `path`, without its keys that have a mistake; None when the others make no such thing."""
         value: Any = raw
         if path and (isinstance(raw, dict) or raw is EMPTY):
             value = {KEY: path[-1], **(raw if isinstance(raw, dict) else {})}
-        try:
-            return model.model_validate(value, by_alias=True, by_name=False, context=dict(context))
-        except ValidationError as error:
-            self.reporter.refused(error, model, path)
-            return None
+        told = False
+        while True:
+            try:
+                return model.model_validate(value, by_alias=True, by_name=False, context=dict(context))
+            except ValidationError as error:
+                if not told:  # what a second try finds may only follow from the keys left out
+                    self.reporter.refused(error, model, path)
+                    told = True
+                wrong = _keys_at_fault(error) & (value.keys() - {KEY} if isinstance(value, dict) else set())
+            self.damaged.update((*path, key) for key in wrong)
+            if not wrong:
+                self.damaged.add(path)
+                return None
+            value = {key: part for key, part in value.items() if key not in wrong}
 
     def _models(self, model: type[P], key: str, context: Mapping[str, Collection[str] | None]) -> Mapping[str, P]:
         made: dict[str, P] = {}
@@ -151,6 +216,20 @@ class _Loader:
             update["digest"] = subscriber.digest.model_copy(update={"via": via})
         update["subscriptions"] = tuple(_subscription(s, every, topics) for s in subscriber.subscriptions)
         return subscriber.model_copy(update=update)
+
+
+def _keys_at_fault(error: ValidationError) -> set[str]:
+    """The keys of the refused mapping that the mistakes lie in, or are about."""
+    found: set[str] = set()
+    for detail in error.errors(include_url=False, include_input=False):
+        about = detail["ctx"]["key"] if detail["type"] == "config" else ""
+        steps = (*(step for step in detail["loc"] if step != KEY), *([about] if about else []))
+        found.update(step for step in steps[:1] if isinstance(step, str))
+    return found
+
+
+def _mapping(value: Data | None) -> dict[str, Data]:
+    return value if isinstance(value, dict) else {}
 
 
 def _subscription(subscription: Subscription, channels: tuple[str, ...], topics: Collection[str]) -> Subscription:
@@ -206,7 +285,7 @@ def _matching(value: Data, pattern: tuple[str, ...], path: KeyPath) -> Iterator[
             yield from _matching(part, pattern[1:], (*path, key))
 
 
-def _in_order(folder: Path, problems: Iterable[Problem]) -> tuple[Problem, ...]:
+def in_order(folder: Path, problems: Iterable[Problem]) -> tuple[Problem, ...]:
     """Sort problems as the files are listed in the contract: monitor, feeds, entities, topics, subscribers."""
     order = {stem: index for index, stem in enumerate(FILES)}
 

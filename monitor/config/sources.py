@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from monitor.config.base import Part
 from monitor.config.closest import closest, did_you_mean
@@ -23,7 +24,8 @@ FILES: dict[str, type[Part]] = {
     "topics": TopicsFile,
     "subscribers": SubscribersFile,
 }
-REQUIRED = ("feeds", "topics", "subscribers")
+# Not to have one of these files is hardly meant; to have one without its key is the sign of a half-written file.
+EXPECTED = ("feeds", "topics", "subscribers")
 # Keys whose value maps names to things; in a folder of files, each file may add names.
 NAMED = ("feeds", "entities", "lists", "macros", "topics", "subscribers", "channels")
 MAX_FILES = 500  # in one folder
@@ -126,9 +128,11 @@ def _read_stem(sources: Sources, stem: str, present: list[str]) -> None:
         paths = [file]
     for path in paths:
         _read_file(sources, stem, path)
-    if stem in REQUIRED and stem not in sources.data and stem not in sources.broken:
+    if stem in EXPECTED and stem not in sources.data and stem not in sources.broken:
         if not paths:
-            problem(below if _is_folder(below) else file, "is missing", f"make it; it begins with `{stem}:`")
+            where = str(below if _is_folder(below) else file)
+            message, fix = f"is missing, so there are no {stem}", f"make it; it begins with `{stem}:`"
+            sources.problems.append(Problem("warning", where, 0, 0, message, fix))
         else:
             problem(paths[0], f"the key `{stem}` is missing", f"begin the file with `{stem}:`")
 
@@ -206,10 +210,12 @@ def _unknown(stem: str, key: str, known: tuple[str, ...]) -> tuple[str, str]:
 
 
 def _strays(folder: Path, present: list[str]) -> Iterator[Problem]:
-    """Yield a warning for each file whose name looks like a slip of one of the five."""
+    """Yield each file whose name looks like a slip of one of the five; where that one is expected, it is an error."""
     names = [f"{stem}.yaml" for stem in FILES]
     for name in present:
         near = closest(name, names) if name.endswith((".yaml", ".yml")) and not name.startswith(".") else ""
         if near and name not in names and name.removesuffix(".yml") not in FILES and near not in present:
             message = f"is not read: did you mean `{near}`?"
-            yield Problem("warning", str(folder / name), 0, 0, message, f"rename it to {near}")
+            stem = near.removesuffix(".yaml")
+            level: Literal["error", "warning"] = "error" if stem in EXPECTED and stem not in present else "warning"
+            yield Problem(level, str(folder / name), 0, 0, message, f"rename it to {near}")

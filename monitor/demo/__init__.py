@@ -18,11 +18,11 @@ from rich.console import Console
 
 from monitor import logs
 from monitor.app import App, open_app
+from monitor.checking import load as load_config
 from monitor.daemon import Daemon
 from monitor.demo.newswire import Newswire, load
 from monitor.demo.sinks import MailSink, NewswireServer, SlackSink
 from monitor.errors import MonitorError
-from monitor.service import load as load_config
 from monitor.service import status
 from monitor.text import clean
 

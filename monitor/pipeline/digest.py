@@ -96,7 +96,7 @@ def _close(app: App, config: Config, subscriber: Subscriber, slot: DigestSlot, n
             log.info("digest for %s at %s: nothing matched, so none is sent", subscriber.name, local)
             continue
         shown = [story.id for section in digest.sections for story in section.stories]
-        key = f"digest:{subscriber.name}:{channel}:{local.partition(' ')[2]}:{local.partition(' ')[0]}"
+        key = digest_key(subscriber.name, channel, local)
         row = delivery(
             app,
             key,
@@ -112,6 +112,12 @@ def _close(app: App, config: Config, subscriber: Subscriber, slot: DigestSlot, n
     if not app.store.slots.close(subscriber.name, slot.next_at, following, rows):
         return []
     return [row for row, _ in rows]
+
+
+def digest_key(subscriber: str, channel: str, local: str) -> str:
+    """Return the key of a digest's message; `local` is its slot ("2026-11-25 07:00")."""
+    date, _, time = local.partition(" ")
+    return f"digest:{subscriber}:{channel}:{time}:{date}"
 
 
 def make_digest(

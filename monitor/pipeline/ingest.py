@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -251,7 +251,7 @@ class _Saver:
                     channel,
                     tuple(topic_ref(self.config, t) for t in decided.topics),
                     view(story, evidence, self.work.outlets(story.event_id, story.source)),
-                    tuple(dict.fromkeys(e.entity for e in evidence if e.entity)),
+                    _names(self.config, evidence),
                     self._lateness(decided),
                 )
                 delivery: Delivery = alert_delivery(self.app, alert, decided.key, decided.not_before, self.now)
@@ -287,6 +287,12 @@ class _Saver:
             return ""
         zone = ZoneInfo(self.config.subscribers[decided.subscriber].timezone)
         return f"Held since {self.now.astimezone(zone):%H:%M} by your quiet hours"
+
+
+def _names(config: Config, evidence: Iterable[Evidence]) -> tuple[str, ...]:
+    """The entities found, by the names that people know them by, each once."""
+    found = dict.fromkeys(e.entity for e in evidence if e.entity)
+    return tuple(config.entities[name].title if name in config.entities else name for name in found)
 
 
 def _key(feed: Feed, parsed: ParsedStory) -> str:

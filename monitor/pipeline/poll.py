@@ -179,8 +179,8 @@ async def _unchanged(
 
 async def _failed(app: App, feed: Feed, state: FeedState, failed: Failed, now: datetime) -> Polled:
     failures = state.failures + 1
-    interval = await _interval(app, feed, now)
-    delay = spread(failure_delay(interval, failures, failed.kind, failed.retry_after), app.rng)
+    polling = app.config.settings.polling
+    delay = spread(failure_delay(feed, polling, failures, failed.kind, failed.retry_after), app.rng)
     since = state.failing_since or now
     values = {
         "polled_at": now,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -40,6 +40,7 @@ class _Shown:
 
     title: str
     title_dir: str
+    title_pieces: tuple[tuple[str, bool], ...]  # as `pieces`; marked only where the snippet shows no matched word
     link: str
     host: str
     source: str
@@ -141,7 +142,7 @@ def _digest(digest: Digest, reader: Reader, links: Links, level: Level) -> dict[
         "largest": max([*sections, *rest], key=lambda s: s.total, default=None),
         "best": best[0] if best else None,
         "next_best": [story for story in ranked[1:] if story.title and story.title != best[0].title][:2],
-        "has_marks": any(is_match for story in ranked for _, is_match in story.pieces),
+        "has_marks": any(is_match for story in ranked for _, is_match in (*story.title_pieces, *story.pieces)),
         "since": digest.since.astimezone(reader.zone),
         "now": digest.until.astimezone(reader.zone),
     }
@@ -168,12 +169,14 @@ def _shown(story: StoryView, reader: Reader, limit: int) -> _Shown:
     link = _link(story.url)
     is_repeat = plain(story.snippet).casefold() == plain(story.title).casefold()
     passage = "" if is_repeat else cut(story.snippet, limit)
-    length = len(passage) if passage == story.snippet else len(passage.removesuffix(ELLIPSIS))
+    length = len(passage) if passage == story.snippet else _kept(passage)
     marks = _marks(story.evidence, "snippet", length)
+    title_marks = [] if marks else _marks(_on_plain(story.title, story.evidence), "title", _kept(title))
     elsewhere = (e.term for e in story.evidence if e.field not in ("title", "snippet", "summary", "text"))
     return _Shown(
         title=title,
         title_dir=direction(title),
+        title_pieces=_pieces(title, title_marks),
         link=link,
         host=urlsplit(link).hostname or "" if link else "",
         source=cut(plain(story.source), 60),
@@ -205,6 +208,20 @@ def _link(url: str) -> str:
         return ""
     link = start + quote(checked[len(start) :], safe="%/:?#[]@!$&()*+,;=~")
     return link if len(link) <= _LINK else ""
+
+
+def _kept(text: str) -> int:
+    """How many characters of a text that may be cut are its own."""
+    return len(text.removesuffix(ELLIPSIS))
+
+
+def _on_plain(text: str, evidence: Iterable[Evidence]) -> Iterator[Evidence]:
+    """Yield the evidence in a headline, moved to where its words stand once the headline is `plain`."""
+    for found in evidence:
+        if found.field == "title" and 0 <= found.start < found.end <= len(text):
+            before, words = plain(text[: found.start]), plain(text[found.start : found.end])
+            start = len(before) + bool(before and words and plain(text[: found.end]) != before + words)
+            yield replace(found, start=start, end=start + len(words))
 
 
 def _marks(evidence: Iterable[Evidence], field: str, length: int) -> list[tuple[int, int]]:

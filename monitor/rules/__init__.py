@@ -8,10 +8,10 @@ A topic's tree holds or not on word positions, exactly; every surface shows the 
 
 from __future__ import annotations
 
-from monitor.rules.engine import Rules, compile_query, compile_rules
+from monitor.rules.engine import Rules, compile_query, compile_rules, compile_sound
 from monitor.rules.examples import run_examples
 from monitor.rules.values import Explanation, TopicMatch
-from monitor.rules.warnings import warnings
+from monitor.rules.warnings import queries, warnings
 from monitor.text import Evidence
 
 __all__ = [
@@ -21,6 +21,8 @@ __all__ = [
     "TopicMatch",
     "compile_query",
     "compile_rules",
+    "compile_sound",
+    "queries",
     "run_examples",
     "warnings",
 ]

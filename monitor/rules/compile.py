@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from monitor.config import Config, Topic
 from monitor.entities import Aliases
-from monitor.errors import ConfigError, Problem, QueryError
+from monitor.errors import Problem, QueryError
 from monitor.query import (
     And,
     EntityRef,
@@ -73,13 +73,11 @@ def primary(language: str) -> str:
     return language.replace("_", "-").split("-")[0].lower()
 
 
-def compile_topics(config: Config, aliases: Aliases) -> tuple[CompiledTopic, ...]:
-    """Return all topics, compiled, in their order. Raises ConfigError with every problem of every topic and macro."""
+def compile_topics(config: Config, aliases: Aliases) -> tuple[tuple[CompiledTopic, ...], tuple[Problem, ...]]:
+    """Return the topics that compile, in their order, and every problem of every topic and macro."""
     compiler = _Compiler(config, aliases)
     topics = [topic for declared in config.topics.values() if (topic := compiler.topic(declared)) is not None]
-    if compiler.problems:
-        raise ConfigError(tuple(dict.fromkeys(compiler.problems)))
-    return tuple(topics)
+    return tuple(topics), tuple(dict.fromkeys(compiler.problems))
 
 
 def compile_tree(text: str, config: Config, aliases: Aliases) -> Node:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from monitor.config import Config
 from monitor.entities import Aliases
-from monitor.errors import NotFoundError
+from monitor.errors import ConfigError, NotFoundError, Problem
 from monitor.rules.compile import CompiledScope, CompiledTopic, compile_topics, compile_tree, version
 from monitor.rules.evaluate import Scope, find, shown, whole
 from monitor.rules.explain import explain
@@ -26,6 +26,10 @@ class Rules:
         self._list = tuple(self._topics.values())
         self._index = build([topic.tree for topic in self._list], aliases)
         self._scoped = frozenset(number for number, topic in enumerate(self._list) if not topic.scope.open)
+
+    def __contains__(self, topic: object) -> bool:
+        """Whether a topic is compiled."""
+        return topic in self._topics
 
     def match(self, story: StoryText) -> tuple[TopicMatch, ...]:
         """Return the topics that `story` matches, in their declared order, each with what made it true."""
@@ -75,8 +79,17 @@ class Rules:
 
 def compile_rules(config: Config) -> Rules:
     """Return the rules of a configuration. Raises ConfigError with every problem, each at its place in the files."""
+    rules, problems = compile_sound(config)
+    if problems:
+        raise ConfigError(problems)
+    return rules
+
+
+def compile_sound(config: Config) -> tuple[Rules, tuple[Problem, ...]]:
+    """Return the rules of the topics without mistakes, and every problem of the others, each at its place."""
     aliases = Aliases(config)
-    return Rules(compile_topics(config, aliases), aliases)
+    topics, problems = compile_topics(config, aliases)
+    return Rules(topics, aliases), problems
 
 
 def compile_query(text: str, config: Config) -> Rules:

@@ -24,7 +24,7 @@ _COMMON_WORDS = frozenset(_COMMON.split())
 
 
 def warnings(config: Config) -> tuple[Problem, ...]:
-    """Return the warnings about a configuration whose rules compile."""
+    """Return the warnings about a configuration; what does not compile is passed over."""
     return (*_lifeless_terms(config), *_common_aliases(config), *_empty_scopes(config))
 
 
@@ -34,7 +34,7 @@ def _warning(place: Place, message: str, fix: str) -> Problem:
 
 def _lifeless_terms(config: Config) -> Iterator[Problem]:
     """Terms that no text can match once it is folded."""
-    for path, text, is_item in _queries(config):
+    for path, text, is_item in queries(config):
         try:
             tree = parse_item(text) if is_item else parse(text, part=True)
         except QueryError:
@@ -45,7 +45,7 @@ def _lifeless_terms(config: Config) -> Iterator[Problem]:
                 yield _warning(place, f"no text can match `{node}`: {why}", "write a word that a story can hold")
 
 
-def _queries(config: Config) -> Iterator[tuple[tuple[str | int, ...], str, bool]]:
+def queries(config: Config) -> Iterator[tuple[tuple[str | int, ...], str, bool]]:
     """Yield every query of the configuration: its key path, its text, whether it is a list's item."""
     for name, text in config.macros.items():
         yield ("macros", name), text, False

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import heapq
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import delete, update
-from sqlmodel import Session, col, func, or_, select
+from sqlmodel import Session, and_, col, func, or_, select
 
 from monitor.models import Decision, Delivery, DeliveryStory, Event, Match, Sighting, Story
 from monitor.store.ingest import outlets
+from monitor.text import words
+from monitor.urls import canonical_url
 
 Transaction = Callable[[], AbstractContextManager[Session]]
 PRUNE_CHUNK = 500
+MOST_WORDS = 40  # of a headline asked about
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +40,38 @@ class Archive:
     def __init__(self, read: Transaction, write: Transaction) -> None:
         self._read, self._write = read, write
 
-    def find(self, words: str, limit: int = 10) -> Sequence[Story]:
-        """Return stories by id, by address, or by words of the headline, the newest first."""
+    def find(self, asked: str, limit: int = 10) -> Sequence[Story]:
+        """Return stories by id, by address (however it is decorated), or by words of the headline.
+
+        The best come first: those whose headline is `asked`, then those that have it as a phrase, then those that have
+        its words, all as whole words with case and accents folded; among equals the newest.
+        """
+        asked = asked.strip()
         with self._read() as session:
-            if words.isdecimal() and len(words) < 18:
-                story = session.get(Story, int(words))
-                return [story] if story else []
-            newest = select(Story).order_by(col(Story.id).desc()).limit(limit)
-            if "://" in words:
-                return session.exec(newest.where(or_(Story.url == words, Story.key == f"url:{words}"))).all()
-            for word in words.split()[:20]:
-                newest = newest.where(col(Story.title).icontains(word, autoescape=True))
-            return session.exec(newest).all()
+            story = session.get(Story, int(asked)) if asked.isdecimal() and len(asked) < 18 else None
+            if story is not None:
+                return [story]
+            newest = select(Story).order_by(col(Story.id).desc())
+            if "://" in asked:
+                page = or_(Story.url == asked, Story.key == f"url:{canonical_url(asked)}")
+                return session.exec(newest.where(page).limit(limit)).all()
+            wanted = tuple(word.folded for word in words(asked)[:MOST_WORDS])
+            ranked = heapq.nsmallest(limit, self._with_words(session, wanted))
+            return [found for _, number in ranked if (found := session.get(Story, -number)) is not None]
+
+    def _with_words(self, session: Session, wanted: tuple[str, ...]) -> Iterator[tuple[int, int]]:
+        """Yield (how far from `wanted` the headline is, minus the id) of the stories whose headline has the words."""
+        if not wanted:
+            return
+        # `title_fold` holds the folded words of all but the shortest headlines.
+        folded = and_(*(col(Story.title_fold).contains(word, autoescape=True) for word in wanted))
+        titles = select(Story.id, Story.title).where(or_(Story.title_fold == "", folded))
+        for story_id, title in session.exec(titles):
+            own = tuple(word.folded for word in words(title))
+            if story_id is not None and set(wanted) <= set(own):
+                starts = range(len(own) - len(wanted) + 1)
+                is_phrase = any(own[start : start + len(wanted)] == wanted for start in starts)
+                yield 0 if own == wanted else 1 if is_phrase else 2, -story_id
 
     def journey(self, story_id: int) -> Journey | None:
         """Return all that is recorded of a story."""

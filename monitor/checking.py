@@ -1,0 +1,209 @@
+"""A folder of configuration → rules to run, or everything that is wrong with it, found in one go.
+
+What cannot be read must not make the rest look wrong: a name that stands in an unreadable file, or an entity with a
+mistake in it, is replaced by a stand-in, so that the queries that use it are read all the same; and a topic that hangs
+on a stand-in is not tried on its examples, since what they would say is not known.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from monitor.app import feeds_to_poll
+from monitor.config import Config, Draft, Entity, Topic, in_order, read_config
+from monitor.errors import ConfigError, Problem, QueryError
+from monitor.query import EntityRef, MacroRef, parse, parse_item, walk
+from monitor.rules import Rules, compile_sound, queries, run_examples, warnings
+from monitor.send import Sender
+
+_STAND_IN = "unread"  # a query that is no mistake anywhere
+_SENDER = "news@unread.example"
+_LISTS: Mapping[str, Any] = MappingProxyType({"any": (), "all": (), "none": (), "query": None, "near": None})
+_APART = frozenset({"title", "severity", "examples"})  # a topic's keys that do not change what it matches
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A configuration and the rules made of it."""
+
+    config: Config
+    rules: Rules
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What `monitor check` found; `ok` when nothing is an error."""
+
+    problems: tuple[Problem, ...]
+    topics: int = 0
+    examples: int = 0
+    feeds: int = 0
+    subscribers: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing found is an error."""
+        return not any(problem.level == "error" for problem in self.problems)
+
+
+@dataclass(frozen=True, slots=True)
+class _Examined:
+    """`problems` of files, channels and queries; `rules` of the topics without one; `unsure` topics, and why not."""
+
+    rules: Rules
+    problems: tuple[Problem, ...]
+    unsure: frozenset[str]
+
+
+def load(folder: Path, env: Mapping[str, str], before: Config | None = None) -> Loaded:
+    """Return the configuration in `folder`, checked whole but for its examples. Raises ConfigError.
+
+    `before` is the one that is running: a file that it was read from, and that is gone now, is an error and no empty
+    section, since an editor or a deployment may be about to write it anew.
+    """
+    draft = read_config(folder, env)
+    examined = _examine(draft)
+    problems = in_order(folder, (*examined.problems, *_vanished(draft.config, before)))
+    if any(problem.level == "error" for problem in problems):
+        raise ConfigError(problems)
+    return Loaded(draft.config, examined.rules)
+
+
+def check(folder: Path, env: Mapping[str, str]) -> Checked:
+    """Check everything in `folder` and run every topic's examples, as far as each can be read."""
+    draft = read_config(folder, env)
+    examined = _examine(draft)
+    sound = {
+        name: topic
+        for name, topic in draft.config.topics.items()
+        if name in examined.rules and name not in examined.unsure
+    }
+    tried = replace(draft.config, topics=MappingProxyType(sound))
+    problems = in_order(
+        folder, (*examined.problems, *warnings(_sure_of_feeds(draft)), *run_examples(tried, examined.rules))
+    )
+    config = draft.config
+    return Checked(
+        problems,
+        len(config.topics),
+        sum(len(t.examples.match) + len(t.examples.no_match) for t in config.topics.values()),
+        len(feeds_to_poll(config)),
+        sum(s.enabled for s in config.subscribers.values()),
+    )
+
+
+def idle(config: Config) -> tuple[str, ...]:
+    """Return what a daemon on `config` will never do, in sentences: poll nothing, tell nobody."""
+    said = []
+    if not feeds_to_poll(config):
+        said.append(f"There is nothing to poll: {config.folder} declares no enabled feed with a `url` (feeds.yaml).")
+    if not any(subscriber.enabled for subscriber in config.subscribers.values()):
+        said.append(
+            f"There is nobody to tell: {config.folder} declares no subscriber that is switched on (subscribers.yaml)."
+        )
+    return tuple(said)
+
+
+def _examine(draft: Draft) -> _Examined:
+    problems = [*draft.problems, *_address_problems(draft)]
+    # A rule's problem where the file's own is told already only follows from it.
+    told = {(problem.file, problem.line, problem.column) for problem in problems if problem.level == "error"}
+    config, unsure = _with_stand_ins(draft)
+    rules, found = compile_sound(config)
+    problems += [problem for problem in found if (problem.file, problem.line, problem.column) not in told]
+    return _Examined(rules, tuple(problems), unsure)
+
+
+def _address_problems(draft: Draft) -> Iterator[Problem]:
+    """Yield the channels' addresses that Apprise cannot use."""
+    unknown = "monitor" in draft.broken or ("mail_from",) in draft.damaged
+    sender = Sender(draft.config.settings.mail_from or (_SENDER if unknown else ""))
+    for path, url in draft.addresses.items():
+        wrong = sender.check(url)
+        if wrong:
+            place = draft.config.place(*path)
+            yield Problem("error", place.file, place.line, place.column, wrong, "see docs/howto/channels.md")
+
+
+def _vanished(config: Config, before: Config | None) -> Iterator[Problem]:
+    gone = _stems(before) - _stems(config) if before is not None else set()
+    for stem in sorted(gone & {"feeds", "topics", "subscribers"}):
+        file, fix = config.folder / f"{stem}.yaml", f"make it again; to have none, write `{stem}: {{}}` in it"
+        yield Problem("error", str(file), 0, 0, "is gone, and the running configuration was read from it", fix)
+
+
+def _stems(config: Config) -> set[str]:
+    inside = (path.relative_to(config.folder) for path in config.files if path.is_relative_to(config.folder))
+    return {path.parts[0].removesuffix(".yaml") for path in inside}
+
+
+def _sure_of_feeds(draft: Draft) -> Config:
+    """The configuration, without its feeds when not all are known: nothing can be said of their languages then."""
+    damaged = "feeds" in draft.broken or any(path[0] == "feeds" for path in draft.damaged)
+    return replace(draft.config, feeds=MappingProxyType({})) if damaged else draft.config
+
+
+def _with_stand_ins(draft: Draft) -> tuple[Config, frozenset[str]]:
+    """Return the configuration with stand-ins for what could not be read, and the topics that hang on one."""
+    config = draft.config
+    topics = {name: _mended(topic, draft) for name, topic in config.topics.items()}
+    unsure = {("topics", name) for name, topic in topics.items() if topic is not config.topics[name]}
+    config = replace(config, topics=MappingProxyType(topics))
+    used = _references(config)
+    every = {name for names in used.values() for name in names}
+    entities = _missing(draft, ("entities", "lists"), {*config.entities, *config.lists}, every, "@", "entities")
+    macros = _missing(draft, ("macros",), set(config.macros), every, "$", "topics")
+    damaged = {str(path[1]) for path in draft.damaged if path[0] in ("entities", "lists") and len(path) > 1}
+    doubtful = {f"@{name}" for name in entities | damaged} | {f"${name}" for name in macros}
+    while True:
+        following = {path for path, names in used.items() if names & doubtful} - unsure
+        if not following:
+            break
+        unsure |= following
+        doubtful |= {f"${name}" for kind, name in following if kind == "macros"}
+    config = replace(
+        config,
+        entities=MappingProxyType({**config.entities, **{name: Entity(name=name) for name in entities}}),
+        macros=MappingProxyType({**config.macros, **dict.fromkeys(macros, _STAND_IN)}),
+    )
+    return config, frozenset(name for kind, name in unsure if kind == "topics")
+
+
+def _mended(topic: Topic, draft: Draft) -> Topic:
+    """`topic` with a stand-in for its conditions that could not be read; itself when all could."""
+    keys = {str(path[2]) for path in draft.damaged if path[:2] == ("topics", topic.name) and len(path) > 2} - _APART
+    if not keys:
+        return topic
+    dropped = {key: _LISTS[key] for key in (*keys, *(["near"] if "all" in keys else [])) if key in _LISTS}
+    # One word to be found, so that no complaint follows of a topic that says nothing.
+    return topic.model_copy(update={**dropped, "any": dropped.get("any", topic.any) or (_STAND_IN,)})
+
+
+def _missing(draft: Draft, sections: tuple[str, ...], read: set[str], used: set[str], sign: str, stem: str) -> set[str]:
+    """The names that are declared and could not be read; and when not all are known, those that are used."""
+    missing = {name for section in sections for name in draft.declared[section]} - read
+    if stem in draft.broken:
+        missing |= {name.removeprefix(sign) for name in used if name.startswith(sign)} - read
+    return missing
+
+
+def _references(config: Config) -> dict[tuple[str, str], set[str]]:
+    """The names, as `@entity` and `$macro`, that each readable query of a topic or macro uses."""
+    used: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for path, text, is_item in queries(config):
+        try:
+            tree = parse_item(text) if is_item else parse(text, part=True)
+        except QueryError:
+            continue  # told when it is compiled
+        names = used[str(path[0]), str(path[1])]
+        for node in walk(tree):
+            if isinstance(node, EntityRef):
+                names.add(f"@{node.name}")
+            elif isinstance(node, MacroRef):
+                names.add(f"${node.name}")
+    return used

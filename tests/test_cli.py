@@ -1,0 +1,550 @@
+"""The command line: exit statuses, what goes to which stream, and the names of JSON's fields, as the contract says."""
+
+from __future__ import annotations
+
+import email
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from email.policy import default
+from io import BytesIO, TextIOWrapper
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monitor import __version__
+from monitor.cli import cli, main
+from monitor.config import load_config
+from monitor.models import Delivery
+from monitor.store import Store
+from tests.conftest import PROJECT
+from tests.fakes import Answer, FeedServer
+from tests.make import SUBSCRIBERS, rss, write_config
+from tests.servers import MailServer
+
+TOPICS = """
+topics:
+  sanctions: {title: Sanctions, any: [sanction*, embargo, "@ardent-lark"], examples: {match: [New sanctions]}}
+  ports: {title: Ports, any: [harbour]}
+"""
+ENTITIES = "entities:\n  ardent-lark: {name: Ardent Lark, kind: vessel}\n"
+
+
+@dataclass(frozen=True)
+class Ran:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def run(folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Run]:
+    """Run a command in this process, as `monitor` would be, on `config` and `data` in `folder`."""
+    monkeypatch.chdir(folder)
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    monkeypatch.delenv("MONITOR_CONFIG", raising=False)
+    monkeypatch.delenv("MONITOR_DATA", raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run_it(*words: str, stdin: bytes = b"") -> Ran:
+        monkeypatch.setattr(sys, "argv", ["monitor", *words])
+        monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(stdin), encoding="utf-8"))
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        shown = capfd.readouterr()
+        code = stopped.value.code
+        return Ran(code if isinstance(code, int) else 0 if code is None else 1, shown.out, shown.err)
+
+    yield run_it
+    root.handlers[:] = before
+    root.setLevel(level)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a good configuration in `config`."""
+    write_config(tmp_path / "config", topics=TOPICS, entities=ENTITIES)
+    return tmp_path
+
+
+@pytest.fixture
+def wire() -> Iterator[FeedServer]:
+    with FeedServer() as server:
+        yield server
+
+
+@pytest.fixture
+def mail_server() -> Iterator[MailServer]:
+    server = MailServer()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def told(folder: Path, wire: FeedServer, mail_server: MailServer, run: Run) -> Path:
+    """The folder after `monitor run --once`, twice: a story was alerted by mail, another matched nothing."""
+    url = wire.route("/feed.xml", Answer(rss(("0", "Old harbour"))))
+    feeds = f"feeds:\n  wire: {{url: '{url}', source: Northern Wire, language: en}}\n"
+    subscribers = SUBSCRIBERS.replace("2525", str(mail_server.port))
+    write_config(folder / "config", feeds=feeds, subscribers=subscribers, topics=TOPICS, entities=ENTITIES)
+    assert run("run", "--once").code == 0
+    wire.route("/feed.xml", Answer(rss(("0", "Old harbour"), ("1", "Embargo on the Ardent Lark|x"), ("2", "Fair"))))
+    assert run("run", "--once").code == 0
+    assert len(mail_server.mails) == 1
+    return folder
+
+
+# --- every command, as a whole
+
+COMMANDS = sorted(
+    str(command.name or command.callback.__name__) for command in cli.registered_commands if command.callback
+)
+
+
+def test_the_commands_are_those_of_the_reference() -> None:
+    reference = (PROJECT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
+    names = [name.replace("_", "-") for name in COMMANDS]
+    assert [name for name in names if f"| `monitor {name}" not in reference] == []
+    assert {"check", "deliveries", "demo", "digest", "explain", "feeds", "init", "match", "migrate", "parse", "poll",
+            "query", "retry", "run", "schema", "status"} <= set(names)  # fmt: skip
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_and_takes_the_common_options(run: Run, command: str) -> None:
+    shown = run(command.replace("_", "-"), "--help")
+    assert (shown.code, shown.err) == (0, "")
+    for option in ("--config", "--data", "--json", "--help"):
+        assert option in shown.out
+
+
+WRONG_USAGE = [
+    ("frobnicate",),
+    ("check", "--frobnicate"),
+    ("check", "extra"),
+    ("init",),
+    ("poll",),
+    ("query",),
+    ("parse",),
+    ("explain",),
+    ("digest",),
+    ("retry",),
+    ("retry", "seven"),
+    ("run", "--only", "poll,sing"),
+    ("deliveries", "--state", "lost"),
+    ("deliveries", "--limit", "0"),
+    ("digest", "ruth", "--format", "pdf"),
+    ("digest", "ruth", "--at", "noon"),
+    ("demo", "--pace", "0"),
+]
+
+
+@pytest.mark.parametrize("words", WRONG_USAGE, ids=" ".join)
+def test_wrong_usage_exits_2_and_says_so_on_standard_error(run: Run, words: tuple[str, ...]) -> None:
+    shown = run(*words)
+    assert (shown.code, shown.out) == (2, "")
+    assert shown.err
+
+
+NEEDS_CONFIG = [
+    ("check",),
+    ("run", "--once"),
+    ("run",),
+    ("migrate",),
+    ("status",),
+    ("feeds",),
+    ("poll", "wire"),
+    ("match",),
+    ("digest", "ruth"),
+    ("deliveries",),
+    ("retry", "1"),
+    ("explain", "x"),
+]
+
+
+@pytest.mark.parametrize("words", NEEDS_CONFIG, ids=" ".join)
+def test_a_bad_configuration_exits_1_and_names_the_place(folder: Path, run: Run, words: tuple[str, ...]) -> None:
+    (folder / "config" / "topics.yaml").write_text("topics: {t: {query: 'a AND'}}\n")
+    shown = run(*words)
+    assert shown.code == 1
+    where, other = (shown.out, shown.err) if words == ("check",) else (shown.err, shown.out)
+    assert "config/topics.yaml:1:" in where
+    assert other == ""
+    assert "Traceback" not in shown.err
+
+
+@pytest.mark.parametrize(
+    "words", [w for w in NEEDS_CONFIG if w[0] not in ("check", "match") and w != ("run",)], ids=" ".join
+)
+def test_a_database_that_cannot_be_opened_exits_3(folder: Path, run: Run, words: tuple[str, ...]) -> None:
+    (folder / "data").mkdir()
+    (folder / "data" / "monitor.db").write_text("this is no database, whatever its name says " * 100)
+    shown = run(*words)
+    assert (shown.code, shown.out) == (3, "")
+    assert shown.err
+    assert "Traceback" not in shown.err
+
+
+def test_the_version_is_printed(run: Run) -> None:
+    assert run("--version").out == f"News Monitor {__version__}\n"
+
+
+def test_the_command_is_installed_and_exits_as_it_does_here(folder: Path) -> None:
+    command = [sys.executable, "-m", "monitor", "match"]
+    done = subprocess.run(command, input=b'{"id": 1}\nnot JSON\n', capture_output=True, cwd=folder, timeout=60)
+    assert (done.returncode, done.stdout) == (1, b'{"id": 1, "topics": {}, "entities": {}}\n')
+    assert done.stderr.startswith(b"line 2: not a line of JSON")
+
+
+# --- init, check, schema, migrate
+
+
+def test_init_writes_a_configuration_that_is_good_and_never_over_another(tmp_path: Path, run: Run) -> None:
+    shown = run("init", str(tmp_path / "desk"))
+    assert (shown.code, shown.err) == (0, "")
+    assert f"monitor check --config {tmp_path / 'desk'}" in shown.out
+    assert load_config(tmp_path / "desk", {}).topics
+    again = run("init", str(tmp_path / "desk"))
+    assert (again.code, again.out) == (1, "")
+    assert "is not empty" in again.err
+    as_json = run("init", str(tmp_path / "other"), "--json").json
+    assert as_json["files"] == ["entities.yaml", "feeds.yaml", "monitor.yaml", "subscribers.yaml", "topics.yaml"]
+    (tmp_path / "file").write_text("")
+    assert run("init", str(tmp_path / "file" / "desk")).code == 3
+
+
+def test_check_says_what_is_good(run: Run) -> None:
+    shown = run("check")
+    assert (shown.code, shown.err) == (0, "")
+    assert shown.out == "config is good: 2 feeds, 2 topics with 1 good example, 1 subscriber switched on.\n"
+    assert run("check", "--json").json == {"ok": True, "problems": []}
+
+
+def test_check_prints_every_problem_with_the_fields_of_the_contract(folder: Path, run: Run) -> None:
+    write_config(
+        folder / "config",
+        topics="topics:\n  a: {query: 'x AND'}\n  b: {any: [y], examples: {match: [z]}}\n",
+        subscribers="subscribers:\n  r: {channels: {m: 'foo://bar'}, subscriptions: [{topics: [a], alert: {}}]}\n",
+        monitor="web: off\nbudget: 5/h\n",
+    )
+    shown = run("check", "--json")
+    assert (shown.code, shown.err) == (1, "")
+    assert list(shown.json) == ["ok", "problems"]
+    assert shown.json["ok"] is False
+    assert {tuple(problem) for problem in shown.json["problems"]} == {
+        ("level", "file", "line", "column", "message", "fix")
+    }
+    assert [(p["level"], p["file"], p["line"]) for p in shown.json["problems"]] == [
+        ("warning", "config/monitor.yaml", 2),
+        ("error", "config/topics.yaml", 2),
+        ("error", "config/topics.yaml", 3),
+        ("error", "config/subscribers.yaml", 2),
+    ]
+    text = run("check")
+    assert text.out.endswith("3 mistakes in config.\n")
+    assert "knows no service `foo://`; mail is mailto:// or mailtos://, Slack is slack://" in text.out
+
+
+def test_the_topic_of_the_tutorial_holds_and_breaks_as_it_says(folder: Path, run: Run) -> None:
+    text = (PROJECT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    topic = text.partition("```yaml\n")[2].partition("```")[0]
+    assert run("init", "my-desk").code == 0
+    topics = folder / "my-desk" / "topics.yaml"
+    shipped = topics.read_text(encoding="utf-8")
+    topics.write_text(shipped + topic, encoding="utf-8")
+    assert run("check", "--config", "my-desk").code == 0
+    topics.write_text(shipped + topic.replace("export*", "exprot*"), encoding="utf-8")
+    broken = run("check", "--config", "my-desk")
+    assert broken.code == 1
+    assert "`Wheat exports halted after the storm` must match, and it does not" in broken.out
+    topics.write_text(shipped + topic, encoding="utf-8")
+    line = text.partition("echo '")[2].partition("'")[0]
+    assert list(run("match", "--config", "my-desk", stdin=line.encode()).json["topics"]) == ["grain"]
+
+
+def test_check_of_a_failing_example_alone_exits_1(folder: Path, run: Run) -> None:
+    write_config(folder / "config", topics="topics:\n  b: {any: [y], examples: {match: [z]}}\n")
+    shown = run("check")
+    assert shown.code == 1
+    assert shown.out.endswith("1 mistake in config.\n")
+
+
+def test_schema_is_json_with_and_without_being_asked_to(run: Run) -> None:
+    assert run("schema").json == run("schema", "--json").json
+    assert "properties" in run("schema").json
+
+
+def test_migrate_makes_the_database(folder: Path, run: Run) -> None:
+    assert run("migrate").out == "The database is up to date.\n"
+    assert (folder / "data" / "monitor.db").exists()
+    assert run("migrate", "--json").json == {"ok": True}
+
+
+# --- query, match, parse: no database
+
+
+def test_query_shows_the_tree_or_the_mistake_with_its_caret(run: Run) -> None:
+    assert run("query", "troops AND border").out == "troops AND border\n"
+    good = run("query", "troops AND border", "--json").json
+    assert list(good) == ["ok", "query", "tree"]
+    bad = run("query", "troops AND")
+    assert (bad.code, bad.err) == (1, "")
+    assert "troops AND\n" in bad.out
+    assert "^" in bad.out
+    as_json = run("query", "troops AND", "--json")
+    assert as_json.code == 1
+    assert list(as_json.json) == ["ok", "message", "start", "end", "fix"]
+
+
+def test_match_answers_each_line_in_order_with_the_fields_of_the_contract(folder: Path, run: Run) -> None:
+    lines = b'{"id": "a", "title": "Embargo on the Ardent Lark"}\n\n{"id": 2, "summary": "Nothing"}\r\n'
+    shown = run("match", stdin=lines)
+    assert (shown.code, shown.err) == (0, "")
+    first, second = (json.loads(line) for line in shown.out.splitlines())
+    assert list(first) == ["id", "topics", "entities"]
+    assert first["topics"] == {
+        "sanctions": [
+            {"field": "title", "start": 0, "end": 7, "term": "embargo"},
+            {"field": "title", "start": 15, "end": 26, "term": "@ardent-lark"},
+        ]
+    }
+    assert first["entities"] == {"ardent-lark": [{"field": "title", "start": 15, "end": 26, "term": "Ardent Lark"}]}
+    assert second == {"id": 2, "topics": {}, "entities": {}}
+    assert run("match", "--json", stdin=lines).out == shown.out
+    assert not (folder / "data").exists()
+
+
+def test_match_needs_neither_feeds_nor_subscribers(folder: Path, run: Run) -> None:
+    for name in ("feeds", "subscribers", "monitor"):
+        (folder / "config" / f"{name}.yaml").unlink()
+    shown = run("match", stdin=b'{"id": 1, "title": "Embargo"}')
+    assert (shown.code, shown.err, list(shown.json["topics"])) == (0, "", ["sanctions"])
+
+
+def test_match_takes_a_byte_order_mark_and_letters_that_no_encoding_has(run: Run) -> None:
+    shown = run("match", stdin=b'\xef\xbb\xbf{"id": "\\ud83d", "title": "Embargo"}\n')
+    assert (shown.code, shown.err) == (0, "")
+    assert shown.json["id"] == "\ud83d"
+
+
+BAD_LINES = [
+    (b"not JSON", "line 1: not a line of JSON"),
+    (b"[1]", 'line 1: a story is a JSON object with an "id"'),
+    (b'{"title": "x"}', 'line 1: a story is a JSON object with an "id"'),
+    (b'{"id": 1, "title": 5}', 'line 1: "title" is int, and text is wanted'),
+    (b'{"id": 1, "tags": "x"}', 'line 1: "tags" is a list of texts'),
+    (b'{"id": 1}\n{"id": 2', "line 2: not a line of JSON"),
+    (b"[" * 100_000, "line 1: not a line of JSON"),
+]
+
+
+@pytest.mark.parametrize(("stdin", "said"), BAD_LINES, ids=[said for _, said in BAD_LINES])
+def test_match_of_a_line_that_is_no_story_exits_1_and_names_the_line(run: Run, stdin: bytes, said: str) -> None:
+    shown = run("match", stdin=stdin)
+    assert shown.code == 1
+    assert shown.err.startswith(said)
+    assert len(shown.out.splitlines()) == stdin.count(b"\n")
+
+
+def test_parse_prints_a_document_with_the_fields_of_the_contract(tmp_path: Path, run: Run) -> None:
+    file = tmp_path / "feed.xml"
+    file.write_bytes(rss(("g1", "A title|A summary")).replace(b"https://news.example/g1", b"/g1"))
+    shown = run("parse", str(file), "--url", "https://wire.example/rss", "--content-type", "text/xml")
+    assert (shown.code, shown.err) == (0, "")
+    assert list(shown.json) == ["feed", "stories", "problems"]
+    (story,) = shown.json["stories"]
+    assert list(story) == ["guid", "url", "title", "summary", "text", "author", "published", "tags"]
+    assert (story["guid"], story["title"], story["summary"]) == ("g1", "A title", "A summary")
+    assert run("parse", "-", stdin=file.read_bytes()).json["stories"][0]["url"].endswith("/g1")
+    assert run("parse", str(file), "--json").json["feed"] == shown.json["feed"]
+
+
+def test_parse_of_what_is_no_feed_or_no_file_exits_1(tmp_path: Path, run: Run) -> None:
+    page = run("parse", "-", stdin=b"<html><body>no feed</body></html>")
+    assert page.code == 1
+    assert page.json["stories"] == []
+    assert page.json["problems"]
+    for path in (tmp_path / "nowhere.xml", tmp_path):
+        shown = run("parse", str(path))
+        assert (shown.code, shown.out) == (1, "")
+        assert f"{path} cannot be read" in shown.err
+
+
+# --- run, poll, status, feeds
+
+
+def test_run_once_says_on_standard_error_that_there_is_nothing_to_do(folder: Path, run: Run) -> None:
+    for name in ("feeds", "subscribers"):
+        (folder / "config" / f"{name}.yaml").unlink()
+    shown = run("run", "--once")
+    assert shown.code == 0
+    assert "There is nothing to poll" in shown.err
+    assert "There is nobody to tell" in shown.err
+    assert shown.out.startswith("0 feeds polled")
+
+
+@pytest.mark.usefixtures("told")
+def test_run_once_polls_and_sends_and_tells_what_it_did(run: Run, wire: FeedServer) -> None:
+    shown = run("run", "--once")
+    assert "1 feeds polled, 0 failed; 0 new stories" in shown.out
+    as_json = run("run", "--once", "--json").json
+    assert list(as_json) == ["polled", "new", "matched", "messages"]
+    wire.route("/feed.xml", Answer(status=500))
+    failed = run("run", "--once")
+    assert failed.code == 3
+    assert "wire: " in failed.out
+
+
+@pytest.mark.usefixtures("told")
+def test_poll_tells_what_came_and_exits_3_when_the_feed_cannot_be_read(run: Run, wire: FeedServer) -> None:
+    assert run("poll", "wire").out.startswith("wire: ")
+    (row,) = run("poll", "wire", "--json").json
+    assert (row["feed"], row["result"]) == ("wire", "unchanged")
+    wire.route("/feed.xml", Answer(status=404))
+    assert run("poll", "wire").code == 3
+    unknown = run("poll", "wier")
+    assert (unknown.code, unknown.out) == (1, "")
+    assert "no feed `wier`" in unknown.err
+
+
+@pytest.mark.usefixtures("told")
+def test_status_and_feeds_show_what_is_recorded(run: Run) -> None:
+    text = run("status")
+    assert (text.code, text.err) == (0, "")
+    assert "Feeds: 1." in text.out
+    assert "Messages: 1 sent" in text.out
+    status = run("status", "--json").json
+    assert (status["feeds"], status["stories"], status["queue"]) == (1, 3, {"sent": 1})
+    assert run("feeds").out.splitlines()[0].startswith("feed")
+    (feed,) = run("feeds", "--json").json
+    assert (feed["name"], feed["state"], feed["failures"]) == ("wire", "ok", 0)
+
+
+# --- digest
+
+
+@pytest.mark.usefixtures("told")
+def test_a_digest_to_look_at_has_the_sender_and_recipient_of_the_one_that_would_go(run: Run) -> None:
+    shown = run("digest", "ruth", "--format", "eml")
+    assert (shown.code, shown.err) == (0, "")
+    mail = email.message_from_string(shown.out, policy=default)
+    assert (mail["From"], mail["To"]) == ("Corvid risk desk <news@corvid.example>", "ruth@corvid.example")
+    assert mail["Message-ID"].endswith("@corvid.example>")
+    assert [part.get_content_type() for part in mail.walk()] == ["multipart/alternative", "text/plain", "text/html"]
+    assert run("digest", "ruth").out.startswith("2 STORIES ON 2 TOPICS")
+    assert "<html" in run("digest", "ruth", "--format", "html").out
+    assert list(run("digest", "ruth", "--format", "slack").json) == ["text", "blocks"]
+    assert run("digest", "ruth", "--json").json["subscriber"] == "ruth"
+    past = run("digest", "ruth", "--at", "2020-01-01T07:00", "--json").json
+    assert (past["until"], past["sections"]) == ("2020-01-01T07:00:00Z", [])
+
+
+def test_a_digest_of_one_without_mail_channel_goes_to_nobody(folder: Path, run: Run) -> None:
+    without = (
+        "subscribers:\n  zoë: {name: Zoë, channels: {chat: 'slack://T0DEMO0001/B0DEMO0001/demodemodemodemodemodemo'}}\n"
+    )
+    write_config(folder / "config", monitor="web: off\n", subscribers=without)
+    shown = run("digest", "zoë", "--format", "eml")
+    assert shown.code == 0
+    mail = email.message_from_string(shown.out, policy=default)
+    assert (mail["From"], mail["To"]) == ("News Monitor <news@127.0.0.1>", "Zoë <zoë@no-mail-channel.invalid>")
+
+
+@pytest.mark.usefixtures("told")
+def test_a_digest_that_is_sent_is_in_the_outbox(run: Run) -> None:
+    rows = run("digest", "ruth", "--send", "--json").json
+    assert [(row["subscriber"], row["channel"], row["kind"], row["state"]) for row in rows] == [
+        ("ruth", "mail", "digest", "pending")
+    ]
+    assert "payload" not in rows[0]
+    assert run("digest", "ruth", "--send").out.startswith("In the outbox: message ")
+    unknown = run("digest", "rut")
+    assert (unknown.code, unknown.out) == (1, "")
+    assert "declared: ruth" in unknown.err
+
+
+# --- deliveries, retry, explain
+
+
+def test_deliveries_and_retry(told: Path, run: Run) -> None:
+    (row,) = run("deliveries", "--json").json
+    assert list(row)[:6] == ["id", "key", "kind", "subscriber", "channel", "topics"]
+    assert row["state"] == "sent"
+    assert "sent" in run("deliveries").out
+    assert run("deliveries", "--state", "dead", "--json").json == []
+    none = run("retry", "1")
+    assert (none.code, none.out) == (1, "")
+    _kill(told)
+    assert run("retry", "1", "--json").json == [1]
+    assert run("retry", "1").out.startswith("Due now: 1.")
+
+
+def _kill(folder: Path) -> None:
+    """Let message 1 be one that was given up."""
+    store = Store("sqlite:///monitor.db", folder / "data")
+    with store.write() as session:
+        row = session.get(Delivery, 1)
+        assert row is not None
+        row.state, row.detail, row.receipt = "dead", "550 no such user", ""
+        session.add(row)
+    store.close()
+
+
+@pytest.mark.usefixtures("told")
+def test_explain_tells_the_journey_of_a_story(run: Run) -> None:
+    shown = run("explain", "embargo")
+    assert (shown.code, shown.err) == (0, "")
+    for said in ("Embargo on the Ardent Lark", "Sanctions (sanctions): matched", "ruth: sent", "; by mail: sent"):
+        assert said in shown.out
+    found = run("explain", "https://news.example/1?utm_source=rss", "--json").json
+    assert list(found) == [
+        "story", "event", "outlets", "sightings", "topics", "matches", "decisions", "deliveries"
+    ]  # fmt: skip
+    assert list(found["story"])[:4] == ["id", "key", "event_id", "feed"]
+    assert found["decisions"][0]["deliveries"] == [{"id": 1, "channel": "mail", "state": "sent"}]
+    assert [topic["topic"] for topic in run("explain", "embargo", "--topic", "ports", "--json").json["topics"]] == [
+        "ports"
+    ]
+    assert run("explain", "embargo", "--json").out == run("explain", "embargo", "--json").out
+    assert "did not match" in run("explain", "fair").out
+
+
+def test_explain_shows_that_a_message_decided_on_was_given_up(told: Path, run: Run) -> None:
+    _kill(told)
+    assert "; by mail: dead" in run("explain", "embargo").out
+    assert run("explain", "embargo", "--json").json["decisions"][0]["deliveries"][0]["state"] == "dead"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("",), "no story is found by ''"),
+        (("b",), "no story is found by 'b'"),
+        (("zebra",), "no story is found by 'zebra'"),
+        (("embargo", "--topic", "sanction"), "no topic `sanction` is declared (declared: sanctions, ports)"),
+        (("embargo", "--subscriber", "rut"), "no subscriber `rut` is declared (declared: ruth)"),
+    ],
+)
+@pytest.mark.usefixtures("told")
+def test_explain_of_what_is_not_there_exits_1_and_says_what_is(run: Run, words: tuple[str, ...], said: str) -> None:
+    shown = run("explain", *words)
+    assert (shown.code, shown.out) == (1, "")
+    assert said in shown.err
+
+
+@pytest.mark.usefixtures("told")
+def test_an_alert_names_entities_as_people_know_them(mail_server: MailServer) -> None:
+    assert "It names Ardent Lark." in mail_server.mails[0].content.decode()
