@@ -19,6 +19,7 @@ from monitor.query import (
     And,
     AtLeast,
     EntityRef,
+    Exact,
     Field,
     First,
     Leaf,
@@ -110,7 +111,7 @@ class Values:
             Span(number, number, replace(evidence, term=str(leaf), entity=entity))
             for number, (value, evidence) in enumerate(values)
             for text, entity in wanted
-            if value_fits(self.name, text, value)
+            if (value == text if isinstance(leaf, Exact) else value_fits(self.name, text, value))
         ]
 
     def candidates(self, node: Or) -> Sequence[Node]:
@@ -255,7 +256,7 @@ def shown(found: Sequence[Span], scope: AnyScope) -> tuple[Evidence, ...]:
     kept: list[Evidence] = []
     last: dict[tuple[str, str], int] = {}  # the end of each term's latest span
     for at in scanned:
-        start, end, term, entity = at
+        start, end, term, entity = at[:4]
         if start >= last.get((term, entity), 0) - 1:  # neighbours share the space between them
             last[term, entity] = end
             kept.append(text.shown(at))

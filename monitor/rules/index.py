@@ -6,7 +6,6 @@ automaton. A topic is decided only where one of its anchors is found: the rarest
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -31,8 +30,7 @@ from monitor.query import (
     Term,
     children,
 )
-from monitor.rules.patterns import is_wild, literal_prefix, pattern
-from monitor.text import words
+from monitor.rules.patterns import ExactText, exact_text, is_wild, literal_prefix, pattern
 
 # How often a word is expected in a story: what anchors are chosen by. The commonest words of the languages that news is
 # mostly written in; for all others length tells enough.
@@ -60,7 +58,7 @@ class Lookup:
     length: int
     open: bool = False
     wild: tuple[str, ...] = ()
-    exact: str = ""
+    exact: ExactText | None = None
     units: tuple[Lookup, ...] = ()
     reach: int = 0
 
@@ -160,12 +158,10 @@ def _group(index: Index, node: Or) -> Group:
 def _lookup(index: Index, leaf: Term | Phrase | Exact) -> Lookup | None:
     """Return where a leaf is looked up; None for those that are looked up in the words themselves."""
     if isinstance(leaf, Exact):
-        found = words(leaf.text)
-        # Text that begins or ends with punctuation is looked up in the text itself.
-        if not found or found[0].start > 0 or found[-1].end < len(leaf.text):
+        exact = exact_text(leaf.text)
+        if exact is None:
             return None
-        exact = unicodedata.normalize("NFC", leaf.text)
-        return Lookup(str(leaf), index.pattern([word.folded for word in found]), len(found), exact=exact)
+        return Lookup(str(leaf), index.pattern(exact.sequence), len(exact.sequence), exact=exact)
     wanted = pattern(leaf)
     units = [_sequence(index, sequence, str(leaf)) for sequence in wanted.sequences]
     if not units or None in units:
@@ -199,8 +195,8 @@ def _anchor(index: Index, node: Node) -> Anchor | None:
         lookup = index.lookups.get(id(node))
         if lookup is None:
             return None
-        if isinstance(node, Exact):
-            return frozenset({lookup.number}), _frequency(word.folded for word in words(node.text))
+        if lookup.exact is not None:
+            return frozenset({lookup.number}), _frequency(lookup.exact.sequence)
         return frozenset({lookup.number}), min(map(_frequency, pattern(node).sequences))
     if isinstance(node, EntityRef):
         found = [number for entity in index.aliases.members(node.name) for number in index._of_entity[entity]]

@@ -10,12 +10,17 @@ from monitor.text import Evidence
 
 
 class Found(NamedTuple):
-    """A leaf's place in a scanned story: bytes `start` to `end` of its folded words, and what was found there."""
+    """A leaf's place in a scanned story: bytes `start` to `end` of its folded words, and what was found there.
+
+    `before` and `after`: characters of punctuation around the words that are part of it ({C++}).
+    """
 
     start: int
     end: int
     term: str
     entity: str = ""
+    before: int = 0
+    after: int = 0
 
 
 class Span(NamedTuple):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -14,13 +13,11 @@ from monitor.query import EntityRef, Exact, Leaf, Node, Or, Phrase, Term
 from monitor.rules.folded import FIELD_GAP, MAX_CHARACTERS, NAMES, Folded
 from monitor.rules.index import Index, Lookup
 from monitor.rules.near import Found, Span, in_order, within
-from monitor.rules.patterns import glob, is_wild, literal_prefix, pattern
-from monitor.text import UNSPACED, Evidence, StoryText, Word, fold, sentences, words
+from monitor.rules.patterns import exact_text, glob, is_wild, literal_prefix, pattern
+from monitor.text import Evidence, StoryText, Word, fold, sentences, words
 
 MAX_SENTENCES = 20_000
 LEAD_WORDS = 60  # of the body, where a story has no summary
-
-_ALONE = re.compile(f"[{UNSPACED}]")  # characters that are words by themselves
 
 _BY_WORDS = (Term, Phrase)
 
@@ -93,13 +90,22 @@ class Surface:
                 if occurrence.alias.entity in members:
                     yield part.span(occurrence.first, occurrence.last, str(leaf), occurrence.alias.entity)
         elif isinstance(leaf, Exact):
-            for part in self.parts:
-                yield from _exact_spans(part, leaf)
+            yield from self._exactly(leaf)
         else:
             term = str(leaf)
             for first, last in self._sequences(leaf):
                 part = self._part_of(first)
                 yield part.span(first - part.base, last - part.base, term)
+
+    def _exactly(self, leaf: Exact) -> Iterator[Span]:
+        exact = exact_text(leaf.text)
+        for first in self._phrase(exact.sequence) if exact else ():
+            assert exact is not None
+            part, last = self._part_of(first), first + len(exact.sequence) - 1
+            start, end = part.words[first - part.base].start, part.words[last - part.base].end
+            place = exact.at(part.text, start, end)
+            if place is not None:
+                yield Span(first, last, Evidence(part.name, *place, str(leaf)))
 
     def _part_of(self, number: int) -> Part:
         return next(part for part in reversed(self.parts) if part.base <= number)
@@ -145,31 +151,6 @@ class Surface:
             if glob(word[len(prefix) :], candidate[len(prefix) :]):
                 found += self._places[candidate]
         return sorted(found)
-
-
-def _exact_spans(part: Part, leaf: Exact) -> Iterator[Span]:
-    """Yield where the text stands exactly so: no letter or digit goes on before or behind it."""
-    wanted, text = unicodedata.normalize("NFC", leaf.text), part.text
-    starts, ends = [word.start for word in part.words], [word.end for word in part.words]
-    at = text.find(wanted)
-    while at >= 0:
-        end = at + len(wanted)
-        first, last = bisect_left(ends, at + 1), bisect_left(starts, end) - 1
-        if first <= last and _edge(text, at) and _edge(text, end):
-            evidence = Evidence(part.name, at, end, str(leaf))
-            yield Span(part.base + first, part.base + last, evidence)
-        at = text.find(wanted, at + 1)
-
-
-def _edge(text: str, at: int) -> bool:
-    """Whether a word may begin or end before character `at`: no two letters or digits meet there."""
-    if not 0 < at < len(text):
-        return True
-    return not (_joins(text[at - 1]) and _joins(text[at]))
-
-
-def _joins(char: str) -> bool:
-    return unicodedata.category(char)[0] in "LMN" and not _ALONE.match(char)
 
 
 class Scan:
@@ -237,7 +218,8 @@ class Scan:
         shown = self._shown.get(at)
         if shown is None:
             field, start, end = self.folded.place(at.start, at.end)
-            shown = self._shown[at] = Evidence(NAMES[field], start, end, at.term, at.entity)
+            shown = Evidence(NAMES[field], start - at.before, end + at.after, at.term, at.entity)
+            self._shown[at] = shown
         return shown
 
     def occurrences(self) -> list[tuple[Span, Alias]]:
@@ -290,12 +272,15 @@ class Scan:
                     end = _fitting(folded.data, start, lookup.wild)
                     if not end:
                         continue
-            elif lookup.exact:
-                field, low, high = folded.place(start, end)
-                if folded.fields[field][low:high] != lookup.exact:
-                    continue
             first = folded.number(start)
-            yield Span(first, first + lookup.length - 1, Found(start, end, lookup.term))
+            if lookup.exact is None:
+                at = Found(start, end, lookup.term)
+            else:
+                field, low, high = folded.place(start, end)
+                if lookup.exact.at(folded.fields[field], low, high) is None:
+                    continue
+                at = Found(start, end, lookup.term, "", lookup.exact.before, lookup.exact.after)
+            yield Span(first, first + lookup.length - 1, at)
 
 
 def _place(found: tuple[Span, Alias]) -> tuple[int, int]:
@@ -399,5 +384,6 @@ def value_fits(name: str, wanted: str, value: str) -> bool:
         return glob(wanted, value) or glob(f"*.{wanted}", value)
     if name == "lang":
         wanted, value = wanted.replace("_", "-"), value.replace("_", "-")
-        return glob(wanted, value) or value.startswith(f"{wanted}-")
+        parts = value.split("-")
+        return any(glob(wanted, "-".join(parts[:count])) for count in range(1, min(len(parts), 4) + 1))
     return glob(wanted, value)
