@@ -25,7 +25,7 @@ from monitor.query import (
     parse_item,
     walk,
 )
-from monitor.text import StoryText, fold
+from monitor.text import StoryText, fold, language_of, primary
 
 KeyPath = tuple[str | int, ...]
 _AROUND = 50  # characters of a query shown on each side of a mistake
@@ -42,10 +42,13 @@ class CompiledScope:
     def why_not(self, story: StoryText, *, unknown: bool = False) -> str:
         """Return why `story` is out of the scope, or "". A story of unknown language is in it.
 
-        Languages are compared by their first subtag: "en" covers en-GB. `unknown`: so is one without tags or feed.
+        Languages are compared by their first subtag: "en" covers en-GB; one that is not stated is detected. `unknown`:
+        a story without language, tags or feed is in the scope too.
         """
-        if self.languages and story.language and primary(story.language) not in self.languages:
-            return f"its language {story.language} is not one of {', '.join(sorted(self.languages))}"
+        language = story.language if unknown or not self.languages else language_of(story)
+        if self.languages and language and primary(language) not in self.languages:
+            read = "" if story.language else " (as detected)"
+            return f"its language {language}{read} is not one of {', '.join(sorted(self.languages))}"
         if self.tags and (story.tags or not unknown) and not self.tags.intersection(map(fold, story.tags)):
             return f"it has none of the tags {', '.join(sorted(self.tags))}"
         if self.feeds and (story.feed or not unknown) and story.feed not in self.feeds:
@@ -61,11 +64,6 @@ class CompiledTopic:
     tree: Node
     scope: CompiledScope = field(default_factory=CompiledScope)
     version: str = ""
-
-
-def primary(language: str) -> str:
-    """Return the first subtag of a language, in small letters: "en" for "en-GB"."""
-    return language.replace("_", "-").split("-")[0].lower()
 
 
 def compile_topics(config: Config, aliases: Aliases) -> tuple[CompiledTopic, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from monitor.query import Phrase, Term
+from monitor.query import Forms, Phrase, Term
 from monitor.text import words
 
 _WILD = "*?"
@@ -39,6 +39,14 @@ def pattern(leaf: Term | Phrase) -> Pattern:
     sequences = tuple(unit for unit in units if unit)
     needed = tuple(word for unit in sequences for word in unit if not is_wild(word))
     return Pattern(sequences, leaf.within if isinstance(leaf, Phrase) else None, needed)
+
+
+@lru_cache(maxsize=1 << 13)
+def forms(leaf: Forms) -> tuple[tuple[str, ...], ...]:
+    """Return the sequences of words, as written, of which a FORMS wants every form: one, or with `within` several."""
+    units = [leaf.text] if leaf.within is None else leaf.text.split()
+    written = [tuple(unit[word.start : word.end] for word in words(unit)) for unit in units]
+    return tuple(unit for unit in written if unit)
 
 
 def pattern_words(text: str) -> tuple[str, ...]:

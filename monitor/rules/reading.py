@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import unicodedata
-from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from monitor.entities import Aliases, Occurrence
-from monitor.query import EntityRef, Exact, Leaf, Phrase, Term
+from monitor.query import EntityRef, Exact, Forms, Leaf, Phrase, Regex, Term
+from monitor.query.expressions import found as found_by_expression
 from monitor.rules.near import Span, earliest_end, in_order
-from monitor.rules.patterns import glob, is_wild, literal_prefix, pattern
-from monitor.text import Evidence, StoryText, Word, fold, sentences, words
+from monitor.rules.patterns import forms, glob, is_wild, literal_prefix, pattern
+from monitor.text import (
+    Evidence,
+    StoryText,
+    Word,
+    fold,
+    language_of,
+    same_forms,
+    sentences,
+    wanted_forms,
+    words,
+)
 
 MAX_CHARACTERS = 1_000_000  # of a field; a page that is longer is no story
 MAX_SENTENCES = 20_000
@@ -36,8 +47,8 @@ class Part:
 
     @property
     def zone(self) -> tuple[int, int]:
-        """The numbers of its words."""
-        return self.base, self.base + len(self.words)
+        """The numbers of its words; of a text without any, the one that a regular expression's match there has."""
+        return self.base, self.base + max(len(self.words), 1)
 
     def span(self, first: int, last: int, term: str, entity: str = "") -> Span:
         """Return the span of its words number `first` to `last`, counted from 0."""
@@ -48,8 +59,11 @@ class Part:
 class Surface:
     """One or more fields in which leaves are looked up by their words."""
 
-    def __init__(self, fields: Sequence[tuple[str, str]], aliases: Aliases) -> None:
+    def __init__(
+        self, fields: Sequence[tuple[str, str]], aliases: Aliases, language: Callable[[], str] = lambda: ""
+    ) -> None:
         self._aliases = aliases
+        self._language = language  # asked only where forms of words are wanted: finding it out can take time
         self.parts: list[Part] = []
         self._places: dict[str, list[int]] = {}
         base = 0
@@ -60,6 +74,7 @@ class Surface:
                 self._places.setdefault(word.folded, []).append(number)
             base += len(part.words) + _FIELD_GAP
         self._vocabulary: list[str] | None = None
+        self._forms: dict[str, list[int]] | None = None
         self._found: dict[Leaf, list[Span]] = {}
         self._occurrences: list[tuple[Part, Occurrence]] | None = None
 
@@ -87,6 +102,9 @@ class Surface:
         elif isinstance(leaf, Exact):
             for part in self.parts:
                 yield from _exact_spans(part, leaf)
+        elif isinstance(leaf, Regex):
+            for part in self.parts:
+                yield from _expression_spans(part, leaf)
         else:
             term = str(leaf)
             for first, last in self._sequences(leaf):
@@ -96,33 +114,41 @@ class Surface:
     def _part_of(self, number: int) -> Part:
         return next(part for part in reversed(self.parts) if part.base <= number)
 
-    def _sequences(self, leaf: Term | Phrase) -> Iterator[tuple[int, int]]:
+    def _sequences(self, leaf: Term | Phrase | Forms) -> Iterator[tuple[int, int]]:
         """Yield the first and last word number of each place where the leaf's words stand."""
-        wanted = pattern(leaf)
-        found = [[(n, n + len(sequence) - 1) for n in self._phrase(sequence)] for sequence in wanted.sequences]
+        sequences: Sequence[tuple[str, ...]]
+        look_up: Callable[[str], list[int]]
+        if isinstance(leaf, Forms):
+            sequences, within, look_up = forms(leaf), leaf.within, self._every_form
+        else:
+            wanted = pattern(leaf)
+            sequences, within, look_up = wanted.sequences, wanted.within, self._word
+        found = [
+            [(n, n + len(words) - 1) for n in self._phrase([look_up(word) for word in words])] for words in sequences
+        ]
         if not all(found) or not found:
             return
-        if wanted.within is None or len(found) == 1:
+        if within is None or len(found) == 1:
             yield from found[0]
             return
-        reach = sum(len(sequence) for sequence in wanted.sequences) + wanted.within - 1
+        reach = sum(len(sequence) for sequence in sequences) + within - 1
         nothing = Evidence("text", 0, 0, "")
         groups = [[Span(first, last, nothing) for first, last in places] for places in found]
-        starts = [[span.first for span in group] for group in groups]
+        firsts = [[span.first for span in group] for group in groups]
         for number, group in enumerate(groups):
             for span in group:
                 windows = []
                 for other, places in enumerate(groups):
                     if other != number:
-                        low, high = (bisect_left(starts[other], at) for at in (span.last + 1, span.first + reach + 1))
+                        low, high = (bisect_left(firsts[other], at) for at in (span.last + 1, span.first + reach + 1))
                         windows.append([place for place in places[low:high] if place.last <= span.first + reach])
                 end = earliest_end(windows)
                 if end is not None:
                     yield span.first, end
 
-    def _phrase(self, sequence: tuple[str, ...]) -> list[int]:
-        """Return the numbers of the words at which the sequence starts."""
-        places = [self._word(word) for word in sequence]
+    @staticmethod
+    def _phrase(places: Sequence[list[int]]) -> list[int]:
+        """Return the numbers of the words at which a sequence starts, given where each of its words stands."""
         if len(places) == 1:
             return places[0]
         order = sorted(range(len(places)), key=lambda index: len(places[index]))
@@ -132,6 +158,29 @@ class Surface:
                 return []
             starts &= {number - index for number in places[index]}
         return sorted(starts)
+
+    def _every_form(self, written: str) -> list[int]:
+        """Return the numbers of the words that are forms of `written`, by the rules of the story's language."""
+        language = self._language()
+        if self._forms is None:
+            self._forms = {}
+            for folded, places in self._places.items():
+                for key in same_forms(folded, language):
+                    self._forms.setdefault(key, []).extend(places)
+            for number, word in self._with_accents():
+                for key in same_forms(word, language):
+                    self._forms.setdefault(key, []).append(number)
+        found = {number for key in wanted_forms(written, language) for number in self._forms.get(key, ())}
+        return sorted(found)
+
+    def _with_accents(self) -> Iterator[tuple[int, str]]:
+        """Yield the words that are not in plain ASCII as published, numbered: stemmers look at their accents."""
+        for part in self.parts:
+            if not part.text.isascii():
+                for number, word in enumerate(part.words, part.base):
+                    written = part.text[word.start : word.end]
+                    if not written.isascii():
+                        yield number, written
 
     def _word(self, word: str) -> list[int]:
         """Return the numbers of the words that `word` matches, wildcards and all."""
@@ -164,6 +213,16 @@ def _exact_spans(part: Part, leaf: Exact) -> Iterator[Span]:
         at = text.find(wanted, at + 1)
 
 
+def _expression_spans(part: Part, leaf: Regex) -> Iterator[Span]:
+    """Yield where the expression matches; a match without a word counts as at the word behind it, or the last one."""
+    starts, ends = [word.start for word in part.words], [word.end for word in part.words]
+    term = str(leaf)
+    for start, end in found_by_expression(leaf.pattern, leaf.ignore_case, part.text):
+        first = min(bisect_right(ends, start), max(len(ends) - 1, 0))
+        last = max(bisect_left(starts, end) - 1, first)
+        yield Span(part.base + first, part.base + last, Evidence(part.name, start, end, term))
+
+
 def _edge(text: str, at: int) -> bool:
     """Whether a word may begin or end before character `at`: no two letters or digits meet there."""
     if not 0 < at < len(text):
@@ -187,7 +246,13 @@ class Reading:
 
     def __post_init__(self) -> None:
         story = self.story
-        self.text = Surface((("title", story.title), ("summary", story.summary), ("text", story.text)), self.aliases)
+        self.text = Surface(
+            (("title", story.title), ("summary", story.summary), ("text", story.text)), self.aliases, self.language
+        )
+
+    def language(self) -> str:
+        """Return the language that the story states, or else the detected one, or ""."""
+        return language_of(self.story)
 
     def zones(self, name: str) -> Zones:
         """Return the words of `title`, `lead` or `body`. Without a summary the lead has the body's first words."""
@@ -226,7 +291,7 @@ class Reading:
         """Return the surface of `author`, `url` or `source`, whose words are searched."""
         if name not in self._named:
             text = {"author": self.story.author, "url": self.story.url, "source": self.story.source}[name]
-            self._named[name] = Surface(((name, text),), self.aliases)
+            self._named[name] = Surface(((name, text),), self.aliases, self.language)
         return self._named[name]
 
     def values(self, name: str) -> tuple[tuple[str, Evidence], ...]:
@@ -235,6 +300,9 @@ class Reading:
         if name == "site":
             host, at = _host(story.url)
             return ((host, Evidence("url", at, at + len(host), "")),) if host else ()
+        if name == "lang" and not story.language:
+            detected = self.language()
+            return ((detected, Evidence(name, 0, 0, "")),) if detected else ()
         known = {"tag": story.tags, "feed": (story.feed,), "lang": (story.language,), "country": (story.country,)}
         return tuple((value, Evidence(name, 0, len(value), "")) for value in known[name] if value)
 

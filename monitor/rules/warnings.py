@@ -9,9 +9,8 @@ from monitor.entities import Aliases
 from monitor.errors import Problem, QueryError
 from monitor.query import META_FIELDS, Exact, Node, Phrase, Term, children, parse, parse_item
 from monitor.query import Field as FieldNode
-from monitor.rules.compile import primary
 from monitor.rules.patterns import is_wild, pattern
-from monitor.text import fold, words
+from monitor.text import fold, primary, words
 
 # Everyday English words, folded, that are also names of companies, people and months: as aliases they match too much.
 _COMMON = """
