@@ -261,6 +261,26 @@ def test_a_field_is_searched_alone(query: str, text: StoryText, expected: list[t
     assert (spans if spans is None else [(field, matched) for field, matched, _ in spans]) == expected
 
 
+def test_context_of_a_weak_alias_may_stand_anywhere_in_the_story() -> None:
+    boric = Entity.model_validate({"name": "boric", "title": "Gabriel Boric", "weak": ["Boric"], "context": ["Chile"]})
+    rules = compile_query("@boric OR author:@boric", Config(entities={"boric": boric}))
+    (match,) = rules.match(story("Boric speaks", "", "From Chile"))
+    assert match.evidence == (Evidence("title", 0, 5, "@boric", "boric"),)
+    assert rules.match(story("A speech", "", "From Chile", author="Boric"))
+    assert rules.match(story("Gabriel Boric"))
+    assert not rules.match(story("Boric speaks", source="Chile"))
+    assert rules.entities(story("Boric speaks")) == {}
+    tagged = compile_query("tag:@boric", Config(entities={"boric": boric}))
+    assert not tagged.match(story("Chile", tags=("Boric",)))
+
+
+def test_an_inflected_entity_is_found_in_the_language_of_the_story() -> None:
+    people = {"xi": Entity.model_validate({"name": "xi", "title": "Трамп", "inflected": True})}
+    (match,) = compile_query("@xi", Config(entities=people)).match(story("Встреча с Трампом", language="ru"))
+    assert match.evidence == (Evidence("title", 10, 17, "@xi", "xi"),)
+    assert not compile_query("@xi", Config(entities=people)).match(story("Встреча с Трампом", language="kk"))
+
+
 def test_evidence_names_the_term_as_written_and_the_entity() -> None:
     (match,) = compile_query("deploy* AND @africa", CONFIG).match(story("South Sudan deploys", "Deployed"))
     assert match.evidence == (

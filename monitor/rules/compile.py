@@ -87,7 +87,7 @@ def version(tree: Node, scope: CompiledScope, aliases: Aliases) -> str:
         digest.update(b"\x00" + "\x01".join(sorted(restriction)).encode())
     for name in sorted({node.name for node in walk(tree) if isinstance(node, EntityRef)}):
         for entity in aliases.members(name):
-            digest.update("\x00".join((name, entity, *(alias.text for alias in aliases.of(entity)))).encode())
+            digest.update(f"{name}\x00{entity}\x00{aliases.fingerprint(entity)}".encode())
     return digest.hexdigest()
 
 

@@ -106,7 +106,12 @@ class Values:
             wanted = [(leaf.text, "")]
         else:
             aliases = self.reading.aliases
-            wanted = [(alias.text, entity) for entity in aliases.members(leaf.name) for alias in aliases.of(entity)]
+            wanted = [
+                (alias.text, entity)
+                for entity in aliases.members(leaf.name)
+                for alias in aliases.of(entity)
+                if not alias.weak
+            ]
         return [
             Span(number, number, replace(evidence, term=str(leaf), entity=entity))
             for number, (value, evidence) in enumerate(values)

@@ -60,9 +60,14 @@ class Surface:
     """One or more fields in which leaves are looked up by their words."""
 
     def __init__(
-        self, fields: Sequence[tuple[str, str]], aliases: Aliases, language: Callable[[], str] = lambda: ""
+        self,
+        fields: Sequence[tuple[str, str]],
+        aliases: Aliases,
+        language: Callable[[], str] = str,
+        in_context: Callable[[str], bool] | None = None,
     ) -> None:
         self._aliases = aliases
+        self._in_context = in_context
         self._language = language  # asked only where forms of words are wanted: finding it out can take time
         self.parts: list[Part] = []
         self._places: dict[str, list[int]] = {}
@@ -90,7 +95,11 @@ class Surface:
     def occurrences(self) -> list[tuple[Part, Occurrence]]:
         """Return the aliases of entities that stand here, in order; the longest of those within one another."""
         if self._occurrences is None:
-            self._occurrences = [(p, o) for p in self.parts for o in self._aliases.find(p.text, p.words)]
+            self._occurrences = [
+                (part, found)
+                for part in self.parts
+                for found in self._aliases.find(part.text, part.words, self._language, self._in_context)
+            ]
         return self._occurrences
 
     def _look_up(self, leaf: Leaf) -> Iterator[Span]:
@@ -242,17 +251,26 @@ class Reading:
     aliases: Aliases
     text: Surface = field(init=False)
     _named: dict[str, Surface] = field(default_factory=dict)
+    _contexts: dict[str, bool] = field(default_factory=dict)
     _sentences: Zones | None = None
 
     def __post_init__(self) -> None:
         story = self.story
-        self.text = Surface(
-            (("title", story.title), ("summary", story.summary), ("text", story.text)), self.aliases, self.language
-        )
+        fields = (("title", story.title), ("summary", story.summary), ("text", story.text))
+        self.text = Surface(fields, self.aliases, self.language, self.in_context)
 
     def language(self) -> str:
         """Return the language that the story states, or else the detected one, or ""."""
         return language_of(self.story)
+
+    def in_context(self, entity: str) -> bool:
+        """Whether a context word of the entity stands in title, summary or body."""
+        known = self._contexts.get(entity)
+        if known is None:
+            parts = self.text.parts
+            known = any(self.aliases.in_context(entity, p.text, p.words, self.language) for p in parts)
+            self._contexts[entity] = known
+        return known
 
     def zones(self, name: str) -> Zones:
         """Return the words of `title`, `lead` or `body`. Without a summary the lead has the body's first words."""
@@ -291,7 +309,7 @@ class Reading:
         """Return the surface of `author`, `url` or `source`, whose words are searched."""
         if name not in self._named:
             text = {"author": self.story.author, "url": self.story.url, "source": self.story.source}[name]
-            self._named[name] = Surface(((name, text),), self.aliases, self.language)
+            self._named[name] = Surface(((name, text),), self.aliases, self.language, self.in_context)
         return self._named[name]
 
     def values(self, name: str) -> tuple[tuple[str, Evidence], ...]:
