@@ -14,18 +14,20 @@ from zoneinfo import ZoneInfo
 from monitor.app import App, channel_url, feeds_to_poll
 from monitor.config import Config, Subscriber, load_config
 from monitor.dispatch import Digest, Notice
+from monitor.entities import Aliases
 from monitor.errors import ConfigError, MonitorError, NotFoundError, Problem
 from monitor.models import Delivery, FeedState, Story
 from monitor.pipeline import Polled, make_digest, notify_operators, poll, schedule_slots
 from monitor.pipeline.outgoing import delivery
+from monitor.query import EntityRef, MacroRef, Node, parse, walk
 from monitor.render import MailMessage, PlainMessage, SlackMessage
-from monitor.rules import Explanation, Rules, compile_rules, run_examples, warnings
+from monitor.rules import Explanation, Rules, compile_rules, compile_tree, outline, run_examples, warnings
 from monitor.send import Sender
 from monitor.store.archive import Journey
-from monitor.text import StoryText
+from monitor.text import Evidence, StoryText
 from monitor.timing import next_slot
 
-LINE_LIMIT = 4_000_000  # characters of one line of `monitor match`
+LINE_LIMIT = 32_000_000  # bytes of one line of `monitor match`
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,33 +222,28 @@ async def poll_now(app: App, names: Sequence[str]) -> list[Polled]:
     return [await poll(app, name) for name in names]
 
 
-def match_lines(rules: Rules, lines: Iterator[str]) -> Iterator[dict[str, Any]]:
-    """Yield what `monitor match` prints for each line of JSON. Raises MonitorError at a line that is no story."""
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        story = story_from_json(line, number)
-        yield {
-            "id": story.id,
-            "topics": {
-                match.topic: [
-                    {"field": e.field, "start": e.start, "end": e.end, "term": e.term} for e in match.evidence
-                ]
-                for match in rules.match(story)
-            },
-            "entities": {
-                name: [{"field": e.field, "start": e.start, "end": e.end, "term": e.term} for e in evidence]
-                for name, evidence in rules.entities(story).items()
-            },
-        }
+def match_line(rules: Rules, raw: bytes, number: int) -> dict[str, Any] | None:
+    """Return what `monitor match` prints for line `number`, or None for an empty one. Raises MonitorError."""
+    if not raw.strip():
+        return None
+    story = story_from_json(raw, number)
+    return {
+        "id": story.id,
+        "topics": {match.topic: [_span(e) for e in match.evidence] for match in rules.match(story)},
+        "entities": {name: [_span(e) for e in evidence] for name, evidence in rules.entities(story).items()},
+    }
 
 
-def story_from_json(line: str, number: int) -> StoryText:
+def _span(evidence: Evidence) -> dict[str, Any]:
+    return {"field": evidence.field, "start": evidence.start, "end": evidence.end, "term": evidence.term}
+
+
+def story_from_json(raw: bytes, number: int) -> StoryText:
     """Return the story on a line. Raises MonitorError naming the line and what is wrong with it."""
-    if len(line) > LINE_LIMIT:
-        raise MonitorError(f"line {number}: longer than {LINE_LIMIT} characters")
+    if len(raw) > LINE_LIMIT:
+        raise MonitorError(f"line {number}: longer than {LINE_LIMIT:,} bytes")
     try:
-        data = json.loads(line)
+        data = json.loads(raw.decode("utf-8", "replace").lstrip("\ufeff"))
     except (ValueError, RecursionError) as error:
         raise MonitorError(f"line {number}: not a line of JSON: {error}") from error
     if not isinstance(data, dict) or "id" not in data:
@@ -261,6 +258,40 @@ def story_from_json(line: str, number: int) -> StoryText:
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
         raise MonitorError(f'line {number}: "tags" is a list of texts')
     return StoryText(id=data["id"], tags=tuple(tags), **texts)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadQuery:
+    """A query as it is read: its tree as written, and with macros put in; each line of the latter with its depth.
+
+    `note` says why the configuration's names were not looked up, or is empty.
+    """
+
+    written: Node
+    tree: Node
+    lines: tuple[tuple[int, str], ...]
+    note: str = ""
+
+
+def read_query(text: str, folder: Path, env: Mapping[str, str]) -> ReadQuery:
+    """Return how a query is read, with the macros and entities of the configuration in `folder` if there is one.
+
+    Raises QueryError.
+    """
+    written = parse(text)
+    config, note = Config(), f"there is no configuration in {folder}: names after @ and $ were not looked up"
+    found = folder.is_dir()
+    if found:
+        try:
+            config, note = load_config(folder, env), ""
+        except ConfigError:
+            found, note = False, f"{folder} has mistakes (see `monitor check`): names after @ and $ were not looked up"
+    if not found:
+        named = any(isinstance(node, EntityRef | MacroRef) for node in walk(written))
+        return ReadQuery(written, written, tuple(outline(written)), note if named else "")
+    aliases = Aliases(config)
+    tree = compile_tree(text, config, aliases)
+    return ReadQuery(written, tree, tuple(outline(tree, aliases)))
 
 
 @dataclass(frozen=True, slots=True)

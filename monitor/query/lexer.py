@@ -13,7 +13,7 @@ from monitor.errors import QueryError
 from monitor.query.expressions import refusal
 from monitor.query.nodes import META_FIELDS, TEXT_FIELDS
 
-MAX_LENGTH = 20_000  # characters of a query
+MAX_LENGTH = 150_000  # characters of a query: 10,000 terms and more; a second to read
 MAX_DEPTH = 100  # parentheses within one another, and levels of a tree
 MAX_DISTANCE = 100  # words of NEAR/n and of "…"~n
 MAX_OPERANDS = 8  # of one NEAR or "…"~n: its decision takes time that doubles with each

@@ -53,6 +53,7 @@ leaf: TERM | PHRASE | NEARPHRASE | EXACT | REGEX | ENTITY | MACRO
 %declare AND OR NOT NEAR FIELD LPAR RPAR ATLEAST FIRST SENTENCE FORMS TERM PHRASE NEARPHRASE EXACT REGEX ENTITY MACRO
 """
 _CLIP = 60  # characters of an operand repeated in a suggestion
+_LONGEST_FIX = 400  # characters of a suggestion that repeats the query
 _RUN_SHOWN = 5  # operands of a run of bare neighbours repeated in a suggestion
 _CAPITALS = re.compile(r"[A-Z]{2,}(?:/?\d+[FfWw]?)?|/\d+")
 
@@ -215,6 +216,8 @@ def _mixed(text: str, parts: Sequence[Any], operator: Token) -> QueryError:
     forms = [_grouped(text, parts, tight) for tight in ("AND", "OR")]
     message = "AND and OR in one group: which comes first?"
     fix = f"write `{forms[0]}` or `{forms[1]}`"
+    if len(fix) > _LONGEST_FIX:
+        fix = "put parentheses around what AND joins, or around what OR joins"
     return QueryError(message, text, operator.start_pos or 0, operator.end_pos, fix)
 
 

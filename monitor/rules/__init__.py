@@ -8,8 +8,10 @@ A topic's tree holds or not on word positions, exactly; every surface shows the 
 
 from __future__ import annotations
 
+from monitor.rules.compile import compile_tree
 from monitor.rules.engine import Rules, compile_query, compile_rules
 from monitor.rules.examples import run_examples
+from monitor.rules.explain import outline
 from monitor.rules.values import Explanation, TopicMatch
 from monitor.rules.warnings import warnings
 from monitor.text import Evidence
@@ -21,6 +23,8 @@ __all__ = [
     "TopicMatch",
     "compile_query",
     "compile_rules",
+    "compile_tree",
+    "outline",
     "run_examples",
     "warnings",
 ]

@@ -77,7 +77,13 @@ def compile_topics(config: Config, aliases: Aliases) -> tuple[CompiledTopic, ...
 
 def compile_tree(text: str, config: Config, aliases: Aliases) -> Node:
     """Return the tree of one query, with the configuration's macros and entities. Raises QueryError."""
-    return expand(parse(text, part=True), _Compiler(config, aliases).macros, aliases, text)
+    compiler = _Compiler(config, aliases)
+    tree = parse(text, part=True)
+    for node in walk(tree):
+        if isinstance(node, MacroRef) and node.name in compiler.broken:
+            message = f"the macro `{node}` has a mistake of its own"
+            raise QueryError(message, text, node.start, node.end, "see `monitor check`")
+    return expand(tree, compiler.macros, aliases, text)
 
 
 def version(tree: Node, scope: CompiledScope, aliases: Aliases) -> str:
@@ -97,7 +103,7 @@ class _Compiler:
     def __init__(self, config: Config, aliases: Aliases) -> None:
         self._config, self._aliases = config, aliases
         self.problems: list[Problem] = []
-        self._broken: set[str] = set()  # macros with a problem, told at their own place only
+        self.broken: set[str] = set()  # macros with a problem, told at their own place only
         self.macros: dict[str, Node] = {}
         self._read_macros()
 
@@ -167,7 +173,7 @@ class _Compiler:
         """Return what `text` says, expanded; note its problem at the character where it is."""
         try:
             node = read(text)
-            if any(isinstance(at, MacroRef) and at.name in self._broken for at in walk(node)):
+            if any(isinstance(at, MacroRef) and at.name in self.broken for at in walk(node)):
                 return None
             node = expand(node, self.macros, self._aliases, text, part=True)
             if for_near:
@@ -203,8 +209,8 @@ class _Compiler:
             names = (name for name, node in waiting.items() if not _macros(node) & waiting.keys())
             name = next(names, next(iter(waiting)))  # all wait for one another: a circle, which `expand` tells
             node = waiting[name]
-            if _macros(node) & self._broken:
-                self._broken.add(name)
+            if _macros(node) & self.broken:
+                self.broken.add(name)
             else:
                 known = self.macros | waiting
                 try:
@@ -214,7 +220,7 @@ class _Compiler:
             del waiting[name]
 
     def _break(self, name: str, error: QueryError) -> None:
-        self._broken.add(name)
+        self.broken.add(name)
         self._query_problem(("macros", name), error)
 
     def _query_problem(self, path: KeyPath, error: QueryError) -> None:

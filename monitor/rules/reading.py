@@ -25,7 +25,7 @@ from monitor.text import (
     words,
 )
 
-MAX_CHARACTERS = 1_000_000  # of a field; a page that is longer is no story
+MAX_CHARACTERS = 500_000  # of a field; a page that is longer is no story
 MAX_SENTENCES = 20_000
 LEAD_WORDS = 60  # of the body, where a story has no summary
 # Between the numbers of two fields' words, so that no phrase and no NEAR (at most 100) spans both.
