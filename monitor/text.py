@@ -80,8 +80,9 @@ def _ranges(codes: Iterable[int]) -> str:
     return "".join(f"\\U{low:08x}-\\U{high:08x}" for low, high in runs)
 
 
-# Dropped wherever they stand: soft hyphen, zero-width characters, bidi marks, Arabic tatweel, variation selectors.
-_IGNORED = "\u00ad\u034f\u061c\u0640\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff"
+# Dropped wherever they stand: soft hyphen, zero-width characters, bidi marks, Arabic tatweel, variation selectors, the
+# frames of emoji (a keycap is its digit).
+_IGNORED = "\u20dd-\u20e0\u20e2-\u20e4\u00ad\u034f\u061c\u0640\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff"
 _BLOCKS_WITHOUT_SPACES = (
     (0x0E00, 0x0EFF),  # Thai, Lao
     (0x1000, 0x109F),  # Burmese, and its extensions
@@ -99,7 +100,7 @@ _BLOCKS_WITHOUT_SPACES = (
     (0x1AFF0, 0x1B16F),
     (0x20000, 0x3FFFF),
 )
-_APOSTROPHES = "'’ʼʻ＇"
+_APOSTROPHES = "'’‘ʼʻ＇′´`"  # also what is typed for one
 # Half-width voicing marks are letters to Unicode, yet belong to the kana before them.
 _MARKS = (
     _ranges(code for code in range(0x300, 0x1F000) if unicodedata.category(chr(code))[0] == "M")
@@ -124,7 +125,7 @@ _EXCESS_MARKS = re.compile(rf"([{_MARKS}]{{{_MARKS_KEPT}}})[{_MARKS}]+")
 _LETTERS = str.maketrans(
     {
         "ł": "l", "ø": "o", "đ": "d", "ð": "d", "ħ": "h", "ŧ": "t", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th",
-        "ß": "ss",
+        "ß": "ss", "ĳ": "ij", "ŀ": "l",
         "ё": "е", "ѐ": "е", "ѝ": "и",  # Cyrillic keeps й, ї, ў: they are letters, not accents
         "ى": "ي", "ی": "ي", "ک": "ك", "ٱ": "ا",  # alef maqsura; Persian ya and kaf; alef wasla
     }

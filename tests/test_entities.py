@@ -206,6 +206,6 @@ def test_many_names_in_a_long_text_take_no_more_than_seconds() -> None:
     }
     aliases = Aliases(Config(entities=people))
     text = "Name7 Trumpa W3 " * 50_000
-    started = time.monotonic()
+    started = time.process_time()
     assert aliases.find(text, words(text), lambda: "pl")
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 5

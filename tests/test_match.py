@@ -143,10 +143,10 @@ def test_a_byte_order_mark_and_half_a_surrogate_pair_do_no_harm(folder: Path) ->
 
 def test_a_story_of_five_megabytes_is_matched_in_seconds(folder: Path) -> None:
     text = "Troops wait at the border of a country. " * 125_000
-    started = time.monotonic()
+    started = time.process_time()
     (result,) = matched(folder, [json.dumps({"id": 1, "title": "x", "text": text}).encode()])
     assert "border" in result["topics"]  # type: ignore[operator]
-    assert time.monotonic() - started < 10  # two on a quiet machine
+    assert time.process_time() - started < 5  # two on a quiet machine
 
 
 # --- how a query is read

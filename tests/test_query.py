@@ -316,7 +316,7 @@ LARGE = {
 
 @pytest.mark.parametrize("text", LARGE.values(), ids=LARGE)
 def test_a_large_query_is_read_or_refused_in_seconds(text: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     mistake: QueryError | None = None
     try:
         parse(text)
@@ -324,7 +324,7 @@ def test_a_large_query_is_read_or_refused_in_seconds(text: str) -> None:
         mistake = error
         error.caret()
     assert mistake is None or len(mistake.fix) < 1_000
-    assert time.monotonic() - started < 5  # two on a quiet machine
+    assert time.process_time() - started < 5  # two on a quiet machine
 
 
 # --- macros and entities

@@ -454,9 +454,9 @@ def test_a_loose_phrase_agrees_with_trying_every_choice(wanted: list[str], withi
 )
 def test_hostile_stories_are_decided_in_seconds(query: str, text: str) -> None:
     rules = compile_query(query, CONFIG)
-    started = time.monotonic()
+    started = time.process_time()
     rules.match(story("x", "", text))
-    assert time.monotonic() - started < 15
+    assert time.process_time() - started < 5  # under two on a quiet machine
 
 
 @settings(deadline=None, max_examples=200)
