@@ -4,6 +4,7 @@ return frozen dataclasses. There is no second engine for dry runs: these call th
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,12 +22,15 @@ from monitor.pipeline import Polled, make_digest, notify_operators, poll, schedu
 from monitor.pipeline.outgoing import delivery
 from monitor.query import EntityRef, MacroRef, Node, parse, walk
 from monitor.render import MailMessage, PlainMessage, SlackMessage
-from monitor.rules import Explanation, Rules, compile_rules, compile_tree, outline, run_examples, warnings
+from monitor.rules import Explanation, Rules, compile_rules, compile_tree, outline, run_examples, too_common, warnings
 from monitor.send import Sender
 from monitor.store.archive import Journey
+from monitor.store.peek import newest_stories
 from monitor.text import Evidence, StoryText
 from monitor.timing import next_slot
 
+SAMPLE, SAMPLE_LEAST = 1_000, 50  # stories of the archive that `check` tries topics on: at most, and at least
+SAMPLE_TIME = 2.0  # seconds for that
 LINE_LIMIT = 32_000_000  # bytes of one line of `monitor match`
 
 
@@ -68,21 +72,38 @@ class Checked:
         return not any(problem.level == "error" for problem in self.problems)
 
 
-def check(folder: Path, env: Mapping[str, str]) -> Checked:
-    """Check everything in `folder` and run every topic's examples."""
+def check(folder: Path, env: Mapping[str, str], data: Path | None = None) -> Checked:
+    """Check everything in `folder` and run every topic's examples.
+
+    `data`: the program's data folder; where it has an archive, topics that match too much of it are warned of.
+    """
     try:
         loaded = load(folder, env)
     except ConfigError as error:
         return Checked(error.problems)
     config = loaded.config
-    problems = (*config.problems, *warnings(config), *run_examples(config, loaded.rules))
+    problems = [*config.problems, *warnings(config, loaded.rules), *run_examples(config, loaded.rules)]
+    if data is not None:
+        problems += _too_common(loaded, data)
     return Checked(
-        problems,
+        tuple(problems),
         len(config.topics),
         sum(len(t.examples.match) + len(t.examples.no_match) for t in config.topics.values()),
         len(feeds_to_poll(config)),
         sum(s.enabled for s in config.subscribers.values()),
     )
+
+
+def _too_common(loaded: Loaded, data: Path) -> tuple[Problem, ...]:
+    """Warn of topics that match too much of the archive's newest stories; says nothing where it has too few."""
+    stories = newest_stories(loaded.config.settings.database_url, data, SAMPLE)
+    if len(stories) < SAMPLE_LEAST:
+        return ()
+    span = stories[0].first_seen_at - stories[-1].first_seen_at
+    per_day = len(stories) / max(span / timedelta(days=1), 1)
+    until = time.monotonic() + SAMPLE_TIME
+    in_time = (story_text(story) for story in stories if time.monotonic() < until)
+    return too_common(loaded.config, loaded.rules, in_time, per_day)
 
 
 def _address_problems(config: Config) -> Iterator[Problem]:

@@ -82,7 +82,10 @@ def _ranges(codes: Iterable[int]) -> str:
 
 # Dropped wherever they stand: soft hyphen, zero-width characters, bidi marks, Arabic tatweel, variation selectors, the
 # frames of emoji (a keycap is its digit).
-_IGNORED = "\u20dd-\u20e0\u20e2-\u20e4\u00ad\u034f\u061c\u0640\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff"
+_IGNORED = (
+    "\u20dd-\u20e0\u20e2-\u20e4\u00ad\u034f\u061c\u0640"
+    "\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff"
+)
 _BLOCKS_WITHOUT_SPACES = (
     (0x0E00, 0x0EFF),  # Thai, Lao
     (0x1000, 0x109F),  # Burmese, and its extensions

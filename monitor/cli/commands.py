@@ -56,7 +56,7 @@ def init(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to w
 @cli.command()
 def check(config: Config = CONFIG, data: Data = DATA, as_json: Json = False) -> None:
     """Check the whole configuration and run every topic's examples."""
-    found = service.check(config, os.environ)
+    found = service.check(config, os.environ, data)
     if as_json:
         to_json({"ok": found.ok, "problems": plain(found.problems)})
     else:

@@ -13,7 +13,7 @@ from monitor.rules.engine import Rules, compile_query, compile_rules
 from monitor.rules.examples import run_examples
 from monitor.rules.explain import outline
 from monitor.rules.values import Explanation, TopicMatch
-from monitor.rules.warnings import warnings
+from monitor.rules.warnings import too_common, warnings
 from monitor.text import Evidence
 
 __all__ = [
@@ -26,5 +26,6 @@ __all__ = [
     "compile_tree",
     "outline",
     "run_examples",
+    "too_common",
     "warnings",
 ]
