@@ -16,17 +16,20 @@ from typing import Any
 from monitor.query import (
     LEAVES,
     META_FIELDS,
+    SEARCHED,
     And,
     AtLeast,
     EntityRef,
     Exact,
     Field,
     First,
+    Forms,
     Leaf,
     Near,
     Node,
     Not,
     Or,
+    Regex,
     Sentence,
 )
 from monitor.rules.near import Found, Span, in_order, nearby
@@ -36,7 +39,6 @@ from monitor.text import Evidence
 
 # Spans looked at for a match's evidence, of which the first MAX_EVIDENCE of different terms and places are kept.
 LOOKED_AT = 5_000
-_SEARCHED = ("author", "url", "source")  # fields whose words are searched; the other META_FIELDS are compared whole
 
 
 _first = attrgetter("first")
@@ -69,7 +71,7 @@ class Scope:
 
     def field(self, name: str) -> Scope | Values:
         """Return the scope of `name:` within this one."""
-        if name in _SEARCHED:
+        if name in SEARCHED:
             return Scope(self.reading, self.reading.named(name), None, name)
         if name in META_FIELDS:
             return Values(self.reading, name)
@@ -103,10 +105,19 @@ class Values:
     def spans(self, leaf: Leaf) -> list[Span]:
         """Return the values that are `leaf`, numbered."""
         values = self.reading.values(self.name)
-        wanted: list[tuple[str, str]] = [(leaf.text, "")] if not isinstance(leaf, EntityRef) else []
-        if isinstance(leaf, EntityRef):
+        wanted: list[tuple[str, str]]
+        if isinstance(leaf, Forms | Regex):
+            return []  # the language refuses them here
+        if not isinstance(leaf, EntityRef):
+            wanted = [(leaf.text, "")]
+        else:
             aliases = self.reading.aliases
-            wanted = [(alias.text, entity) for entity in aliases.members(leaf.name) for alias in aliases.of(entity)]
+            wanted = [
+                (alias.text, entity)
+                for entity in aliases.members(leaf.name)
+                for alias in aliases.of(entity)
+                if not alias.weak
+            ]
         return [
             Span(number, number, replace(evidence, term=str(leaf), entity=entity))
             for number, (value, evidence) in enumerate(values)

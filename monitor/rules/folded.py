@@ -18,7 +18,7 @@ from itertools import accumulate
 
 from monitor.text import APOSTROPHES, IGNORED, SEMITIC_MARKS, UNSPACED, Word, fold, words
 
-MAX_CHARACTERS = 1_000_000  # of a field; a page that is longer is no story
+MAX_CHARACTERS = 500_000  # of a field; a page that is longer is no story
 FIELD_GAP = 1_000  # between the numbers of two fields' words, so that no phrase and no NEAR (at most 100) spans both
 NAMES = ("title", "summary", "text")
 
@@ -27,6 +27,8 @@ _LOWER = bytes(
     if 65 <= code <= 90
     else code
     if 48 <= code <= 57 or 97 <= code <= 122 or code >= 128 or code in (0, 39)
+    else 39
+    if chr(code) in APOSTROPHES
     else 32
     for code in range(256)
 )

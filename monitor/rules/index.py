@@ -20,12 +20,14 @@ from monitor.query import (
     Exact,
     Field,
     First,
+    Forms,
     Leaf,
     Near,
     Node,
     Not,
     Or,
     Phrase,
+    Regex,
     Sentence,
     Term,
     children,
@@ -82,15 +84,16 @@ class Index:
     anchored: list[tuple[int, ...]] = field(init=False)
     always: tuple[int, ...] = ()
     named: dict[int, tuple[Alias, ...]] = field(default_factory=dict)
+    beginnings: set[int] = field(default_factory=set)  # of inflected names: what all their forms have
     lookups: dict[int, Lookup] = field(default_factory=dict)  # by the identity of a leaf of the trees
     groups: dict[int, Group] = field(default_factory=dict)  # by the identity of an OR of the trees
     _numbers: dict[bytes, int] = field(default_factory=dict)
     _known: dict[Leaf, Lookup | None] = field(default_factory=dict)
     _of_entity: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
-    def pattern(self, sequence: Sequence[str], *, open_end: bool = False) -> int:
-        """Return the number of the pattern of folded words."""
-        found = f" {' '.join(sequence)}{'' if open_end else ' '}".encode("utf-8", "surrogatepass")
+    def pattern(self, sequence: Sequence[str], *, open_end: bool = False, inside: bool = False) -> int:
+        """Return the number of the pattern of folded words; it may go on (`open_end`), or begin within a word."""
+        found = f"{'' if inside else ' '}{' '.join(sequence)}{'' if open_end else ' '}".encode("utf-8", "surrogatepass")
         return self._numbers.setdefault(found, len(self._numbers))
 
     def lookup(self, leaf: Term | Phrase | Exact) -> Lookup | None:
@@ -110,6 +113,10 @@ def build(trees: Sequence[Node], aliases: Aliases) -> Index:
                 number = index.pattern(alias.words)
                 numbers.append(number)
                 index.named[number] = (*index.named.get(number, ()), alias)
+        for beginning, inside in aliases.beginnings(entity):
+            number = index.pattern((beginning,), open_end=True, inside=inside)
+            index.beginnings.add(number)
+            numbers.append(number)
         index._of_entity[entity] = tuple(numbers)
     anchored: dict[int, list[int]] = {}
     always = []
@@ -216,7 +223,7 @@ def _anchor(index: Index, node: Node) -> Anchor | None:
         return None if node.name in META_FIELDS else _anchor(index, node.child)
     if isinstance(node, AtLeast | First | Sentence):
         return _anchor(index, node.child)
-    assert isinstance(node, Not), f"{node} is not expanded"
+    assert isinstance(node, Not | Forms | Regex), f"{node} is not expanded"
     return None
 
 

@@ -7,7 +7,7 @@ import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 
-from monitor.query import Phrase, Term
+from monitor.query import Forms, Phrase, Term
 from monitor.text import words
 
 _WILD = "*?"
@@ -76,6 +76,14 @@ def exact_text(text: str) -> ExactText | None:
         return None
     sequence = tuple(word.folded for word in found)
     return ExactText(text, sequence, found[0].start, len(text) - found[-1].end)
+
+
+@lru_cache(maxsize=1 << 13)
+def forms(leaf: Forms) -> tuple[tuple[str, ...], ...]:
+    """Return the sequences of words, as written, of which a FORMS wants every form: one, or with `within` several."""
+    units = [leaf.text] if leaf.within is None else leaf.text.split()
+    written = [tuple(unit[word.start : word.end] for word in words(unit)) for unit in units]
+    return tuple(unit for unit in written if unit)
 
 
 def pattern_words(text: str) -> tuple[str, ...]:

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import unicodedata
-from bisect import bisect_left
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from monitor.entities import Alias, Aliases, Occurrence, longest
-from monitor.query import EntityRef, Exact, Leaf, Node, Or, Phrase, Term
+from monitor.query import EntityRef, Exact, Forms, Leaf, Node, Or, Phrase, Regex, Term
+from monitor.query.expressions import found as found_by_expression
 from monitor.rules.folded import FIELD_GAP, MAX_CHARACTERS, NAMES, Folded
 from monitor.rules.index import Index, Lookup
 from monitor.rules.near import Found, Span, in_order, within
-from monitor.rules.patterns import exact_text, glob, is_wild, literal_prefix, pattern
-from monitor.text import Evidence, StoryText, Word, fold, sentences, words
+from monitor.rules.patterns import exact_text, forms, glob, is_wild, literal_prefix, pattern
+from monitor.text import (
+    Evidence,
+    StoryText,
+    Word,
+    fold,
+    language_of,
+    same_forms,
+    sentences,
+    wanted_forms,
+    words,
+)
 
 MAX_SENTENCES = 20_000
 LEAD_WORDS = 60  # of the body, where a story has no summary
@@ -35,8 +46,8 @@ class Part:
 
     @property
     def zone(self) -> tuple[int, int]:
-        """The numbers of its words."""
-        return self.base, self.base + len(self.words)
+        """The numbers of its words; of a text without any, the one that a regular expression's match there has."""
+        return self.base, self.base + max(len(self.words), 1)
 
     def span(self, first: int, last: int, term: str, entity: str = "") -> Span:
         """Return the span of its words number `first` to `last`, counted from 0."""
@@ -48,9 +59,16 @@ class Surface:
     """One or more fields in which leaves are looked up by their words."""
 
     def __init__(
-        self, fields: Sequence[tuple[str, str]], aliases: Aliases, found: Sequence[tuple[Word, ...]] | None = None
+        self,
+        fields: Sequence[tuple[str, str]],
+        aliases: Aliases,
+        language: Callable[[], str] = str,
+        in_context: Callable[[str], bool] | None = None,
+        found: Sequence[tuple[Word, ...]] | None = None,
     ) -> None:
         self._aliases = aliases
+        self._in_context = in_context
+        self._language = language  # asked only where forms of words are wanted: finding it out can take time
         self.parts: list[Part] = []
         self._places: dict[str, list[int]] = {}
         base = 0
@@ -61,6 +79,7 @@ class Surface:
                 self._places.setdefault(word.folded, []).append(number)
             base += len(part.words) + FIELD_GAP
         self._vocabulary: list[str] | None = None
+        self._forms: dict[str, list[int]] | None = None
         self._found: dict[Leaf, list[Span]] = {}
         self._occurrences: list[tuple[Part, Occurrence]] | None = None
 
@@ -80,8 +99,23 @@ class Surface:
     def occurrences(self) -> list[tuple[Part, Occurrence]]:
         """Return the aliases of entities that stand here, in order; the longest of those within one another."""
         if self._occurrences is None:
-            self._occurrences = [(p, o) for p in self.parts for o in self._aliases.find(p.text, p.words)]
+            self._occurrences = [
+                (part, found)
+                for part in self.parts
+                for found in self._aliases.find(part.text, part.words, self._language, self._in_context)
+            ]
         return self._occurrences
+
+    def out_of_context(self, name: str) -> list[str]:
+        """Return the weak aliases of the entity or list `name` that stand here and do not count."""
+        members = frozenset(self._aliases.members(name))
+        counted = {(part.base + found.first, found.alias) for part, found in self.occurrences()}
+        return [
+            found.alias.text
+            for part in self.parts
+            for found in self._aliases.find(part.text, part.words, self._language, lambda _: True)
+            if found.alias.entity in members and (part.base + found.first, found.alias) not in counted
+        ]
 
     def _look_up(self, leaf: Leaf) -> Iterator[Span]:
         if isinstance(leaf, EntityRef):
@@ -91,6 +125,10 @@ class Surface:
                     yield part.span(occurrence.first, occurrence.last, str(leaf), occurrence.alias.entity)
         elif isinstance(leaf, Exact):
             yield from self._exactly(leaf)
+        elif isinstance(leaf, Regex):
+            for part in self.parts:
+                if part.text:
+                    yield from _expression_spans(part, leaf)
         else:
             term = str(leaf)
             for first, last in self._sequences(leaf):
@@ -99,7 +137,7 @@ class Surface:
 
     def _exactly(self, leaf: Exact) -> Iterator[Span]:
         exact = exact_text(leaf.text)
-        for first in self._phrase(exact.sequence) if exact else ():
+        for first in self._phrase([self._word(word) for word in exact.sequence]) if exact else ():
             assert exact is not None
             part, last = self._part_of(first), first + len(exact.sequence) - 1
             start, end = part.words[first - part.base].start, part.words[last - part.base].end
@@ -110,22 +148,30 @@ class Surface:
     def _part_of(self, number: int) -> Part:
         return next(part for part in reversed(self.parts) if part.base <= number)
 
-    def _sequences(self, leaf: Term | Phrase) -> Iterator[tuple[int, int]]:
+    def _sequences(self, leaf: Term | Phrase | Forms) -> Iterator[tuple[int, int]]:
         """Yield the first and last word number of each place where the leaf's words stand."""
-        wanted = pattern(leaf)
-        found = [[(n, n + len(sequence) - 1) for n in self._phrase(sequence)] for sequence in wanted.sequences]
+        sequences: Sequence[tuple[str, ...]]
+        look_up: Callable[[str], list[int]]
+        if isinstance(leaf, Forms):
+            sequences, room, look_up = forms(leaf), leaf.within, self._every_form
+        else:
+            wanted = pattern(leaf)
+            sequences, room, look_up = wanted.sequences, wanted.within, self._word
+        found = [
+            [(n, n + len(words) - 1) for n in self._phrase([look_up(word) for word in words])] for words in sequences
+        ]
         if not all(found) or not found:
             return
-        if wanted.within is None or len(found) == 1:
+        if room is None or len(found) == 1:
             yield from found[0]
             return
-        reach = sum(len(sequence) for sequence in wanted.sequences) + wanted.within - 1
+        reach = sum(len(sequence) for sequence in sequences) + room - 1
         nothing = Found(0, 0, "")
         yield from within([[Span(first, last, nothing) for first, last in places] for places in found], reach)
 
-    def _phrase(self, sequence: tuple[str, ...]) -> list[int]:
-        """Return the numbers of the words at which the sequence starts."""
-        places = [self._word(word) for word in sequence]
+    @staticmethod
+    def _phrase(places: Sequence[list[int]]) -> list[int]:
+        """Return the numbers of the words at which a sequence starts, given where each of its words stands."""
         if len(places) == 1:
             return places[0]
         order = sorted(range(len(places)), key=lambda index: len(places[index]))
@@ -135,6 +181,29 @@ class Surface:
                 return []
             starts &= {number - index for number in places[index]}
         return sorted(starts)
+
+    def _every_form(self, written: str) -> list[int]:
+        """Return the numbers of the words that are forms of `written`, by the rules of the story's language."""
+        language = self._language()
+        if self._forms is None:
+            self._forms = {}
+            for folded, places in self._places.items():
+                for key in same_forms(folded, language):
+                    self._forms.setdefault(key, []).extend(places)
+            for number, word in self._with_accents():
+                for key in same_forms(word, language):
+                    self._forms.setdefault(key, []).append(number)
+        found = {number for key in wanted_forms(written, language) for number in self._forms.get(key, ())}
+        return sorted(found)
+
+    def _with_accents(self) -> Iterator[tuple[int, str]]:
+        """Yield the words that are not in plain ASCII as published, numbered: stemmers look at their accents."""
+        for part in self.parts:
+            if not part.text.isascii():
+                for number, word in enumerate(part.words, part.base):
+                    written = part.text[word.start : word.end]
+                    if not written.isascii():
+                        yield number, written
 
     def _word(self, word: str) -> list[int]:
         """Return the numbers of the words that `word` matches, wildcards and all."""
@@ -159,7 +228,14 @@ class Scan:
     What the automaton does not hold (and only that) is looked up in the words, by a `Surface`.
     """
 
-    def __init__(self, story: StoryText, index: Index) -> None:
+    def __init__(
+        self,
+        story: StoryText,
+        index: Index,
+        language: Callable[[], str] = str,
+        in_context: Callable[[str], bool] = lambda _: True,
+    ) -> None:
+        self._language, self._in_context = language, in_context
         self.folded = Folded(story.title, story.summary, story.text)
         self._index = index
         self.hits: dict[int, list[tuple[int, int]]] = {}
@@ -180,7 +256,8 @@ class Scan:
         if self._surface is None:
             folded = self.folded
             fields = tuple(zip(NAMES, folded.fields, strict=True))
-            self._surface = Surface(fields, self._index.aliases, [folded.words(number) for number in range(3)])
+            found = [folded.words(number) for number in range(3)]
+            self._surface = Surface(fields, self._index.aliases, self._language, self._in_context, found)
         return self._surface
 
     def spans(self, leaf: Leaf) -> list[Span]:
@@ -225,17 +302,34 @@ class Scan:
     def occurrences(self) -> list[tuple[Span, Alias]]:
         """Return the aliases of entities that stand here, in order; the longest of those within one another."""
         if self._occurrences is None:
-            folded, named = self.folded, self._index.named
-            found = []
-            for number in self.hits.keys() & named.keys():
-                for start, end in self.hits[number]:
-                    first = folded.number(start)
-                    for alias in named[number]:
-                        if not alias.exact or self._written(start, end) == alias.exact:
-                            at = Found(start, end, alias.text, alias.entity)
-                            found.append((Span(first, first + len(alias.words) - 1, at), alias))
-            self._occurrences = longest(found, _place)
+            found = [*self._as_declared(), *self._in_other_forms()]
+            self._occurrences = longest(
+                [(span, alias) for span, alias in found if not alias.weak or self._in_context(alias.entity)], _place
+            )
         return self._occurrences
+
+    def out_of_context(self, name: str) -> list[str]:
+        """Return the weak aliases of the entity or list `name` that stand here and do not count."""
+        return self.surface.out_of_context(name)
+
+    def _as_declared(self) -> Iterator[tuple[Span, Alias]]:
+        folded, named = self.folded, self._index.named
+        for number in self.hits.keys() & named.keys():
+            for start, end in self.hits[number]:
+                first = folded.number(start)
+                for alias in named[number]:
+                    if not alias.exact or self._written(start, end) == alias.exact:
+                        at = Found(start, end, alias.text, alias.entity)
+                        yield Span(first, first + len(alias.words) - 1, at), alias
+
+    def _in_other_forms(self) -> Iterator[tuple[Span, Alias]]:
+        """Yield the aliases that stand here inflected; looked for only where one of their beginnings was found."""
+        if self.hits.keys().isdisjoint(self._index.beginnings):
+            return
+        language = self._language()
+        for part in self.surface.parts:
+            for found in self._index.aliases.inflections(part.text, part.words, language):
+                yield part.span(found.first, found.last, found.alias.text, found.alias.entity), found.alias
 
     def _written(self, start: int, end: int) -> tuple[str, ...]:
         """Return the words behind byte `start` as published."""
@@ -247,9 +341,9 @@ class Scan:
         members = frozenset(self._index.aliases.members(leaf.name))
         term = str(leaf)
         return [
-            Span(span.first, span.last, Found(span.at.start, span.at.end, term, alias.entity))
+            Span(span.first, span.last, _named(span.at, term))
             for span, alias in self.occurrences()
-            if alias.entity in members and isinstance(span.at, Found)
+            if alias.entity in members
         ]
 
     def _around(self, lookup: Lookup) -> list[Span]:
@@ -283,8 +377,22 @@ class Scan:
             yield Span(first, first + lookup.length - 1, at)
 
 
+def _named(at: Evidence | Found, term: str) -> Evidence | Found:
+    return at._replace(term=term) if isinstance(at, Found) else replace(at, term=term)
+
+
 def _place(found: tuple[Span, Alias]) -> tuple[int, int]:
     return found[0].first, found[0].last
+
+
+def _expression_spans(part: Part, leaf: Regex) -> Iterator[Span]:
+    """Yield where the expression matches; a match without a word counts as at the word behind it, or the last one."""
+    starts, ends = [word.start for word in part.words], [word.end for word in part.words]
+    term = str(leaf)
+    for start, end in found_by_expression(leaf.pattern, leaf.ignore_case, part.text):
+        first = min(bisect_right(ends, start), max(len(ends) - 1, 0))
+        last = max(bisect_left(starts, end) - 1, first)
+        yield Span(part.base + first, part.base + last, Evidence(part.name, start, end, term))
 
 
 def _fitting(data: bytes, start: int, wild: tuple[str, ...]) -> int:
@@ -297,6 +405,11 @@ def _fitting(data: bytes, start: int, wild: tuple[str, ...]) -> int:
     return start + 1
 
 
+def _with_room(zone: tuple[int, int]) -> tuple[int, int]:
+    """Return the zone of a text; one without words has the number that a regular expression's match there has."""
+    return zone[0], max(zone[1], zone[0] + 1)
+
+
 @dataclass(slots=True)
 class Reading:
     """A story as rules read it, with what they found in it so far."""
@@ -305,26 +418,40 @@ class Reading:
     index: Index
     text: Scan = field(init=False)
     _named: dict[str, Surface] = field(default_factory=dict)
+    _contexts: dict[str, bool] = field(default_factory=dict)
     _sentences: Zones | None = None
 
     def __post_init__(self) -> None:
-        self.text = Scan(self.story, self.index)
+        self.text = Scan(self.story, self.index, self.language, self.in_context)
 
     @property
     def aliases(self) -> Aliases:
         """The aliases of the entities."""
         return self.index.aliases
 
+    def language(self) -> str:
+        """Return the language that the story states, or else the detected one, or ""."""
+        return language_of(self.story)
+
+    def in_context(self, entity: str) -> bool:
+        """Whether a context word of the entity stands in title, summary or body."""
+        known = self._contexts.get(entity)
+        if known is None:
+            parts = self.text.surface.parts
+            known = any(self.aliases.in_context(entity, p.text, p.words, self.language) for p in parts)
+            self._contexts[entity] = known
+        return known
+
     def zones(self, name: str) -> Zones:
         """Return the words of `title`, `lead` or `body`. Without a summary the lead has the body's first words."""
         title, summary, body = self.text.folded.zones()
         if name == "title":
-            return (title,)
+            return (_with_room(title),)
         if name == "body":
-            return (body,)
+            return (_with_room(body),)
         if summary[0] < summary[1]:
-            return title, summary
-        return title, (body[0], min(body[0] + LEAD_WORDS, body[1]))
+            return _with_room(title), summary
+        return _with_room(title), (body[0], min(body[0] + LEAD_WORDS, body[1]))
 
     def first(self, count: int) -> Zones:
         """Return the first `count` words of title, summary and body."""
@@ -353,7 +480,8 @@ class Reading:
         """Return the surface of `author`, `url` or `source`, whose words are searched."""
         if name not in self._named:
             text = {"author": self.story.author, "url": self.story.url, "source": self.story.source}[name]
-            self._named[name] = Surface(((name, text[:MAX_CHARACTERS]),), self.aliases)
+            fields = ((name, text[:MAX_CHARACTERS]),)
+            self._named[name] = Surface(fields, self.aliases, self.language, self.in_context)
         return self._named[name]
 
     def values(self, name: str) -> tuple[tuple[str, Evidence], ...]:
@@ -362,6 +490,9 @@ class Reading:
         if name == "site":
             host, at = _host(story.url)
             return ((host, Evidence("url", at, at + len(host), "")),) if host else ()
+        if name == "lang" and not story.language:
+            detected = self.language()
+            return ((detected, Evidence(name, 0, 0, "")),) if detected else ()
         known = {"tag": story.tags, "feed": (story.feed,), "lang": (story.language,), "country": (story.country,)}
         return tuple((value, Evidence(name, 0, len(value), "")) for value in known[name] if value)
 
