@@ -227,7 +227,7 @@ def walk(node: Node) -> Iterator[Node]:
 
 
 def as_json(node: Node) -> dict[str, Any]:
-    """Return a tree as JSON for programs: each node's `kind` (its class in small letters), what it says, its children."""
+    """Return a tree for programs: each node's `kind` (its class in small letters), what it says, its children."""
     told = {one.name: getattr(node, one.name) for one in fields(node) if one.name not in ("child", "children")}
     below = children(node)
     found = {"kind": type(node).__name__.lower(), **told}
