@@ -182,7 +182,7 @@ class Mokaccino:
 class Phrases:
     """spaCy's PhraseMatcher: finds the words and phrases of rules (no prefixes) and decides no rule."""
 
-    name = "spaCy PhraseMatcher"
+    name = "spaCy PhraseMatcher, terms only"
 
     def __init__(self, topics: Sequence[CompiledTopic], aliases: Aliases) -> None:
         try:
