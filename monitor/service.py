@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 from email.utils import parseaddr
@@ -16,11 +16,18 @@ from zoneinfo import ZoneInfo
 from monitor.app import App, channel_url, feeds_to_poll
 from monitor.config import Subscriber
 from monitor.dispatch import Digest, Notice
+<<<<<<< ours
 from monitor.errors import InputError, NotFoundError, Problem, SendError
 from monitor.models import Decision, Delivery, FeedState, Story
 from monitor.pipeline import Polled, make_digest, notify_operators, poll, schedule_slots
 from monitor.pipeline.digest import digest_key
 from monitor.pipeline.outgoing import delivery, message_id
+=======
+from monitor.errors import ConfigError, MonitorError, NotFoundError, Problem
+from monitor.models import Delivery, FeedState, Story
+from monitor.pipeline import Polled, make_digest, notify_operators, poll
+from monitor.pipeline.digest import digest_channels, digest_delivery, planned, shown_stories
+>>>>>>> theirs
 from monitor.render import MailMessage, PlainMessage, SlackMessage
 from monitor.rules import Explanation, Rules
 from monitor.send import compose
@@ -280,13 +287,13 @@ def preview_digest(app: App, name: str, at: datetime | None, now: datetime) -> D
     The window is the one of the slot that is coming; for a time in the past, the 24 hours before it.
     """
     subscriber = _subscriber(app, name)
-    schedule_slots(app, app.config, now)
-    slot = app.store.slots.all().get(name)
+    slot = planned(subscriber, app.store.slots.all().get(name), now)
     until = at or now
     since = slot.last_at if slot is not None and at is None else until - timedelta(days=1)
-    via = subscriber.digest.via if subscriber.digest is not None else tuple(subscriber.channels)
     local = f"{until.astimezone(ZoneInfo(subscriber.timezone)):%Y-%m-%d %H:%M}"
-    return make_digest(app, app.config, subscriber, next(iter(via), ""), since, until, local)
+    with app.store.window() as work:
+        channel = next(iter(digest_channels(subscriber)), "")
+        return make_digest(work, app.config, subscriber, channel, since, until, local)
 
 
 def _subscriber(app: App, name: str) -> Subscriber:
@@ -328,18 +335,12 @@ def digest_mail(app: App, value: Digest, message: MailMessage) -> EmailMessage:
 def send_digest(app: App, value: Digest, now: datetime) -> list[Delivery]:
     """Put a digest into the outbox for each of the subscriber's digest channels, under a key of its own."""
     subscriber = _subscriber(app, value.subscriber)
-    via = subscriber.digest.via if subscriber.digest is not None else tuple(subscriber.channels)
     rows = []
-    for channel in via:
+    for channel in digest_channels(subscriber):
         if channel_url(app.config, subscriber.name, channel) is None:
             raise NotFoundError(f"subscriber `{subscriber.name}` is not enabled, so nothing can be sent")
-        digest = make_digest(app, app.config, subscriber, channel, value.since, value.until, value.local)
-        key = f"digest:{subscriber.name}:{channel}:by-hand:{now.isoformat()}"
-        topics = tuple(section.topic.name for section in digest.sections)
-        row = delivery(
-            app, key, "digest", subscriber.name, channel, digest, now, topics=topics, subject=f"Digest {value.local}"
-        )
-        app.store.outbox.add(row, [s.id for section in digest.sections for s in section.stories])
+        row = digest_delivery(app, replace(value, channel=channel), f"by-hand:{now.isoformat()}", now)
+        app.store.outbox.add(row, shown_stories(value))
         rows.append(row)
     return rows
 
