@@ -44,7 +44,7 @@ def root(
 
 @cli.command()
 def init(folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write.")]) -> None:
-    """Write a commented starter configuration: about 40 feeds, six topics, 60 entities, two example subscribers."""
+    """Write a commented starter configuration: about 40 feeds, eight topics, 60 entities, two example subscribers."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         out.print(f"{folder} exists and is not empty; nothing was written.", markup=False)
         raise typer.Exit(1)
