@@ -66,7 +66,7 @@ def init(
 @cli.command()
 def check(config: Config = CONFIG, data: Data = DATA, as_json: Json = False) -> None:
     """Check the whole configuration and run every topic's examples."""
-    found = checking.check(config, os.environ)
+    found = checking.check(config, os.environ, data)
     if as_json:
         to_json({"ok": found.ok, "problems": plain(found.problems)})
     else:
