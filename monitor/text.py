@@ -317,13 +317,17 @@ def same_forms(written: str, language: str) -> frozenset[str]:
 
 def wanted_forms(written: str, language: str) -> frozenset[str]:
     """Return the keys of a word of a query, as written; see `same_forms`."""
-    language = forms_language(written, language)
+    return _query_keys(written, forms_language(written, language))
+
+
+@lru_cache(maxsize=1 << 14)
+def _query_keys(written: str, language: str) -> frozenset[str]:
     if language != "ar":
         return frozenset(_keys(written, language))
     plain = fold(written)
     readings = (plain, plain[2:]) if _ARTICLE.match(plain) else (plain,)
     # A stem without the first letter took a letter of the word for something attached: وزير is no form of زير.
-    keys = (key for reading in readings for key in _keys(reading, language) if key.lstrip("=")[0] == reading[0])
+    keys = (key for reading in readings for key in _keys(reading, language) if key.lstrip("=")[:1] == reading[:1])
     return frozenset(keys)
 
 

@@ -102,6 +102,17 @@ class Surface:
             ]
         return self._occurrences
 
+    def out_of_context(self, name: str) -> list[str]:
+        """Return the weak aliases of the entity or list `name` that stand here and do not count."""
+        members = frozenset(self._aliases.members(name))
+        counted = {(part.base + found.first, found.alias) for part, found in self.occurrences()}
+        return [
+            found.alias.text
+            for part in self.parts
+            for found in self._aliases.find(part.text, part.words, self._language, lambda _: True)
+            if found.alias.entity in members and (part.base + found.first, found.alias) not in counted
+        ]
+
     def _look_up(self, leaf: Leaf) -> Iterator[Span]:
         if isinstance(leaf, EntityRef):
             members = frozenset(self._aliases.members(leaf.name))
@@ -113,7 +124,8 @@ class Surface:
                 yield from _exact_spans(part, leaf)
         elif isinstance(leaf, Regex):
             for part in self.parts:
-                yield from _expression_spans(part, leaf)
+                if part.text:
+                    yield from _expression_spans(part, leaf)
         else:
             term = str(leaf)
             for first, last in self._sequences(leaf):
