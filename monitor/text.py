@@ -329,7 +329,7 @@ def _query_keys(written: str, language: str) -> frozenset[str]:
     plain = fold(written)
     readings = (plain, plain[2:]) if _ARTICLE.match(plain) else (plain,)
     # A stem without the first letter took a letter of the word for something attached: وزير is no form of زير.
-    keys = (key for reading in readings for key in _keys(reading, language) if key.lstrip("=")[0] == reading[0])
+    keys = (key for reading in readings for key in _keys(reading, language) if key.lstrip("=")[:1] == reading[:1])
     return frozenset(keys)
 
 

@@ -53,6 +53,23 @@ def test_a_miss_says_what_is_absent_or_how_near_it_came(query: str, title: str, 
     assert (explanation.true, explanation.note) == (False, note)
 
 
+def test_a_miss_of_an_entity_tells_of_weak_aliases_out_of_context() -> None:
+    config = Config(entities=entity("petro", weak=["Petrito"], context=["Colombia"]))
+    rules = compile_query("@petro", config)
+    assert rules.explain(story("Petrito speaks"), "query").note == (
+        "does not occur: `Petrito` is a weak alias, and no word of its context is in the story"
+    )
+    assert rules.explain(story("Nobody speaks"), "query").note == "does not occur"
+    assert rules.explain(story("Petrito speaks", "Colombia"), "query").true
+
+
+def test_a_scope_tells_when_the_language_was_detected() -> None:
+    declared = topic(query="x", scope={"languages": ["en"]})
+    rules = compile_rules(Config(topics={"t": declared}))
+    text = story("El presidente viajó ayer a la frontera para hablar con los soldados")
+    assert rules.explain(text, "t").note == "its language es (as detected) is not one of en"
+
+
 def test_words_in_different_fields_are_never_near() -> None:
     explanation = compile_query("a NEAR/2 b", CONFIG).explain(story("a", "b"), "query")
     assert explanation.note == "never in the same part of the story"

@@ -90,6 +90,8 @@ def _why_not(node: Node, scope: AnyScope) -> str:
     if isinstance(node, Field | First):
         return ""
     where = f" in {scope.name}" if scope.name else ""
+    if isinstance(node, EntityRef) and isinstance(scope, Scope) and (weak := scope.surface.out_of_context(node.name)):
+        return f"does not occur{where}: `{weak[0]}` is a weak alias, and no word of its context is in the story"
     return f"does not occur{where}"
 
 
