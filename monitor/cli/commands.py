@@ -49,7 +49,7 @@ def init(
     data: Data = DATA,
     as_json: Json = False,
 ) -> None:
-    """Write a commented starter configuration: about 40 feeds, six topics, 60 entities, two example subscribers."""
+    """Write a commented starter configuration: about 40 feeds, eight topics, 60 entities, two example subscribers."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} exists and is not empty; nothing was written")
     try:
