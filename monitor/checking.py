@@ -7,9 +7,11 @@ on a stand-in is not tried on its examples, since what they would say is not kno
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,9 +20,13 @@ from monitor.app import feeds_to_poll
 from monitor.config import Config, Draft, Entity, Topic, in_order, read_config
 from monitor.errors import ConfigError, Problem, QueryError
 from monitor.query import EntityRef, MacroRef, parse, parse_item, walk
-from monitor.rules import Rules, compile_sound, queries, run_examples, warnings
+from monitor.rules import Rules, compile_sound, queries, run_examples, too_common, warnings
 from monitor.send import Sender
+from monitor.store.archive import story_text
+from monitor.store.peek import newest_stories
 
+SAMPLE, SAMPLE_LEAST = 1_000, 50  # stories of the archive that `check` tries topics on: at most, and at least
+SAMPLE_TIME = 2.0  # seconds for that
 _STAND_IN = "unread"  # a query that is no mistake anywhere
 _SENDER = "news@unread.example"
 _LISTS: Mapping[str, Any] = MappingProxyType({"any": (), "all": (), "none": (), "query": None, "near": None})
@@ -74,8 +80,11 @@ def load(folder: Path, env: Mapping[str, str], before: Config | None = None) -> 
     return Loaded(draft.config, examined.rules)
 
 
-def check(folder: Path, env: Mapping[str, str]) -> Checked:
-    """Check everything in `folder` and run every topic's examples, as far as each can be read."""
+def check(folder: Path, env: Mapping[str, str], data: Path | None = None) -> Checked:
+    """Check everything in `folder` and run every topic's examples, as far as each can be read.
+
+    `data`: the program's data folder; where it has an archive, topics that match too much of it are warned of.
+    """
     draft = read_config(folder, env)
     examined = _examine(draft)
     sound = {
@@ -84,9 +93,8 @@ def check(folder: Path, env: Mapping[str, str]) -> Checked:
         if name in examined.rules and name not in examined.unsure
     }
     tried = replace(draft.config, topics=MappingProxyType(sound))
-    problems = in_order(
-        folder, (*examined.problems, *warnings(_sure_of_feeds(draft)), *run_examples(tried, examined.rules))
-    )
+    warned = (*warnings(_sure_of_feeds(draft), examined.rules), *_too_common(draft.config, examined.rules, data))
+    problems = in_order(folder, (*examined.problems, *warned, *run_examples(tried, examined.rules)))
     config = draft.config
     return Checked(
         problems,
@@ -95,6 +103,18 @@ def check(folder: Path, env: Mapping[str, str]) -> Checked:
         len(feeds_to_poll(config)),
         sum(s.enabled for s in config.subscribers.values()),
     )
+
+
+def _too_common(config: Config, rules: Rules, data: Path | None) -> tuple[Problem, ...]:
+    """Warn of topics that match too much of the archive's newest stories; says nothing where it has too few."""
+    stories = newest_stories(config.settings.database_url, data, SAMPLE) if data is not None else ()
+    if len(stories) < SAMPLE_LEAST:
+        return ()
+    span = stories[0].first_seen_at - stories[-1].first_seen_at
+    per_day = len(stories) / max(span / timedelta(days=1), 1)
+    until = time.monotonic() + SAMPLE_TIME
+    in_time = (story_text(story) for story in stories if time.monotonic() < until)
+    return too_common(config, rules, in_time, per_day)
 
 
 def idle(config: Config) -> tuple[str, ...]:

@@ -5,30 +5,33 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 from email.utils import parseaddr
+from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from monitor.app import App, channel_url, feeds_to_poll
-from monitor.config import Subscriber
+from monitor.config import Config, Subscriber, load_config
 from monitor.dispatch import Digest, Notice
-from monitor.errors import InputError, NotFoundError, Problem, SendError
-from monitor.models import Decision, Delivery, FeedState, Story
+from monitor.entities import Aliases
+from monitor.errors import ConfigError, InputError, NotFoundError, Problem, SendError
+from monitor.models import Decision, Delivery, FeedState
 from monitor.pipeline import Polled, make_digest, notify_operators, poll, schedule_slots
 from monitor.pipeline.digest import digest_key
 from monitor.pipeline.outgoing import delivery, message_id
+from monitor.query import EntityRef, MacroRef, Node, parse, walk
 from monitor.render import MailMessage, PlainMessage, SlackMessage
-from monitor.rules import Explanation, Rules
+from monitor.rules import Explanation, Rules, compile_tree, outline
 from monitor.send import compose
-from monitor.store.archive import Journey
-from monitor.text import StoryText
+from monitor.store.archive import Journey, story_text
+from monitor.text import Evidence, StoryText
 from monitor.timing import next_slot
 
-LINE_LIMIT = 4_000_000  # characters of one line of `monitor match`
+LINE_LIMIT = 32_000_000  # bytes of one line of `monitor match`
 
 
 def report_bad_config(app: App, problems: Sequence[Problem], now: datetime) -> None:
@@ -148,35 +151,28 @@ async def poll_now(app: App, names: Sequence[str]) -> list[Polled]:
     return [await poll(app, name) for name in names]
 
 
-def match_lines(rules: Rules, lines: Iterator[str]) -> Iterator[dict[str, Any]]:
-    """Yield what `monitor match` prints for each line of JSON. Raises InputError at a line that is no story."""
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        story = story_from_json(line, number)
-        yield {
-            "id": story.id,
-            "topics": {
-                match.topic: [
-                    {"field": e.field, "start": e.start, "end": e.end, "term": e.term} for e in match.evidence
-                ]
-                for match in rules.match(story)
-            },
-            "entities": {
-                name: [{"field": e.field, "start": e.start, "end": e.end, "term": e.term} for e in evidence]
-                for name, evidence in rules.entities(story).items()
-            },
-        }
+def match_line(rules: Rules, raw: bytes, number: int) -> dict[str, Any] | None:
+    """Return what `monitor match` prints for line `number`, or None for an empty one. Raises InputError."""
+    if not raw.strip():
+        return None
+    story = story_from_json(raw, number)
+    return {
+        "id": story.id,
+        "topics": {match.topic: [_span(e) for e in match.evidence] for match in rules.match(story)},
+        "entities": {name: [_span(e) for e in evidence] for name, evidence in rules.entities(story).items()},
+    }
 
 
-def story_from_json(line: str, number: int) -> StoryText:
+def _span(evidence: Evidence) -> dict[str, Any]:
+    return {"field": evidence.field, "start": evidence.start, "end": evidence.end, "term": evidence.term}
+
+
+def story_from_json(raw: bytes, number: int) -> StoryText:
     """Return the story on a line. Raises InputError naming the line and what is wrong with it."""
-    if number == 1:
-        line = line.removeprefix("\ufeff")  # the byte order mark that some editors begin a file with
-    if len(line) > LINE_LIMIT:
-        raise InputError(f"line {number}: longer than {LINE_LIMIT} characters")
+    if len(raw) > LINE_LIMIT:
+        raise InputError(f"line {number}: longer than {LINE_LIMIT:,} bytes")
     try:
-        data = json.loads(line)
+        data = json.loads(raw.decode("utf-8", "replace").lstrip("\ufeff"))
     except (ValueError, RecursionError) as error:
         raise InputError(f"line {number}: not a line of JSON: {error}") from error
     if not isinstance(data, dict) or "id" not in data:
@@ -191,6 +187,40 @@ def story_from_json(line: str, number: int) -> StoryText:
     if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
         raise InputError(f'line {number}: "tags" is a list of texts')
     return StoryText(id=data["id"], tags=tuple(tags), **texts)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadQuery:
+    """A query as it is read: its tree as written, and with macros put in; each line of the latter with its depth.
+
+    `note` says why the configuration's names were not looked up, or is empty.
+    """
+
+    written: Node
+    tree: Node
+    lines: tuple[tuple[int, str], ...]
+    note: str = ""
+
+
+def read_query(text: str, folder: Path, env: Mapping[str, str]) -> ReadQuery:
+    """Return how a query is read, with the macros and entities of the configuration in `folder` if there is one.
+
+    Raises QueryError.
+    """
+    written = parse(text)
+    config, note = Config(), f"there is no configuration in {folder}: names after @ and $ were not looked up"
+    found = folder.is_dir()
+    if found:
+        try:
+            config, note = load_config(folder, env), ""
+        except ConfigError:
+            found, note = False, f"{folder} has mistakes (see `monitor check`): names after @ and $ were not looked up"
+    if not found:
+        named = any(isinstance(node, EntityRef | MacroRef) for node in walk(written))
+        return ReadQuery(written, written, tuple(outline(written)), note if named else "")
+    aliases = Aliases(config)
+    tree = compile_tree(text, config, aliases)
+    return ReadQuery(written, tree, tuple(outline(tree, aliases)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,23 +285,6 @@ def explain(app: App, words: str, topic: str | None = None, subscriber: str | No
 def _made_by(row: Delivery, decision: Decision) -> bool:
     """Whether a message was made by a decision: an alert to the same person, in the same transaction."""
     return (row.kind, row.subscriber, row.created_at) == ("alert", decision.subscriber, decision.decided_at)
-
-
-def story_text(story: Story) -> StoryText:
-    """Return a recorded story as rules see it."""
-    return StoryText(
-        str(story.id or ""),
-        story.title,
-        story.summary,
-        story.text,
-        story.language,
-        story.source,
-        story.feed,
-        tuple(story.tags),
-        story.url,
-        story.author,
-        story.country,
-    )
 
 
 def preview_digest(app: App, name: str, at: datetime | None, now: datetime) -> Digest:

@@ -13,6 +13,7 @@ import resource
 import signal
 import sys
 from collections.abc import Callable
+from concurrent.futures import InvalidStateError
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
@@ -41,6 +42,7 @@ class Workers:
     def __init__(self, count: int) -> None:
         self._count = count
         self._pool: Any = None
+        self._waited_for: set[Any] = set()
 
     # `timeout` kills the worker, which no asyncio.timeout can do.
     async def run(self, function: Callable[..., T], *args: Any, timeout: float) -> T:  # noqa: ASYNC109 - it kills
@@ -54,6 +56,7 @@ class Workers:
             context = multiprocessing.get_context("spawn")
             self._pool = ProcessPool(self._count, max_tasks=RECYCLE, initializer=_set_up, context=context)
         future = self._pool.schedule(function, args=list(args), timeout=timeout)
+        self._waited_for.add(future)
         try:
             result: T = await asyncio.wrap_future(future)
         except (FutureTimeoutError, TimeoutError) as error:
@@ -64,6 +67,8 @@ class Workers:
             raise WorkerError("the process that read it ended by itself") from error
         except MemoryError as error:
             raise WorkerError(f"it needed more than {MEMORY // 1024**2} MB of memory") from error
+        finally:
+            self._waited_for.discard(future)
         return result
 
     def close(self) -> None:
@@ -72,3 +77,7 @@ class Workers:
             self._pool.stop()
             self._pool.join()
             self._pool = None
+            # Pebble tells of a task that it stopped only if its own threads still came to see that.
+            for future in [one for one in self._waited_for if not one.done()]:
+                with contextlib.suppress(InvalidStateError):
+                    future.set_exception(BrokenProcessPool("closed"))

@@ -23,15 +23,17 @@ from monitor.query import (
     Exact,
     Field,
     First,
+    Forms,
     Leaf,
     Near,
     Node,
     Not,
     Or,
     Phrase,
+    Regex,
     Sentence,
 )
-from monitor.text import FIELDS, StoryText, Word, fold, sentences, words
+from monitor.text import FIELDS, StoryText, Word, fold, language_of, sentences, words
 
 LEAD = 60  # words of the body that are the lead where there is no summary
 SPANS = 200  # spans of evidence that a match carries at most
@@ -178,6 +180,7 @@ class Reader:
     def _leaf(self, node: Leaf, field: str) -> list[Place]:
         """Where a leaf stands in all of one field."""
         text, found = self.texts[field], self.words[field]
+        assert not isinstance(node, Forms | Regex), "the reference reads neither stems nor regular expressions"
         if isinstance(node, EntityRef):
             return self._names(node, field)
         if isinstance(node, Exact):
@@ -244,6 +247,7 @@ class Reader:
                 yield from self._value(field, node)
 
     def _site(self, node: Leaf) -> Iterator[Place]:
+        assert not isinstance(node, Forms | Regex)
         url = self.story.url
         try:
             host = urlsplit(url).hostname or ""
@@ -256,8 +260,11 @@ class Reader:
 
     def _value(self, field: str, node: Leaf) -> Iterator[Place]:
         """The field's value as a whole; a tag is one of several, and a language covers its regions."""
+        assert not isinstance(node, Forms | Regex)
         story = self.story
         values = {"feed": (story.feed,), "tag": story.tags, "lang": (story.language,), "country": (story.country,)}
+        if field == "lang" and not story.language:
+            values["lang"] = (language_of(story),)  # detected: nothing of the story to point at
         for value in values[field]:
             if not value:
                 continue
@@ -275,7 +282,7 @@ class Reader:
             else:
                 fits = _fits(_wild(fold(node.text)), fold(value))
             if fits:
-                yield Place(field, 0, 0, 0, len(value), str(node))
+                yield Place(field, 0, 0, 0, len(value) if field != "lang" or story.language else 0, str(node))
 
 
 def _both(one: Scope, other: Scope) -> Scope:

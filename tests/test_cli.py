@@ -297,9 +297,13 @@ def test_migrate_makes_the_database(folder: Path, run: Run) -> None:
 
 
 def test_query_shows_the_tree_or_the_mistake_with_its_caret(run: Run) -> None:
-    assert run("query", "troops AND border").out == "troops AND border\n"
+    assert run("query", "troops AND border").out == "all of\n  troops\n  border\n"
     good = run("query", "troops AND border", "--json").json
     assert list(good) == ["ok", "query", "tree"]
+    assert good["tree"]["kind"] == "and"
+    below = [(child["kind"], child["text"]) for child in good["tree"]["children"]]
+    assert below == [("term", "troops"), ("term", "border")]
+    assert run("query", "@nosuchthing").code == 1
     bad = run("query", "troops AND")
     assert (bad.code, bad.err) == (1, "")
     assert "troops AND\n" in bad.out

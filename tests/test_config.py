@@ -193,9 +193,6 @@ def test_what_is_read_but_not_acted_on_is_said_at_its_place(tmp_path: Path) -> N
     warned = {re.sub(r"^`(\w+)`.*", r"\1", p.message): (Path(p.file).name, p.line) for p in config.problems}
     assert {p.level for p in config.problems} == {"warning"}
     assert warned == {
-        "inflected": ("entities.yaml", 6),
-        "weak": ("entities.yaml", 7),
-        "context": ("entities.yaml", 8),
         "file": ("entities.yaml", 12),
         "wait": ("subscribers.yaml", 11),
         "updates": ("subscribers.yaml", 11),

@@ -211,13 +211,13 @@ def _problems(row: Row) -> Sequence[Problem]:
 
 @pytest.mark.parametrize("row", rows("warning"))
 def test_what_is_hardly_meant_is_warned_of(row: Row) -> None:
-    told = [problem.message for problem in warnings(row.topics)]
+    told = [problem.message for problem in warnings(row.topics, compile_rules(row.topics))]
     assert any(row.said["says"] in message for message in told), told
 
 
 @pytest.mark.parametrize("row", rows("no warning"))
 def test_what_is_meant_is_not_warned_of(row: Row) -> None:
-    assert [problem.message for problem in warnings(row.topics)] == []
+    assert [problem.message for problem in warnings(row.topics, compile_rules(row.topics))] == []
 
 
 # --- the table

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from monitor.config import Config, Example, Examples, Scope, Topic, load_config
+from monitor.config import Config, Entity, Example, Examples, Feed, Scope, Topic, load_config
 from monitor.errors import ConfigError, NotFoundError, Problem, QueryError
-from monitor.rules import Explanation, compile_query, compile_rules, run_examples, warnings
+from monitor.rules import Explanation, compile_query, compile_rules, run_examples, too_common, warnings
 from monitor.text import StoryText
 
 CONFIG = Config(macros={"noise": "NOT football", "military": "troops"})
@@ -51,6 +51,23 @@ NEARNESS = [
 def test_a_miss_says_what_is_absent_or_how_near_it_came(query: str, title: str, note: str) -> None:
     explanation = compile_query(query, CONFIG).explain(story(title), "query")
     assert (explanation.true, explanation.note) == (False, note)
+
+
+def test_a_miss_of_an_entity_tells_of_weak_aliases_out_of_context() -> None:
+    config = Config(entities=entity("petro", weak=["Petrito"], context=["Colombia"]))
+    rules = compile_query("@petro", config)
+    assert rules.explain(story("Petrito speaks"), "query").note == (
+        "does not occur: `Petrito` is a weak alias, and no word of its context is in the story"
+    )
+    assert rules.explain(story("Nobody speaks"), "query").note == "does not occur"
+    assert rules.explain(story("Petrito speaks", "Colombia"), "query").true
+
+
+def test_a_scope_tells_when_the_language_was_detected() -> None:
+    declared = topic(query="x", scope={"languages": ["en"]})
+    rules = compile_rules(Config(topics={"t": declared}))
+    text = story("El presidente viajó ayer a la frontera para hablar con los soldados")
+    assert rules.explain(text, "t").note == "its language es (as detected) is not one of en"
 
 
 def test_words_in_different_fields_are_never_near() -> None:
@@ -276,14 +293,97 @@ topics:
     scope: {languages: [en]}
 """
     )
-    told = [(Path(p.file).name, p.line, p.message) for p in warnings(config)]
+    told = [(Path(p.file).name, p.line, p.message) for p in warnings(config, compile_rules(config))]
     assert told == [
         ("topics.yaml", 3, "no text can match `北京路*口`: in this script each character is a word, and a wildcard "
          "stays within one"),
         ("topics.yaml", 3, "no text can match `²³¹`: it holds no word"),
-        ("entities.yaml", 3, "the alias `May` of `may` is also a common word, and matches it"),
-        ("entities.yaml", 3, "the alias `Total` of `may` is also a common word, and matches it"),
+        ("entities.yaml", 3, "the alias `May` of `may` is also a common word (English), and matches it"),
+        ("entities.yaml", 3, "the alias `Total` of `may` is also a common word (English), and matches it"),
         ("entities.yaml", 3, "no text can match the alias `…`: it holds no word"),
         ("topics.yaml", 6, "no feed in the scope of `nowhere` is in es: they are in en"),
     ]  # fmt: skip
-    assert all(p.level == "warning" and p.fix for p in warnings(config))
+    assert all(p.level == "warning" and p.fix for p in warnings(config, compile_rules(config)))
+
+
+def entity(name: str, **values: Any) -> dict[str, Entity]:
+    return {name: Entity.model_validate({"name": name, "title": name.title(), **values})}
+
+
+@pytest.mark.parametrize(
+    ("alias", "language"),
+    [("May", "English"), ("Paz", "Spanish"), ("Demain", "French"), ("König", "German"), ("Надежда", "Russian"),
+     ("سلام", "Arabic"), ("希望", "Chinese"), ("Umut", "Turkish"), ("Vida Nova", ""), ("Merkel", "")],
+)  # fmt: skip
+def test_aliases_that_are_common_words_of_any_language_are_warned_of_unless_weak(alias: str, language: str) -> None:
+    def told(**values: Any) -> list[str]:
+        config = Config(entities=entity("x-y", **values))
+        return [p.message for p in warnings(config, compile_rules(config))]
+
+    expected = [f"the alias `{alias}` of `x-y` is also a common word ({language}), and matches it"] if language else []
+    assert told(aliases=[alias]) == expected
+    assert told(weak=[alias], context=["Madrid"]) == []
+
+
+def test_weak_aliases_without_context_are_warned_of() -> None:
+    config = Config(entities=entity("petro", weak=["Petrito"]))
+    (problem,) = warnings(config, compile_rules(config))
+    assert problem.message == "the weak aliases of `petro` never count: it has no `context`"
+
+
+def feed(name: str, **values: Any) -> dict[str, Feed]:
+    return {name: Feed.model_validate({"name": name, "url": f"https://{name}.example/feed", **values})}
+
+
+ENGLISH = feed("bbc", language="en-GB", country="GB")
+REACHABLE = [
+    ("x AND lang:es", ENGLISH, "`lang:es`; they are in en"),
+    ("x AND lang:(es OR fr)", ENGLISH, "`lang:(es OR fr)`; they are in en"),
+    ("x AND lang:en", ENGLISH, ""),
+    ("x OR lang:es", ENGLISH, ""),
+    ("(x AND lang:es) OR (y AND lang:de)", ENGLISH, "`lang:es`, `lang:de`; they are in en"),
+    ("x AND NOT lang:en", ENGLISH, "`lang:en`; they are in en"),
+    ("x AND NOT lang:es", ENGLISH, ""),
+    ("x AND lang:es", ENGLISH | feed("any"), ""),  # a feed of unstated language
+    ("x AND lang:es", ENGLISH | feed("pais", language="es"), ""),
+    ("x AND lang:es", ENGLISH | feed("pais", language="es", enabled=False), "`lang:es`"),
+    ("x AND feed:cnn*", ENGLISH, "`feed:cnn*`"),
+    ("x AND feed:bb*", ENGLISH, ""),
+    ("x AND country:FR", ENGLISH, "`country:FR`"),
+    ("x AND tag:sport", ENGLISH, ""),  # a story may have tags of its own
+    ("x AND lang:en AND country:FR", ENGLISH | feed("monde", language="fr", country="FR"), "`lang:en`, `country:FR`"),
+]
+
+
+@pytest.mark.parametrize(("query", "feeds", "told"), REACHABLE)
+def test_a_topic_that_no_feed_could_match_is_warned_of(query: str, feeds: dict[str, Feed], told: str) -> None:
+    config = Config(feeds=feeds, topics={"t": topic(query=query)})
+    found = [problem.message for problem in warnings(config, compile_rules(config))]
+    if told:
+        assert len(found) == 1
+        assert f"no feed in the scope of `t` could match it: it asks for {told}" in found[0]
+    else:
+        assert found == []
+
+
+def test_only_feeds_in_the_scope_count_for_what_a_topic_could_match() -> None:
+    feeds = ENGLISH | feed("pais", language="es", tags=["world"])
+    config = Config(feeds=feeds, topics={"t": topic(query="x AND lang:es", scope={"feeds": ["bbc"]})})
+    assert len(warnings(config, compile_rules(config))) == 1
+
+
+def test_a_topic_that_matches_too_much_of_the_archive_is_warned_of_with_its_commonest_term(
+    topics_file: TopicsFile,
+) -> None:
+    config = topics_file("topics:\n  all:\n    any: [police, border]\n  few:\n    query: tank*\n")
+    stories = [story("Police at the border" if n % 10 == 0 else "Police wait" if n % 2 else "Calm") for n in range(100)]
+    stories[3:6] = [story("Tanks")] * 3
+    rules = compile_rules(config)
+    (problem,) = too_common(config, rules, stories, 200)
+    assert (problem.level, problem.line) == ("warning", 3)
+    assert problem.message == (
+        "the topic `all` would alert about 116 times a day: it matches 58 of the 100 newest stories of the archive, "
+        "58 of these by `police`"
+    )
+    assert too_common(config, rules, stories, 80) == ()
+    assert too_common(config, rules, [], 200) == ()

@@ -14,7 +14,16 @@ from monitor.rules import Rules, compile_rules, run_examples
 from monitor.text import StoryText
 
 CONFIG = Path(__file__).resolve().parent.parent / "config"
-TOPICS = ["border-deployments", "sanctions", "elections", "natural-disasters", "shipping-disruption", "central-banks"]
+TOPICS = [
+    "border-deployments",
+    "troop-deployments",
+    "sanctions",
+    "elections",
+    "natural-disasters",
+    "shipping-disruption",
+    "central-banks",
+    "mergers",
+]
 REGIONS = {"europe", "middle-east", "africa", "asia", "north-america", "latin-america", "oceania"}
 
 
@@ -104,9 +113,16 @@ def test_an_entity_is_found_by_its_names_and_not_by_everyday_words(
     assert (entity in rules.entities(StoryText(title=headline))) is named
 
 
-def test_there_are_six_topics_each_with_examples_for_and_against(config: Config) -> None:
+def test_there_are_eight_topics_each_with_examples_for_and_against(config: Config) -> None:
     assert list(config.topics) == TOPICS
-    assert [t.name for t in config.topics.values() if len(t.examples.match) < 8 or len(t.examples.no_match) < 6] == []
+    assert [t.name for t in config.topics.values() if min(len(t.examples.match), len(t.examples.no_match)) < 12] == []
+
+
+def test_every_topic_shows_what_it_finds_and_leaves_in_several_scripts(config: Config) -> None:
+    wanted = {"LATIN", "CYRILLIC", "ARABIC", "CJK"}
+    for topic in config.topics.values():
+        assert scripts(" ".join(example.title for example in topic.examples.match)) >= wanted, topic.name
+        assert len(scripts(" ".join(example.title for example in topic.examples.no_match)) & wanted) >= 2, topic.name
 
 
 def test_both_ways_of_writing_a_topic_are_shown(config: Config) -> None:
@@ -131,6 +147,38 @@ def test_the_two_disaster_feeds_are_taken_by_their_own_words(
 def test_a_story_in_spanish_is_no_embargo_because_of_however(rules: Rules) -> None:
     story = StoryText(title="Sube el petróleo; sin embargo, el embargo no llega", language="es")
     assert "sanctions" not in [match.topic for match in rules.match(story)]
+
+
+@pytest.mark.parametrize(
+    ("topic", "said"),
+    [
+        ("troop-deployments", "Two brigades were deployed to the coast."),
+        ("sanctions", "The bloc also extended its sanctions."),
+        ("central-banks", "The central bank left its key rate unchanged."),
+        ("mergers", "The merger with its rival was completed in March."),
+    ],
+)
+def test_what_a_long_report_mentions_in_passing_is_not_its_topic(rules: Rules, topic: str, said: str) -> None:
+    filler = "The harbour master spoke at length about the weather and the tides of the past season. " * 8
+    first, last = StoryText(title="Report", text=said + " " + filler), StoryText(title="Report", text=filler + said)
+    assert topic in [match.topic for match in rules.match(first)]
+    assert topic not in [match.topic for match in rules.match(last)]
+
+
+@pytest.mark.parametrize(
+    ("title", "deployed"),
+    [
+        ("Estonia asks allies to station tanks near its airfields, soldiers to follow", True),
+        ("Denmark sends thirty tanks to its ally", False),
+        ("Navy ships sail for the Gulf", True),
+        ("Drills by the navy send a warning", False),
+        ("以军称打击武装人员集结点", False),
+    ],
+)
+def test_a_deployment_is_people_sent_and_not_arms_given_or_places_shelled(
+    rules: Rules, title: str, deployed: bool
+) -> None:
+    assert ("troop-deployments" in [match.topic for match in rules.match(StoryText(title=title))]) is deployed
 
 
 def test_subscribers_are_examples_switched_off(config: Config) -> None:

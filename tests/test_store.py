@@ -11,12 +11,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlmodel import SQLModel, text
 
+from monitor import checking
 from monitor.errors import StoreError
 from monitor.events import headline_key
 from monitor.models import DigestSlot, FeedState, Match, Sighting, Story
 from monitor.store import Store
 from monitor.store.archive import Archive
-from tests.make import NOW, delivery
+from monitor.store.peek import newest_stories
+from tests.make import NOW, delivery, write_config
 
 
 @pytest.fixture
@@ -254,3 +256,63 @@ def test_a_story_is_found_by_id_address_or_whole_words_of_its_headline(
     archive: Archive, asked: str, ids: list[int]
 ) -> None:
     assert [story.id for story in archive.find(asked)] == ids
+
+
+# --- a look into the archive from outside
+
+
+def fill(store: Store, count: int, *, baseline: bool = False, title: str = "Sanctions") -> None:
+    with store.ingest() as ingest:
+        for n in range(count):
+            at = NOW + timedelta(minutes=n)
+            story = Story(
+                key=f"{baseline}{n}",
+                feed="wire",
+                source="Wire",
+                url=f"https://news.example/{n}",
+                title=title,
+                first_seen_at=at,
+                effective_at=at,
+            )
+            ingest.add_sighting(ingest.add_story(story, None, "", at), "wire", f"{baseline}{n}", "", at, baseline)
+
+
+def test_a_look_from_outside_sees_the_newest_stories_and_leaves_no_trace(tmp_path: Path) -> None:
+    store = Store("sqlite:///monitor.db", tmp_path)
+    store.migrate()
+    fill(store, 9, title="Latest")
+    fill(store, 5, baseline=True)
+    for _ in ("while the daemon runs", "when it has stopped"):
+        before = sorted(path.name for path in tmp_path.iterdir())
+        found = newest_stories("sqlite:///monitor.db", tmp_path, 3)
+        assert [(story.title, story.url) for story in found] == [
+            ("Latest", f"https://news.example/{n}") for n in (8, 7, 6)
+        ]
+        assert sorted(path.name for path in tmp_path.iterdir()) == before
+        store.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["monitor.db"]
+
+
+def test_a_look_at_what_is_no_archive_sees_nothing(tmp_path: Path) -> None:
+    for url in ("sqlite:///none.db", "sqlite://", "postgresql+psycopg://nobody@127.0.0.1:1/x", "nonsense"):
+        assert newest_stories(url, tmp_path, 3) == ()
+    (tmp_path / "bad.db").write_bytes(b"no database" * 1_000)
+    (tmp_path / "empty.db").write_bytes(b"")
+    for name in ("bad.db", "empty.db"):
+        assert newest_stories(f"sqlite:///{name}", tmp_path, 3) == ()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.db", "empty.db"]
+
+
+def test_check_warns_of_topics_that_match_too_much_of_the_archive(tmp_path: Path) -> None:
+    folder, data = write_config(tmp_path / "config"), tmp_path / "data"
+    assert checking.check(folder, {}, data).problems == ()
+    assert not data.exists()
+    store = Store("sqlite:///monitor.db", data)
+    store.migrate()
+    fill(store, 60)
+    store.close()
+    (problem,) = checking.check(folder, {}, data).problems
+    assert problem.level == "warning"
+    assert "`sanctions` would alert about 60 times a day" in problem.message
+    assert "60 of these by `sanction*`" in problem.message
+    assert checking.check(folder, {}).problems == ()

@@ -45,6 +45,16 @@ SAME = [
     ("می\u200cخواهم", "میخواهم"),  # zero-width non-joiner
     ("Tórshavn", "torshavn"),
     ("½", "½"),
+    ("STRAẞE", "straße"),
+    ("ĲSSEL", "ijssel"),
+    ("col\u0140eccio", "colleccio"),
+    ("И\u0306од", "йод"),  # decomposed
+    ("ﷲ", "الله"),
+    ("ﾊﾟﾘ", "パリ"),
+    ("1\ufe0f\u20e3", "1"),  # a keycap
+    ("Việt", "vie\u0302\u0323t"),
+    ("क्\u200dष", "क्ष"),  # a joiner
+    ("한국", "\u1112\u1161\u11ab\u1100\u116e\u11a8"),  # decomposed
 ]
 
 # Two words that stay apart.
@@ -63,6 +73,7 @@ SPLIT = [
     ("Petro’S plan", ["Petro", "plan"]),
     ("Jose\u0301's plan", ["Jose\u0301", "plan"]),
     ("the soldiers' pay", ["the", "soldiers", "pay"]),
+    ("Petro‘s Petro′s Petro´s Petro`s Petroʼs Petro＇s", ["Petro"] * 6),
     ("the letter s", ["the", "letter", "s"]),
     ("l'armée", ["l", "armée"]),
     ("здоров'я здоров’я здоровʼя", ["здоров", "я"] * 3),
@@ -81,6 +92,8 @@ SPLIT = [
     ("မြန်မာ", ["မြ", "န်", "မာ"]),
     ("か\u3099ス", ["か\u3099", "ス"]),
     ("💥 war 🇺🇦", ["war"]),
+    ("war🇺🇦peace❤️love", ["war", "peace", "love"]),
+    ("👨\u200d👩\u200d👧 family 1\ufe0f\u20e3", ["family", "1"]),
     ("\u200fحرب\u200f", ["حرب"]),
     ("word\u200b", ["word"]),  # what is not seen is not highlighted
     ("", []),
@@ -187,9 +200,9 @@ def test_cleaned_text_can_be_stored_and_is_clean(text: str) -> None:
     ids=["marks", "one word", "one accented word", "possessives", "stops", "initials"],
 )
 def test_hostile_text_takes_no_more_than_seconds(text: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     words(text)
     fold(text)
     clean(text)
     sentences(text)
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 5  # under two on a quiet machine

@@ -49,7 +49,7 @@ def init(
     data: Data = DATA,
     as_json: Json = False,
 ) -> None:
-    """Write a commented starter configuration: about 40 feeds, six topics, 60 entities, two example subscribers."""
+    """Write a commented starter configuration: about 40 feeds, eight topics, 60 entities, two example subscribers."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} exists and is not empty; nothing was written")
     try:
@@ -66,7 +66,7 @@ def init(
 @cli.command()
 def check(config: Config = CONFIG, data: Data = DATA, as_json: Json = False) -> None:
     """Check the whole configuration and run every topic's examples."""
-    found = checking.check(config, os.environ)
+    found = checking.check(config, os.environ, data)
     if as_json:
         to_json({"ok": found.ok, "problems": plain(found.problems)})
     else:

@@ -5,23 +5,24 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 import typer
+from rich.console import Console
 
 from monitor import checking, service
 from monitor.cli.common import CONFIG, DATA, Config, Data, Json, cli, clock, out, plain, table, to_json, told, using
+from monitor.cli.stream import match_stream, read_lines
 from monitor.daemon import read_state
 from monitor.errors import InputError, QueryError, WorkerError
 from monitor.models import Delivery
 from monitor.parse import as_json as feed_as_json
 from monitor.parse import parse_feed
 from monitor.pipeline.poll import PARSE_DEADLINE
-from monitor.query import parse
+from monitor.query import as_json as tree_as_json
 from monitor.render import MailMessage, SlackMessage
 from monitor.rules import Explanation
 from monitor.workers import Workers
@@ -88,9 +89,9 @@ def query(
     data: Data = DATA,
     as_json: Json = False,
 ) -> None:
-    """Show how a query is read, or its mistake with a caret."""
+    """Show how a query is read, with the configuration's macros and names, or its mistake with a caret."""
     try:
-        tree = parse(text)
+        found = service.read_query(text, config, os.environ)
     except QueryError as error:
         if as_json:
             to_json({"ok": False, "message": error.message, "start": error.start, "end": error.end, "fix": error.fix})
@@ -100,26 +101,28 @@ def query(
                 out.print(f"\n{error.fix}", markup=False)
         raise typer.Exit(1) from None
     if as_json:
-        to_json({"ok": True, "query": str(tree), "tree": plain(tree)})
+        to_json({"ok": True, "query": str(found.written), "tree": tree_as_json(found.tree)})
         return
-    out.print(str(tree), markup=False)
+    for depth, line in found.lines:
+        out.print(f"{'  ' * depth}{line}", markup=False)
+    if found.note:
+        Console(stderr=True, soft_wrap=True).print(found.note, style="yellow", markup=False)
 
 
 @cli.command()
 def match(
+    workers: Annotated[
+        int, typer.Option("--workers", help="Processes that share the work; the order is kept.", min=1, max=256)
+    ] = 1,
     config: Config = CONFIG,
     data: Data = DATA,
     as_json: Json = True,
 ) -> None:
     """Match stories (JSON lines on standard input) and print one JSON line each, in order. No database."""
     loaded = checking.load(config, os.environ)
-    for result in service.match_lines(loaded.rules, _lines()):
-        to_json(result)
-
-
-def _lines() -> Iterator[str]:
-    for raw in sys.stdin.buffer:
-        yield raw.decode("utf-8", "replace")
+    for line in match_stream(loaded.rules, read_lines(sys.stdin.buffer), workers, config):
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
 
 
 @cli.command("parse")

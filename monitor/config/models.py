@@ -82,11 +82,9 @@ class Entity(Part):
     title: Line = Field(default_factory=_own_name, alias="name", description="The usual name, itself an alias.")
     kind: Literal["person", "organisation", "place", "vessel", "other"] = Field("other", description="What it is.")
     aliases: Listed[Line] = Field((), description="Other names, in any script.")
-    inflected: bool = Field(False, description="Also inflected forms. Not acted on by this version.")
-    weak: Listed[Line] = Field(
-        (), description="Aliases that count only with a `context` word in the same story. Not acted on by this version."
-    )
-    context: Listed[Line] = Field((), description="Words that make `weak` aliases count. Not acted on by this version.")
+    inflected: bool = Field(False, description="Also inflected forms, in languages that inflect names.")
+    weak: Listed[Line] = Field((), description="Aliases that count only with a `context` word in the same story.")
+    context: Listed[Line] = Field((), description="Words that make `weak` aliases count.")
 
 
 class EntityList(Part):

@@ -11,16 +11,19 @@ from monitor.query.lexer import MAX_DEPTH, MAX_OPERANDS
 from monitor.query.nodes import (
     LEAVES,
     META_FIELDS,
+    SEARCHED,
     And,
     AtLeast,
     EntityRef,
     Field,
     First,
+    Forms,
     MacroRef,
     Near,
     Node,
     Not,
     Or,
+    Regex,
     Sentence,
     children,
     walk,
@@ -51,6 +54,10 @@ def check(node: Node, text: str) -> None:
         elif inside in META_FIELDS and isinstance(at, Near | AtLeast | First | Sentence):
             fix = "join the terms with AND, OR and NOT"
             raise QueryError(f"`{inside}:` takes terms and phrases", text, at.start, at.end, fix)
+        elif inside in META_FIELDS and inside not in SEARCHED and isinstance(at, Forms | Regex):
+            what = "inflected forms" if isinstance(at, Forms) else "regular expressions"
+            fix = f"write {inside}:word, {inside}:wor*, or several joined by OR"
+            raise QueryError(f"`{inside}:` is compared as a whole, without {what}", text, at.start, at.end, fix)
         stack.extend((child, inside, depth + 1) for child in reversed(children(at)))
 
 

@@ -10,9 +10,10 @@ from difflib import get_close_matches
 from lark import Token
 
 from monitor.errors import QueryError
+from monitor.query.expressions import refusal
 from monitor.query.nodes import META_FIELDS, TEXT_FIELDS
 
-MAX_LENGTH = 20_000  # characters of a query
+MAX_LENGTH = 150_000  # characters of a query: 10,000 terms and more; a second to read
 MAX_DEPTH = 100  # parentheses within one another, and levels of a tree
 MAX_DISTANCE = 100  # words of NEAR/n and of "…"~n
 MAX_OPERANDS = 8  # of one NEAR or "…"~n: its decision takes time that doubles with each
@@ -39,6 +40,11 @@ _RUN = re.compile(r"(?:(?!<<<)[^\s()（）\"“”„{}])+")
 _NEAR = re.compile(r"(NEAR|ONEAR|PRE)(?:/(.*))?\Z", re.DOTALL)
 _FUNCTION = re.compile(r"(ATLEAST|FIRST|SENTENCE|FORMS)(?:/(.*))?\Z", re.DOTALL)
 _FIELD = re.compile(r"([^\W\d_]+):")
+_REGEX = re.compile(r"/((?:[^\\/\n]|\\.)*+)(/?)")
+_FLAGS = re.compile(r"[^\s()（）]*")
+# In `url:` and the fields compared as a whole, a path such as /politics/ is words; these signs say what is meant.
+_PATH_FIELDS = tuple(name for name in META_FIELDS if name not in ("author", "source"))
+_REGEX_SIGNS = re.compile(r"[\\\[({|^$+]")
 _FIELD_SHAPED = re.compile(r"[^\W\d_]+:\Z")
 _WORD_OF_TERM = re.compile(r"[^\s\-/'’.,:;&+_]+")
 _UNSPACED_SCRIPTS = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR")
@@ -98,6 +104,8 @@ class _Lexer:
             self._phrase(start)
         elif char == "{":
             self._exact(start)
+        elif char == "/" and self._regex(start):
+            pass
         elif char == "}":
             raise self._error(
                 "this brace closes nothing", start, start + 1, "remove it, or add `{` before the exact text"
@@ -151,6 +159,34 @@ class _Lexer:
             )
         self._add("EXACT", start, end + 1, inner)
 
+    def _regex(self, start: int) -> bool:
+        """Read a regular expression, if it is one that starts here, and not an operator or the path of an address."""
+        text = self.text
+        inside = self.field_before or (self.open[-1][1] if self.open else "")
+        match = _REGEX.match(text, start)
+        operator = re.compile(r"/(\d+[fF]?)?(?=\s|\Z)").match(text, start)
+        if match is None or operator or (inside in _PATH_FIELDS and not _REGEX_SIGNS.search(match[1])):
+            return False
+        self._field()
+        if not match[2]:
+            end = start + len((_RUN.match(text, start) or match)[0])
+            fix = 'add `/` where it ends, or write "…" where words are meant'
+            raise self._error("this regular expression is never closed", start, end, fix)
+        end = match.end()
+        flags = (_FLAGS.match(text, end) or match)[0]
+        if flags not in ("", "i"):
+            fix = f'write {match[0]}i, or "…" in quotes if the words of a path are meant'
+            raise self._error(f"`{flags}` is no flag of a regular expression; `i` is", end, end + len(flags), fix)
+        if not match[1]:
+            raise self._error("this regular expression is empty", start, end, "write what to find, as /cve-\\d+/i")
+        pattern = re.sub(r"\\(.)", lambda found: "/" if found[1] == "/" else found[0], match[1])
+        if (wrong := refusal(pattern, flags == "i")) is not None:
+            message, fix, part = wrong
+            at = text.find(part, start, end) if part else -1
+            raise self._error(message, *((at, at + len(part)) if at >= 0 else (start, end)), fix)
+        self._add("REGEX", start, end + len(flags), f"{flags} {pattern}")
+        return True
+
     def _word(self, start: int, run: str) -> None:
         """One run of characters up to a blank, a bracket or a quote."""
         end = start + len(run)
@@ -198,16 +234,9 @@ class _Lexer:
             example = {"ATLEAST": "ATLEAST/3", "FIRST": "FIRST/50"}.get(name, name)
             fix = f"write {example}(…), or `{name.lower()}` if the word is meant"
             raise self._error(f"{name} needs a group in parentheses", start, end, fix)
-        if name == "FORMS":
-            raise self._error(
-                "FORMS(…) comes in a later version",
-                start,
-                end,
-                "write a wildcard, as deploy*, or the forms joined by OR",
-            )
-        if name == "SENTENCE":
+        if name in ("SENTENCE", "FORMS"):
             if number is not None:
-                raise self._error("SENTENCE takes no number", start, end, "write SENTENCE(…)")
+                raise self._error(f"{name} takes no number", start, end, f"write {name}(…)")
             self._add(name, start, end)
             return
         example = "ATLEAST/3" if name == "ATLEAST" else "FIRST/50"
@@ -233,12 +262,6 @@ class _Lexer:
 
     def _term(self, start: int, run: str, inside: str) -> None:
         end = start + len(run)
-        if run[0] == "/" and len(run) > 1 and not run[1:].rstrip("fF").isdigit():
-            closing = self.text.find("/", start + 1)
-            end = end if closing < 0 else max(end, closing + 1)
-            fix = "write a wildcard, as deploy*, or the words joined by OR"
-            if inside not in META_FIELDS:
-                raise self._error("a regular expression /…/ comes in a later version", start, end, fix)
         if (operator := operator_meant(run)) and not _says_something(run.lstrip("/")):
             raise self._error(f"unknown operator `{run}`", start, end, f"write {operator}")
         if run[0] in "-+!" and inside not in META_FIELDS:

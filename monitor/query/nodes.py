@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 TEXT_FIELDS = ("title", "lead", "body")
 META_FIELDS = ("author", "site", "url", "source", "feed", "tag", "lang", "country")
+SEARCHED = ("author", "url", "source")  # META_FIELDS whose words are searched; the others are compared as a whole
+
+_PLAIN_WORD = re.compile(r"[^\W_]+")
+_OPERATOR = re.compile(r"AND|OR|NOT|NEAR|ONEAR|PRE|ATLEAST|FIRST|SENTENCE|FORMS")
+_SLASH = re.compile(r"\\.|/", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +53,34 @@ class Exact(Place):
 
     def __str__(self) -> str:
         return f"{{{self.text}}}"
+
+
+@dataclass(frozen=True, slots=True)
+class Forms(Place):
+    """Every inflected form of a word, or of each word of a phrase; `within` as in Phrase.
+
+    FORMS(a OR b) is FORMS(a) OR FORMS(b), so this is a leaf.
+    """
+
+    text: str
+    within: int | None = None
+
+    def __str__(self) -> str:
+        if self.within is None and _PLAIN_WORD.fullmatch(self.text) and not _OPERATOR.fullmatch(self.text):
+            return f"FORMS({self.text})"
+        return f"FORMS({Phrase(self.text, self.within)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Regex(Place):
+    """A regular expression in RE2's syntax, on the text as published. `pattern` has its slashes unescaped."""
+
+    pattern: str
+    ignore_case: bool = False
+
+    def __str__(self) -> str:
+        written = _SLASH.sub(lambda match: match[0] if len(match[0]) > 1 else f"\\{match[0]}", self.pattern)
+        return f"/{written}/{'i' * self.ignore_case}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +189,9 @@ class Sentence(Place):
         return f"SENTENCE({self.child})"
 
 
-Leaf = Term | Phrase | Exact | EntityRef
+Leaf = Term | Phrase | Exact | Forms | Regex | EntityRef
 Node = Leaf | MacroRef | And | Or | Not | Near | Field | AtLeast | First | Sentence
-LEAVES = (Term, Phrase, Exact, EntityRef)
+LEAVES = (Term, Phrase, Exact, Forms, Regex, EntityRef)
 
 
 def _inside(child: Node, *loose: type) -> str:
@@ -189,3 +224,11 @@ def walk(node: Node) -> Iterator[Node]:
         node = stack.pop()
         yield node
         stack.extend(reversed(children(node)))
+
+
+def as_json(node: Node) -> dict[str, Any]:
+    """Return a tree for programs: each node's `kind` (its class in small letters), what it says, its children."""
+    told = {one.name: getattr(node, one.name) for one in fields(node) if one.name not in ("child", "children")}
+    below = children(node)
+    found = {"kind": type(node).__name__.lower(), **told}
+    return {**found, "children": [as_json(child) for child in below]} if below else found

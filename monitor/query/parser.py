@@ -25,12 +25,14 @@ from monitor.query.nodes import (
     Exact,
     Field,
     First,
+    Forms,
     MacroRef,
     Near,
     Node,
     Not,
     Or,
     Phrase,
+    Regex,
     Sentence,
     Term,
 )
@@ -45,12 +47,13 @@ group: operand ((AND | OR)? operand)*
         | atom
 ?atom: leaf
      | LPAR group RPAR -> parentheses
-     | (ATLEAST | FIRST | SENTENCE) LPAR group RPAR -> function
-leaf: TERM | PHRASE | NEARPHRASE | EXACT | ENTITY | MACRO
+     | (ATLEAST | FIRST | SENTENCE | FORMS) LPAR group RPAR -> function
+leaf: TERM | PHRASE | NEARPHRASE | EXACT | REGEX | ENTITY | MACRO
 
-%declare AND OR NOT NEAR FIELD LPAR RPAR ATLEAST FIRST SENTENCE TERM PHRASE NEARPHRASE EXACT ENTITY MACRO
+%declare AND OR NOT NEAR FIELD LPAR RPAR ATLEAST FIRST SENTENCE FORMS TERM PHRASE NEARPHRASE EXACT REGEX ENTITY MACRO
 """
 _CLIP = 60  # characters of an operand repeated in a suggestion
+_LONGEST_FIX = 400  # characters of a suggestion that repeats the query
 _RUN_SHOWN = 5  # operands of a run of bare neighbours repeated in a suggestion
 _CAPITALS = re.compile(r"[A-Z]{2,}(?:/?\d+[FfWw]?)?|/\d+")
 
@@ -80,6 +83,9 @@ class _Builder(Transformer[Token, Node]):
         if token.type == "NEARPHRASE":
             within, text = token.value.split(" ", 1)
             return Phrase(text, int(within), start=start, end=end)
+        if token.type == "REGEX":
+            flags, pattern = token.value.split(" ", 1)
+            return Regex(pattern, flags == "i", start=start, end=end)
         node: Node = self._leaves[token.type](token.value, start=start, end=end)
         return node
 
@@ -92,6 +98,8 @@ class _Builder(Transformer[Token, Node]):
         start, end = name.start_pos, closing.end_pos
         if name.type == "SENTENCE":
             return Sentence(node, start=start, end=end)
+        if name.type == "FORMS":
+            return replace(_forms(node), start=start, end=end)
         made = AtLeast if name.type == "ATLEAST" else First
         return made(int(name.value), node, start=start, end=end)
 
@@ -129,6 +137,31 @@ class _Builder(Transformer[Token, Node]):
             raise _Mixed(parts, mixed)
         made = And if operators[0].type == "AND" else Or
         return made(operands, start=operands[0].start, end=operands[-1].end)
+
+
+def _forms(node: Node) -> Node:
+    """Return `node` with all its words in every form. Raises _Mistake for what has no forms."""
+    if isinstance(node, Or):
+        return replace(node, children=tuple([_forms(child) for child in node.children]))
+    if isinstance(node, Forms):
+        return node
+    if not isinstance(node, Term | Phrase):
+        kind, fix = _NO_FORMS.get(type(node), ("groups of other kinds", "write FORMS(one OR another) for each group"))
+        raise _Mistake(f"FORMS takes words, phrases and OR groups of them, not {kind}", node.start, node.end, fix)
+    if "*" in node.text or "?" in node.text:
+        fix = "write the whole word in FORMS, or the wildcard alone"
+        raise _Mistake(f"`{node.text}` has a wildcard, and FORMS takes whole words", node.start, node.end, fix)
+    within = node.within if isinstance(node, Phrase) else None
+    return Forms(node.text, within, start=node.start, end=node.end)
+
+
+_NO_FORMS: dict[type, tuple[str, str]] = {
+    Exact: ("text that is exactly so", "leave out the braces, or write the text beside FORMS"),
+    Regex: ("regular expressions", "write the expression beside FORMS, joined by OR"),
+    EntityRef: ("entities", "write `inflected: true` at the entity, in entities.yaml"),
+    MacroRef: ("macros", "write FORMS within the macro"),
+    Field: ("fields", "write the field before it, as title:FORMS(deploy)"),
+}
 
 
 class _Mistake(Exception):  # noqa: N818  # not an error that leaves this module; `tree` makes a QueryError of it
@@ -183,6 +216,8 @@ def _mixed(text: str, parts: Sequence[Any], operator: Token) -> QueryError:
     forms = [_grouped(text, parts, tight) for tight in ("AND", "OR")]
     message = "AND and OR in one group: which comes first?"
     fix = f"write `{forms[0]}` or `{forms[1]}`"
+    if len(fix) > _LONGEST_FIX:
+        fix = "put parentheses around what AND joins, or around what OR joins"
     return QueryError(message, text, operator.start_pos or 0, operator.end_pos, fix)
 
 

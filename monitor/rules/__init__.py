@@ -8,10 +8,12 @@ A topic's tree holds or not on word positions, exactly; every surface shows the 
 
 from __future__ import annotations
 
+from monitor.rules.compile import compile_tree
 from monitor.rules.engine import Rules, compile_query, compile_rules, compile_sound
 from monitor.rules.examples import run_examples
+from monitor.rules.explain import outline
 from monitor.rules.values import Explanation, TopicMatch
-from monitor.rules.warnings import queries, warnings
+from monitor.rules.warnings import queries, too_common, warnings
 from monitor.text import Evidence
 
 __all__ = [
@@ -22,7 +24,10 @@ __all__ = [
     "compile_query",
     "compile_rules",
     "compile_sound",
+    "compile_tree",
+    "outline",
     "queries",
     "run_examples",
+    "too_common",
     "warnings",
 ]

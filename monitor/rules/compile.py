@@ -25,7 +25,7 @@ from monitor.query import (
     parse_item,
     walk,
 )
-from monitor.text import StoryText, fold
+from monitor.text import StoryText, fold, language_of, primary
 
 KeyPath = tuple[str | int, ...]
 _AROUND = 50  # characters of a query shown on each side of a mistake
@@ -39,13 +39,21 @@ class CompiledScope:
     tags: frozenset[str] = frozenset()
     feeds: frozenset[str] = frozenset()
 
+    @property
+    def open(self) -> bool:
+        """Whether it restricts nothing."""
+        return not (self.languages or self.tags or self.feeds)
+
     def why_not(self, story: StoryText, *, unknown: bool = False) -> str:
         """Return why `story` is out of the scope, or "". A story of unknown language is in it.
 
-        Languages are compared by their first subtag: "en" covers en-GB. `unknown`: so is one without tags or feed.
+        Languages are compared by their first subtag: "en" covers en-GB; one that is not stated is detected. `unknown`:
+        a story without language, tags or feed is in the scope too.
         """
-        if self.languages and story.language and primary(story.language) not in self.languages:
-            return f"its language {story.language} is not one of {', '.join(sorted(self.languages))}"
+        language = story.language if unknown or not self.languages else language_of(story)
+        if self.languages and language and primary(language) not in self.languages:
+            read = "" if story.language else " (as detected)"
+            return f"its language {language}{read} is not one of {', '.join(sorted(self.languages))}"
         if self.tags and (story.tags or not unknown) and not self.tags.intersection(map(fold, story.tags)):
             return f"it has none of the tags {', '.join(sorted(self.tags))}"
         if self.feeds and (story.feed or not unknown) and story.feed not in self.feeds:
@@ -63,11 +71,6 @@ class CompiledTopic:
     version: str = ""
 
 
-def primary(language: str) -> str:
-    """Return the first subtag of a language, in small letters: "en" for "en-GB"."""
-    return language.replace("_", "-").split("-")[0].lower()
-
-
 def compile_topics(config: Config, aliases: Aliases) -> tuple[tuple[CompiledTopic, ...], tuple[Problem, ...]]:
     """Return the topics that compile, in their order, and every problem of every topic and macro."""
     compiler = _Compiler(config, aliases)
@@ -77,7 +80,13 @@ def compile_topics(config: Config, aliases: Aliases) -> tuple[tuple[CompiledTopi
 
 def compile_tree(text: str, config: Config, aliases: Aliases) -> Node:
     """Return the tree of one query, with the configuration's macros and entities. Raises QueryError."""
-    return expand(parse(text, part=True), _Compiler(config, aliases).macros, aliases, text)
+    compiler = _Compiler(config, aliases)
+    tree = parse(text, part=True)
+    for node in walk(tree):
+        if isinstance(node, MacroRef) and node.name in compiler.broken:
+            message = f"the macro `{node}` has a mistake of its own"
+            raise QueryError(message, text, node.start, node.end, "see `monitor check`")
+    return expand(tree, compiler.macros, aliases, text)
 
 
 def version(tree: Node, scope: CompiledScope, aliases: Aliases) -> str:
@@ -87,7 +96,7 @@ def version(tree: Node, scope: CompiledScope, aliases: Aliases) -> str:
         digest.update(b"\x00" + "\x01".join(sorted(restriction)).encode())
     for name in sorted({node.name for node in walk(tree) if isinstance(node, EntityRef)}):
         for entity in aliases.members(name):
-            digest.update("\x00".join((name, entity, *(alias.text for alias in aliases.of(entity)))).encode())
+            digest.update(f"{name}\x00{entity}\x00{aliases.fingerprint(entity)}".encode())
     return digest.hexdigest()
 
 
@@ -97,7 +106,7 @@ class _Compiler:
     def __init__(self, config: Config, aliases: Aliases) -> None:
         self._config, self._aliases = config, aliases
         self.problems: list[Problem] = []
-        self._broken: set[str] = set()  # macros with a problem, told at their own place only
+        self.broken: set[str] = set()  # macros with a problem, told at their own place only
         self.macros: dict[str, Node] = {}
         self._read_macros()
 
@@ -167,7 +176,7 @@ class _Compiler:
         """Return what `text` says, expanded; note its problem at the character where it is."""
         try:
             node = read(text)
-            if any(isinstance(at, MacroRef) and at.name in self._broken for at in walk(node)):
+            if any(isinstance(at, MacroRef) and at.name in self.broken for at in walk(node)):
                 return None
             node = expand(node, self.macros, self._aliases, text, part=True)
             if for_near:
@@ -203,8 +212,8 @@ class _Compiler:
             names = (name for name, node in waiting.items() if not _macros(node) & waiting.keys())
             name = next(names, next(iter(waiting)))  # all wait for one another: a circle, which `expand` tells
             node = waiting[name]
-            if _macros(node) & self._broken:
-                self._broken.add(name)
+            if _macros(node) & self.broken:
+                self.broken.add(name)
             else:
                 known = self.macros | waiting
                 try:
@@ -214,7 +223,7 @@ class _Compiler:
             del waiting[name]
 
     def _break(self, name: str, error: QueryError) -> None:
-        self._broken.add(name)
+        self.broken.add(name)
         self._query_problem(("macros", name), error)
 
     def _query_problem(self, path: KeyPath, error: QueryError) -> None:

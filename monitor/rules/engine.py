@@ -8,8 +8,9 @@ from monitor.config import Config
 from monitor.entities import Aliases
 from monitor.errors import ConfigError, NotFoundError, Problem
 from monitor.rules.compile import CompiledScope, CompiledTopic, compile_topics, compile_tree, version
-from monitor.rules.evaluate import Scope, evidence, holds, whole
+from monitor.rules.evaluate import Scope, find, shown, whole
 from monitor.rules.explain import explain
+from monitor.rules.index import build
 from monitor.rules.reading import Reading
 from monitor.rules.values import Explanation, TopicMatch, tidy
 from monitor.text import Evidence, StoryText
@@ -22,7 +23,9 @@ class Rules:
 
     def __init__(self, topics: Sequence[CompiledTopic], aliases: Aliases) -> None:
         self._topics = {topic.name: topic for topic in topics}
-        self._aliases = aliases
+        self._list = tuple(self._topics.values())
+        self._index = build([topic.tree for topic in self._list], aliases)
+        self._scoped = frozenset(number for number, topic in enumerate(self._list) if not topic.scope.open)
 
     def __contains__(self, topic: object) -> bool:
         """Whether a topic is compiled."""
@@ -31,18 +34,27 @@ class Rules:
     def match(self, story: StoryText) -> tuple[TopicMatch, ...]:
         """Return the topics that `story` matches, in their declared order, each with what made it true."""
         scope = self.scope(story)
-        return tuple(
-            TopicMatch(topic.name, topic.version, evidence(topic.tree, scope))
-            for topic in self._topics.values()
-            if not topic.scope.why_not(story) and holds(topic.tree, scope)
-        )
+        candidates = set(self._index.always)
+        anchored = self._index.anchored
+        for number in scope.reading.text.hits:
+            topics = anchored[number]
+            if topics:
+                candidates.update(topics)
+        matches = []
+        for number in sorted(candidates):
+            topic = self._list[number]
+            if number not in self._scoped or not topic.scope.why_not(story):
+                found = find(topic.tree, scope)
+                if found is not None:
+                    matches.append(TopicMatch(topic.name, topic.version, shown(found, scope)))
+        return tuple(matches)
 
     def entities(self, story: StoryText) -> dict[str, tuple[Evidence, ...]]:
         """Return the entities named in title, summary or body, each with its aliases found there."""
         found: dict[str, list[Evidence]] = {}
-        for part, at in Reading(story, self._aliases).text.occurrences():
-            span = part.span(at.first, at.last, at.alias.text, at.alias.entity)
-            found.setdefault(at.alias.entity, []).append(span.evidence)
+        text = Reading(story, self._index).text
+        for span, alias in text.occurrences():
+            found.setdefault(alias.entity, []).append(text.evidence(span))
         return {name: tidy(spans) for name, spans in found.items()}
 
     def explain(self, story: StoryText, topic: str) -> Explanation:
@@ -62,7 +74,7 @@ class Rules:
 
     def scope(self, story: StoryText) -> Scope:
         """Return `story` read, as the scope in which trees are decided."""
-        return whole(Reading(story, self._aliases))
+        return whole(Reading(story, self._index))
 
 
 def compile_rules(config: Config) -> Rules:

@@ -7,34 +7,38 @@ first fifty words), or what the story says of itself. Fields and the like narrow
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from operator import attrgetter
+from typing import Any
 
 from monitor.query import (
     LEAVES,
     META_FIELDS,
+    SEARCHED,
     And,
     AtLeast,
     EntityRef,
+    Exact,
     Field,
     First,
+    Forms,
     Leaf,
     Near,
     Node,
     Not,
     Or,
+    Regex,
     Sentence,
 )
-from monitor.rules.near import Span, in_order, nearby
-from monitor.rules.reading import Reading, Surface, Zones, value_fits
-from monitor.rules.values import tidy
+from monitor.rules.near import Found, Span, in_order, nearby
+from monitor.rules.reading import Reading, Scan, Surface, Zones, value_fits
+from monitor.rules.values import MAX_EVIDENCE, tidy
 from monitor.text import Evidence
 
 # Spans looked at for a match's evidence, of which the first MAX_EVIDENCE of different terms and places are kept.
-_LOOKED_AT = 5_000
-_SEARCHED = ("author", "url", "source")  # fields whose words are searched; the other META_FIELDS are compared whole
+LOOKED_AT = 5_000
 
 
 _first = attrgetter("first")
@@ -45,7 +49,7 @@ class Scope:
     """Words in which leaves are looked up; `zones` None: all of the surface's. `name` is a field's, or empty."""
 
     reading: Reading
-    surface: Surface
+    surface: Surface | Scan
     zones: Zones | None = None
     name: str = ""
 
@@ -61,9 +65,13 @@ class Scope:
             kept += [span for span in found[start:end] if span.last < high]
         return kept
 
+    def candidates(self, node: Or) -> Sequence[Node]:
+        """Return the children of an OR that may hold, told by what the automaton found."""
+        return self.surface.candidates(node)
+
     def field(self, name: str) -> Scope | Values:
         """Return the scope of `name:` within this one."""
-        if name in _SEARCHED:
+        if name in SEARCHED:
             return Scope(self.reading, self.reading.named(name), None, name)
         if name in META_FIELDS:
             return Values(self.reading, name)
@@ -97,16 +105,29 @@ class Values:
     def spans(self, leaf: Leaf) -> list[Span]:
         """Return the values that are `leaf`, numbered."""
         values = self.reading.values(self.name)
-        wanted: list[tuple[str, str]] = [(leaf.text, "")] if not isinstance(leaf, EntityRef) else []
-        if isinstance(leaf, EntityRef):
+        wanted: list[tuple[str, str]]
+        if isinstance(leaf, Forms | Regex):
+            return []  # the language refuses them here
+        if not isinstance(leaf, EntityRef):
+            wanted = [(leaf.text, "")]
+        else:
             aliases = self.reading.aliases
-            wanted = [(alias.text, entity) for entity in aliases.members(leaf.name) for alias in aliases.of(entity)]
+            wanted = [
+                (alias.text, entity)
+                for entity in aliases.members(leaf.name)
+                for alias in aliases.of(entity)
+                if not alias.weak
+            ]
         return [
             Span(number, number, replace(evidence, term=str(leaf), entity=entity))
             for number, (value, evidence) in enumerate(values)
             for text, entity in wanted
-            if value_fits(self.name, text, value)
+            if (value == text if isinstance(leaf, Exact) else value_fits(self.name, text, value))
         ]
+
+    def candidates(self, node: Or) -> Sequence[Node]:
+        """Return the children of an OR."""
+        return node.children
 
 
 AnyScope = Scope | Values
@@ -125,28 +146,94 @@ def whole(reading: Reading) -> Scope:
 
 def holds(node: Node, scope: AnyScope) -> bool:
     """Whether `node`, expanded, is true in `scope`."""
-    if isinstance(node, LEAVES):
-        return bool(scope.spans(node))
-    if isinstance(node, And):
-        return all(holds(child, scope) for child in node.children)
-    if isinstance(node, Or):
-        return any(holds(child, scope) for child in node.children)
-    if isinstance(node, Not):
-        return not holds(node.child, scope)
-    if isinstance(node, Near):
-        return (
-            next(nearby([spans(c, scope) for c in node.children], node.distance, ordered=node.ordered), None)
-            is not None
-        )
-    if isinstance(node, Field):
-        return holds(node.child, text_of(scope).field(node.name))
-    if isinstance(node, AtLeast):
-        return count(node.child, scope) >= node.count
-    if isinstance(node, First):
-        return holds(node.child, text_of(scope).first(node.words))
-    if isinstance(node, Sentence):
-        return any(holds(node.child, sentence) for sentence in text_of(scope).sentences())
-    raise AssertionError(f"{node} is not expanded")
+    return find(node, scope) is not None
+
+
+def find(node: Node, scope: AnyScope) -> list[Span] | None:
+    """Return the spans that make `node`, expanded, true in `scope`: those of all its true branches; None: it is false.
+
+    What is true by absence has no spans. Of very many, the first LOOKED_AT are returned.
+    """
+    return _FIND[type(node)](node, scope)
+
+
+def _leaf(node: Any, scope: AnyScope) -> list[Span] | None:
+    return scope.spans(node) or None
+
+
+def _and(node: And, scope: AnyScope) -> list[Span] | None:
+    found: list[Span] = []
+    for child in node.children:
+        one = _FIND[type(child)](child, scope)
+        if one is None:
+            return None
+        found += one
+    return found
+
+
+def _or(node: Or, scope: AnyScope) -> list[Span] | None:
+    found: list[Span] = []
+    true = False
+    for child in scope.candidates(node):
+        one = _FIND[type(child)](child, scope)
+        if one is not None:
+            true = True
+            found += one
+    return found if true else None
+
+
+def _not(node: Not, scope: AnyScope) -> list[Span] | None:
+    return [] if _FIND[type(node.child)](node.child, scope) is None else None
+
+
+def _near(node: Near, scope: AnyScope) -> list[Span] | None:
+    groups = []
+    for child in node.children:
+        group = spans(child, scope)
+        if not group:
+            return None
+        groups.append(group)
+    together = nearby(groups, node.distance, ordered=node.ordered)
+    return list(islice(chain.from_iterable(together), LOOKED_AT)) or None
+
+
+def _field(node: Field, scope: AnyScope) -> list[Span] | None:
+    return find(node.child, text_of(scope).field(node.name))
+
+
+def _at_least(node: AtLeast, scope: AnyScope) -> list[Span] | None:
+    found = spans(node.child, scope)
+    return found if len({(span.first, span.last) for span in found}) >= node.count else None
+
+
+def _first_words(node: First, scope: AnyScope) -> list[Span] | None:
+    return find(node.child, text_of(scope).first(node.words))
+
+
+def _sentence(node: Sentence, scope: AnyScope) -> list[Span] | None:
+    found: list[Span] = []
+    true = False
+    for sentence in text_of(scope).sentences():
+        one = find(node.child, sentence)
+        if one is not None:
+            true = True
+            found += one
+            if len(found) > LOOKED_AT:
+                break
+    return found if true else None
+
+
+_FIND: dict[type, Callable[[Any, AnyScope], list[Span] | None]] = {
+    **dict.fromkeys(LEAVES, _leaf),
+    And: _and,
+    Or: _or,
+    Not: _not,
+    Near: _near,
+    Field: _field,
+    AtLeast: _at_least,
+    First: _first_words,
+    Sentence: _sentence,
+}
 
 
 def spans(node: Node, scope: AnyScope) -> list[Span]:
@@ -166,27 +253,30 @@ def count(node: Node, scope: AnyScope) -> int:
 
 
 def evidence(node: Node, scope: AnyScope) -> tuple[Evidence, ...]:
-    """Return what makes `node`, which holds in `scope`, true: the spans of all its true branches."""
-    return tidy(islice(_evidence(node, scope), _LOOKED_AT))
+    """Return what makes `node` true in `scope`; nothing where it is false."""
+    return shown(find(node, scope) or (), scope)
 
 
-def _evidence(node: Node, scope: AnyScope) -> Iterator[Evidence]:
-    if isinstance(node, And | Or):
-        for child in node.children:
-            if holds(child, scope):
-                yield from _evidence(child, scope)
-    elif isinstance(node, Near):
-        for together in nearby([spans(c, scope) for c in node.children], node.distance, ordered=node.ordered):
-            yield from (span.evidence for span in together)
-    elif isinstance(node, Field):
-        yield from _evidence(node.child, text_of(scope).field(node.name))
-    elif isinstance(node, AtLeast):
-        yield from (span.evidence for span in spans(node.child, scope))
-    elif isinstance(node, First):
-        yield from _evidence(node.child, text_of(scope).first(node.words))
-    elif isinstance(node, Sentence):
-        for sentence in text_of(scope).sentences():
-            if holds(node.child, sentence):
-                yield from _evidence(node.child, sentence)
-    elif isinstance(node, LEAVES):
-        yield from (span.evidence for span in scope.spans(node))
+def shown(found: Sequence[Span], scope: AnyScope) -> tuple[Evidence, ...]:
+    """Return the spans that `find` gave as evidence: by place, of one term none overlapping."""
+    text = scope.reading.text
+    if len(found) == 1:
+        return (text.evidence(found[0]),)
+    scanned = [span.at for span in found[:LOOKED_AT] if isinstance(span.at, Found)]
+    scanned.sort(key=_by_place)
+    kept: list[Evidence] = []
+    last: dict[tuple[str, str], int] = {}  # the end of each term's latest span
+    for at in scanned:
+        start, end, term, entity = at[:4]
+        if start >= last.get((term, entity), 0) - 1:  # neighbours share the space between them
+            last[term, entity] = end
+            kept.append(text.shown(at))
+            if len(kept) == MAX_EVIDENCE:
+                break
+    if len(scanned) == len(found):
+        return tuple(kept)
+    return tidy([*kept, *(span.at for span in found[:LOOKED_AT] if isinstance(span.at, Evidence))])
+
+
+def _by_place(at: Found) -> tuple[int, int, str]:
+    return at.start, -at.end, at.term

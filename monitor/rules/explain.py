@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from monitor.query import And, AtLeast, Field, First, Near, Node, Not, Or, Sentence, children
+from monitor.entities import Aliases
+from monitor.query import And, AtLeast, EntityRef, Field, First, Near, Node, Not, Or, Sentence, children
 from monitor.rules.evaluate import AnyScope, Scope, count, evidence, holds, spans, text_of
+from monitor.rules.folded import FIELD_GAP
 from monitor.rules.near import Span, gap, nearby
 from monitor.rules.values import Explanation
 from monitor.text import Evidence
 
 _NAMED = 3  # terms named in a note
+_NAMES_SHOWN = 8  # aliases of an entity, or members of a list, in an outline
 
 
 def explain(node: Node, scope: AnyScope) -> Explanation:
@@ -31,6 +34,25 @@ def explain(node: Node, scope: AnyScope) -> Explanation:
         inside = next((sentence for sentence in text_of(scope).sentences() if holds(node.child, sentence)), scope)
         below = (explain(node.child, inside),)
     return Explanation(_label(node), true, found, "" if true else _why_not(node, scope), below)
+
+
+def outline(node: Node, aliases: Aliases | None = None) -> Iterator[tuple[int, str]]:
+    """Yield each node of a tree with its depth, for people; with `aliases`, also what a name after @ stands for."""
+    stack = [(0, node)]
+    while stack:
+        depth, at = stack.pop()
+        yield depth, _label(at) + (_names(at, aliases) if aliases is not None and isinstance(at, EntityRef) else "")
+        stack.extend((depth + 1, child) for child in reversed(children(at)))
+
+
+def _names(node: EntityRef, aliases: Aliases) -> str:
+    members = aliases.members(node.name)
+    if members != (node.name,):
+        shown, what = [f"@{name}" for name in members], "entities"
+    else:
+        shown, what = [f"{a.text} (weak)" if a.weak else a.text for a in aliases.of(node.name)], "names"
+    rest = f", … {len(shown)} {what} in all" if len(shown) > _NAMES_SHOWN else ""
+    return f": {', '.join(shown[:_NAMES_SHOWN])}{rest}"
 
 
 def _label(node: Node) -> str:
@@ -68,6 +90,8 @@ def _why_not(node: Node, scope: AnyScope) -> str:
     if isinstance(node, Field | First):
         return ""
     where = f" in {scope.name}" if scope.name else ""
+    if isinstance(node, EntityRef) and isinstance(scope, Scope) and (weak := scope.surface.out_of_context(node.name)):
+        return f"does not occur{where}: `{weak[0]}` is a weak alias, and no word of its context is in the story"
     return f"does not occur{where}"
 
 
@@ -79,10 +103,10 @@ def _how_near(node: Near, scope: AnyScope) -> str:
     if len(groups) > 2:
         nearest = _least_distance(groups, ordered=node.ordered)
         return "never all together" if nearest is None else f"nearest: {nearest} words apart"
-    apart = gap(groups[0], groups[1], ordered=node.ordered)
+    apart = gap(groups[0], groups[1], ordered=node.ordered, limit=FIELD_GAP)
     if apart is not None:
         return f"nearest: {apart} words apart"
-    if node.ordered and gap(groups[0], groups[1], ordered=False) is not None:
+    if node.ordered and gap(groups[0], groups[1], ordered=False, limit=FIELD_GAP) is not None:
         return "only in the other order"
     return "never in the same part of the story"
 

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from monitor.text import Evidence
+
+
+class Found(NamedTuple):
+    """A leaf's place in a scanned story: bytes `start` to `end` of its folded words, and what was found there.
+
+    `before` and `after`: characters of punctuation around the words that are part of it ({C++}).
+    """
+
+    start: int
+    end: int
+    term: str
+    entity: str = ""
+    before: int = 0
+    after: int = 0
 
 
 class Span(NamedTuple):
@@ -14,7 +28,7 @@ class Span(NamedTuple):
 
     first: int
     last: int
-    evidence: Evidence
+    at: Evidence | Found
 
 
 def in_order(spans: Iterable[Span]) -> list[Span]:
@@ -86,8 +100,25 @@ def earliest_end(windows: Sequence[Sequence[Span]], *, ordered: bool = False) ->
     return ends.get(full)
 
 
-def gap(one: Sequence[Span], other: Sequence[Span], *, ordered: bool) -> int | None:
-    """Return the fewest words between a span of `one` and a span of `other` in the same field, or None.
+def within(groups: Sequence[Sequence[Span]], reach: int) -> Iterator[tuple[int, int]]:
+    """Yield the first and last word of each place where a span of every group, none overlapping, lies within `reach`
+    words from the first on. The spans of a group are sorted.
+    """
+    starts = [[span.first for span in group] for group in groups]
+    for number, group in enumerate(groups):
+        for span in group:
+            windows = []
+            for other, places in enumerate(groups):
+                if other != number:
+                    low, high = (bisect_left(starts[other], at) for at in (span.last + 1, span.first + reach + 1))
+                    windows.append([place for place in places[low:high] if place.last <= span.first + reach])
+            end = earliest_end(windows)
+            if end is not None:
+                yield span.first, end
+
+
+def gap(one: Sequence[Span], other: Sequence[Span], *, ordered: bool, limit: int) -> int | None:
+    """Return the fewest words between a span of `one` and a span of `other`, or None where these are `limit` or more.
 
     `ordered`: only where `one` comes first. Spans that overlap are not compared.
     """
@@ -96,7 +127,7 @@ def gap(one: Sequence[Span], other: Sequence[Span], *, ordered: bool) -> int | N
         starts = [span.first for span in later]
         for span in earlier:
             index = bisect_right(starts, span.last)
-            if index < len(later) and later[index].evidence.field == span.evidence.field:
+            if index < len(later):
                 words = later[index].first - span.last - 1
                 best = words if best is None else min(best, words)
-    return best
+    return None if best is None or best >= limit else best

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 
-from monitor.query import Phrase, Term
+from monitor.query import Forms, Phrase, Term
 from monitor.text import words
 
 _WILD = "*?"
+_BLANKS = re.compile(r"\s+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,48 @@ def pattern(leaf: Term | Phrase) -> Pattern:
     sequences = tuple(unit for unit in units if unit)
     needed = tuple(word for unit in sequences for word in unit if not is_wild(word))
     return Pattern(sequences, leaf.within if isinstance(leaf, Phrase) else None, needed)
+
+
+@dataclass(frozen=True, slots=True)
+class ExactText:
+    """Text that counts letter for letter: its folded words, and the characters before the first and behind the last."""
+
+    text: str
+    sequence: tuple[str, ...]
+    before: int
+    after: int
+
+    def at(self, text: str, start: int, end: int) -> tuple[int, int] | None:
+        """Return where it stands in `text` around the words from character `start` to `end`, None where it does not.
+
+        A blank is any blank or line break, and composed and decomposed letters are the same text.
+        """
+        low, high = start - self.before, end + self.after
+        if low < 0:
+            return None
+        found = text[low:high]
+        if found != self.text and unicodedata.normalize("NFC", _BLANKS.sub(" ", found)) != self.text:
+            return None
+        return low, high
+
+
+@lru_cache(maxsize=1 << 12)
+def exact_text(text: str) -> ExactText | None:
+    """Return what {text} looks for; None where it holds no word."""
+    text = unicodedata.normalize("NFC", text)
+    found = words(text)
+    if not found:
+        return None
+    sequence = tuple(word.folded for word in found)
+    return ExactText(text, sequence, found[0].start, len(text) - found[-1].end)
+
+
+@lru_cache(maxsize=1 << 13)
+def forms(leaf: Forms) -> tuple[tuple[str, ...], ...]:
+    """Return the sequences of words, as written, of which a FORMS wants every form: one, or with `within` several."""
+    units = [leaf.text] if leaf.within is None else leaf.text.split()
+    written = [tuple(unit[word.start : word.end] for word in words(unit)) for unit in units]
+    return tuple(unit for unit in written if unit)
 
 
 def pattern_words(text: str) -> tuple[str, ...]:

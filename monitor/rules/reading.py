@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import unicodedata
-from bisect import bisect_left
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
-from monitor.entities import Aliases, Occurrence
-from monitor.query import EntityRef, Exact, Leaf, Phrase, Term
-from monitor.rules.near import Span, earliest_end, in_order
-from monitor.rules.patterns import glob, is_wild, literal_prefix, pattern
-from monitor.text import Evidence, StoryText, Word, fold, sentences, words
+from monitor.entities import Alias, Aliases, Occurrence, longest
+from monitor.query import EntityRef, Exact, Forms, Leaf, Node, Or, Phrase, Regex, Term
+from monitor.query.expressions import found as found_by_expression
+from monitor.rules.folded import FIELD_GAP, MAX_CHARACTERS, NAMES, Folded
+from monitor.rules.index import Index, Lookup
+from monitor.rules.near import Found, Span, in_order, within
+from monitor.rules.patterns import exact_text, forms, glob, is_wild, literal_prefix, pattern
+from monitor.text import (
+    Evidence,
+    StoryText,
+    Word,
+    fold,
+    language_of,
+    same_forms,
+    sentences,
+    wanted_forms,
+    words,
+)
 
-MAX_CHARACTERS = 1_000_000  # of a field; a page that is longer is no story
 MAX_SENTENCES = 20_000
 LEAD_WORDS = 60  # of the body, where a story has no summary
-# Between the numbers of two fields' words, so that no phrase and no NEAR (at most 100) spans both.
-_FIELD_GAP = 1_000
 
 _BY_WORDS = (Term, Phrase)
 
@@ -36,8 +46,8 @@ class Part:
 
     @property
     def zone(self) -> tuple[int, int]:
-        """The numbers of its words."""
-        return self.base, self.base + len(self.words)
+        """The numbers of its words; of a text without any, the one that a regular expression's match there has."""
+        return self.base, self.base + max(len(self.words), 1)
 
     def span(self, first: int, last: int, term: str, entity: str = "") -> Span:
         """Return the span of its words number `first` to `last`, counted from 0."""
@@ -48,18 +58,28 @@ class Part:
 class Surface:
     """One or more fields in which leaves are looked up by their words."""
 
-    def __init__(self, fields: Sequence[tuple[str, str]], aliases: Aliases) -> None:
+    def __init__(
+        self,
+        fields: Sequence[tuple[str, str]],
+        aliases: Aliases,
+        language: Callable[[], str] = str,
+        in_context: Callable[[str], bool] | None = None,
+        found: Sequence[tuple[Word, ...]] | None = None,
+    ) -> None:
         self._aliases = aliases
+        self._in_context = in_context
+        self._language = language  # asked only where forms of words are wanted: finding it out can take time
         self.parts: list[Part] = []
         self._places: dict[str, list[int]] = {}
         base = 0
         for name, text in fields:
-            part = Part(name, text[:MAX_CHARACTERS], words(text[:MAX_CHARACTERS]), base)
+            part = Part(name, text, words(text) if found is None else found[len(self.parts)], base)
             self.parts.append(part)
             for number, word in enumerate(part.words, base):
                 self._places.setdefault(word.folded, []).append(number)
-            base += len(part.words) + _FIELD_GAP
+            base += len(part.words) + FIELD_GAP
         self._vocabulary: list[str] | None = None
+        self._forms: dict[str, list[int]] | None = None
         self._found: dict[Leaf, list[Span]] = {}
         self._occurrences: list[tuple[Part, Occurrence]] | None = None
 
@@ -72,11 +92,30 @@ class Surface:
             found = self._found[leaf] = in_order(self._look_up(leaf))
         return found
 
+    def candidates(self, node: Or) -> Sequence[Node]:
+        """Return the children of an OR that may hold."""
+        return node.children
+
     def occurrences(self) -> list[tuple[Part, Occurrence]]:
         """Return the aliases of entities that stand here, in order; the longest of those within one another."""
         if self._occurrences is None:
-            self._occurrences = [(p, o) for p in self.parts for o in self._aliases.find(p.text, p.words)]
+            self._occurrences = [
+                (part, found)
+                for part in self.parts
+                for found in self._aliases.find(part.text, part.words, self._language, self._in_context)
+            ]
         return self._occurrences
+
+    def out_of_context(self, name: str) -> list[str]:
+        """Return the weak aliases of the entity or list `name` that stand here and do not count."""
+        members = frozenset(self._aliases.members(name))
+        counted = {(part.base + found.first, found.alias) for part, found in self.occurrences()}
+        return [
+            found.alias.text
+            for part in self.parts
+            for found in self._aliases.find(part.text, part.words, self._language, lambda _: True)
+            if found.alias.entity in members and (part.base + found.first, found.alias) not in counted
+        ]
 
     def _look_up(self, leaf: Leaf) -> Iterator[Span]:
         if isinstance(leaf, EntityRef):
@@ -85,44 +124,54 @@ class Surface:
                 if occurrence.alias.entity in members:
                     yield part.span(occurrence.first, occurrence.last, str(leaf), occurrence.alias.entity)
         elif isinstance(leaf, Exact):
+            yield from self._exactly(leaf)
+        elif isinstance(leaf, Regex):
             for part in self.parts:
-                yield from _exact_spans(part, leaf)
+                if part.text:
+                    yield from _expression_spans(part, leaf)
         else:
             term = str(leaf)
             for first, last in self._sequences(leaf):
                 part = self._part_of(first)
                 yield part.span(first - part.base, last - part.base, term)
 
+    def _exactly(self, leaf: Exact) -> Iterator[Span]:
+        exact = exact_text(leaf.text)
+        for first in self._phrase([self._word(word) for word in exact.sequence]) if exact else ():
+            assert exact is not None
+            part, last = self._part_of(first), first + len(exact.sequence) - 1
+            start, end = part.words[first - part.base].start, part.words[last - part.base].end
+            place = exact.at(part.text, start, end)
+            if place is not None:
+                yield Span(first, last, Evidence(part.name, *place, str(leaf)))
+
     def _part_of(self, number: int) -> Part:
         return next(part for part in reversed(self.parts) if part.base <= number)
 
-    def _sequences(self, leaf: Term | Phrase) -> Iterator[tuple[int, int]]:
+    def _sequences(self, leaf: Term | Phrase | Forms) -> Iterator[tuple[int, int]]:
         """Yield the first and last word number of each place where the leaf's words stand."""
-        wanted = pattern(leaf)
-        found = [[(n, n + len(sequence) - 1) for n in self._phrase(sequence)] for sequence in wanted.sequences]
+        sequences: Sequence[tuple[str, ...]]
+        look_up: Callable[[str], list[int]]
+        if isinstance(leaf, Forms):
+            sequences, room, look_up = forms(leaf), leaf.within, self._every_form
+        else:
+            wanted = pattern(leaf)
+            sequences, room, look_up = wanted.sequences, wanted.within, self._word
+        found = [
+            [(n, n + len(words) - 1) for n in self._phrase([look_up(word) for word in words])] for words in sequences
+        ]
         if not all(found) or not found:
             return
-        if wanted.within is None or len(found) == 1:
+        if room is None or len(found) == 1:
             yield from found[0]
             return
-        reach = sum(len(sequence) for sequence in wanted.sequences) + wanted.within - 1
-        nothing = Evidence("text", 0, 0, "")
-        groups = [[Span(first, last, nothing) for first, last in places] for places in found]
-        starts = [[span.first for span in group] for group in groups]
-        for number, group in enumerate(groups):
-            for span in group:
-                windows = []
-                for other, places in enumerate(groups):
-                    if other != number:
-                        low, high = (bisect_left(starts[other], at) for at in (span.last + 1, span.first + reach + 1))
-                        windows.append([place for place in places[low:high] if place.last <= span.first + reach])
-                end = earliest_end(windows)
-                if end is not None:
-                    yield span.first, end
+        reach = sum(len(sequence) for sequence in sequences) + room - 1
+        nothing = Found(0, 0, "")
+        yield from within([[Span(first, last, nothing) for first, last in places] for places in found], reach)
 
-    def _phrase(self, sequence: tuple[str, ...]) -> list[int]:
-        """Return the numbers of the words at which the sequence starts."""
-        places = [self._word(word) for word in sequence]
+    @staticmethod
+    def _phrase(places: Sequence[list[int]]) -> list[int]:
+        """Return the numbers of the words at which a sequence starts, given where each of its words stands."""
         if len(places) == 1:
             return places[0]
         order = sorted(range(len(places)), key=lambda index: len(places[index]))
@@ -132,6 +181,29 @@ class Surface:
                 return []
             starts &= {number - index for number in places[index]}
         return sorted(starts)
+
+    def _every_form(self, written: str) -> list[int]:
+        """Return the numbers of the words that are forms of `written`, by the rules of the story's language."""
+        language = self._language()
+        if self._forms is None:
+            self._forms = {}
+            for folded, places in self._places.items():
+                for key in same_forms(folded, language):
+                    self._forms.setdefault(key, []).extend(places)
+            for number, word in self._with_accents():
+                for key in same_forms(word, language):
+                    self._forms.setdefault(key, []).append(number)
+        found = {number for key in wanted_forms(written, language) for number in self._forms.get(key, ())}
+        return sorted(found)
+
+    def _with_accents(self) -> Iterator[tuple[int, str]]:
+        """Yield the words that are not in plain ASCII as published, numbered: stemmers look at their accents."""
+        for part in self.parts:
+            if not part.text.isascii():
+                for number, word in enumerate(part.words, part.base):
+                    written = part.text[word.start : word.end]
+                    if not written.isascii():
+                        yield number, written
 
     def _word(self, word: str) -> list[int]:
         """Return the numbers of the words that `word` matches, wildcards and all."""
@@ -150,29 +222,192 @@ class Surface:
         return sorted(found)
 
 
-def _exact_spans(part: Part, leaf: Exact) -> Iterator[Span]:
-    """Yield where the text stands exactly so: no letter or digit goes on before or behind it."""
-    wanted, text = unicodedata.normalize("NFC", leaf.text), part.text
+class Scan:
+    """A story's title, summary and body, scanned once for all patterns of an index.
+
+    What the automaton does not hold (and only that) is looked up in the words, by a `Surface`.
+    """
+
+    def __init__(
+        self,
+        story: StoryText,
+        index: Index,
+        language: Callable[[], str] = str,
+        in_context: Callable[[str], bool] = lambda _: True,
+    ) -> None:
+        self._language, self._in_context = language, in_context
+        self.folded = Folded(story.title, story.summary, story.text)
+        self._index = index
+        self.hits: dict[int, list[tuple[int, int]]] = {}
+        hits = self.hits
+        for number, start, end in index.automaton.find_matches_as_indexes(self.folded.data, overlapping=True):
+            if number in hits:
+                hits[number].append((start, end))
+            else:
+                hits[number] = [(start, end)]
+        self._spans: dict[int, list[Span]] = {}  # by the identity of a leaf or its lookup
+        self._shown: dict[Found, Evidence] = {}
+        self._surface: Surface | None = None
+        self._occurrences: list[tuple[Span, Alias]] | None = None
+
+    @property
+    def surface(self) -> Surface:
+        """The words themselves, for what is not in the automaton."""
+        if self._surface is None:
+            folded = self.folded
+            fields = tuple(zip(NAMES, folded.fields, strict=True))
+            found = [folded.words(number) for number in range(3)]
+            self._surface = Surface(fields, self._index.aliases, self._language, self._in_context, found)
+        return self._surface
+
+    def spans(self, leaf: Leaf) -> list[Span]:
+        """Return where `leaf` stands, in order."""
+        lookup = self._index.lookups.get(id(leaf))
+        if lookup is not None:
+            return self.places(lookup)
+        found = self._spans.get(id(leaf))
+        if found is None:
+            found = self._entity(leaf) if isinstance(leaf, EntityRef) else self.surface.spans(leaf)
+            self._spans[id(leaf)] = found
+        return found
+
+    def places(self, lookup: Lookup) -> list[Span]:
+        """Return where a pattern of the automaton stands, in order."""
+        found = self._spans.get(id(lookup))
+        if found is None:
+            found = self._spans[id(lookup)] = self._around(lookup) if lookup.units else list(self._plain(lookup))
+        return found
+
+    def candidates(self, node: Or) -> Sequence[Node]:
+        """Return the children of an OR that may hold: of hundreds of terms, those that the automaton found."""
+        group = self._index.groups.get(id(node))
+        if group is None:
+            return node.children
+        found = self.hits.keys() & group.leaves.keys()
+        return [*group.others, *(leaf for number in found for leaf in group.leaves[number])]
+
+    def evidence(self, span: Span) -> Evidence:
+        """Return what to show for a span."""
+        return span.at if isinstance(span.at, Evidence) else self.shown(span.at)
+
+    def shown(self, at: Found) -> Evidence:
+        """Return what to show for what the automaton found."""
+        shown = self._shown.get(at)
+        if shown is None:
+            field, start, end = self.folded.place(at.start, at.end)
+            shown = Evidence(NAMES[field], start - at.before, end + at.after, at.term, at.entity)
+            self._shown[at] = shown
+        return shown
+
+    def occurrences(self) -> list[tuple[Span, Alias]]:
+        """Return the aliases of entities that stand here, in order; the longest of those within one another."""
+        if self._occurrences is None:
+            found = [*self._as_declared(), *self._in_other_forms()]
+            self._occurrences = longest(
+                [(span, alias) for span, alias in found if not alias.weak or self._in_context(alias.entity)], _place
+            )
+        return self._occurrences
+
+    def out_of_context(self, name: str) -> list[str]:
+        """Return the weak aliases of the entity or list `name` that stand here and do not count."""
+        return self.surface.out_of_context(name)
+
+    def _as_declared(self) -> Iterator[tuple[Span, Alias]]:
+        folded, named = self.folded, self._index.named
+        for number in self.hits.keys() & named.keys():
+            for start, end in self.hits[number]:
+                first = folded.number(start)
+                for alias in named[number]:
+                    if not alias.exact or self._written(start, end) == alias.exact:
+                        at = Found(start, end, alias.text, alias.entity)
+                        yield Span(first, first + len(alias.words) - 1, at), alias
+
+    def _in_other_forms(self) -> Iterator[tuple[Span, Alias]]:
+        """Yield the aliases that stand here inflected; looked for only where one of their beginnings was found."""
+        if self.hits.keys().isdisjoint(self._index.beginnings):
+            return
+        language = self._language()
+        for part in self.surface.parts:
+            for found in self._index.aliases.inflections(part.text, part.words, language):
+                yield part.span(found.first, found.last, found.alias.text, found.alias.entity), found.alias
+
+    def _written(self, start: int, end: int) -> tuple[str, ...]:
+        """Return the words behind byte `start` as published."""
+        field, low, high = self.folded.place(start, end)
+        text = self.folded.fields[field][low:high]
+        return tuple(unicodedata.normalize("NFC", text[word.start : word.end]) for word in words(text))
+
+    def _entity(self, leaf: EntityRef) -> list[Span]:
+        members = frozenset(self._index.aliases.members(leaf.name))
+        term = str(leaf)
+        return [
+            Span(span.first, span.last, _named(span.at, term))
+            for span, alias in self.occurrences()
+            if alias.entity in members
+        ]
+
+    def _around(self, lookup: Lookup) -> list[Span]:
+        """Return where the units of a phrase in any order stand together."""
+        groups = [self.places(unit) for unit in lookup.units]
+        if not all(groups):
+            return []
+        starts = {span.first: span.at.start for group in groups for span in group if isinstance(span.at, Found)}
+        ends = {span.last: span.at.end for group in groups for span in group if isinstance(span.at, Found)}
+        found = within(groups, lookup.reach)
+        return in_order(Span(first, last, Found(starts[first], ends[last], lookup.term)) for first, last in found)
+
+    def _plain(self, lookup: Lookup) -> Iterator[Span]:
+        """Yield where the automaton found a pattern, as far as the rest of it fits too."""
+        folded = self.folded
+        for start, end in self.hits.get(lookup.number, ()):
+            if lookup.open:
+                end = folded.data.index(b" ", end) + 1
+                if lookup.wild:
+                    end = _fitting(folded.data, start, lookup.wild)
+                    if not end:
+                        continue
+            first = folded.number(start)
+            if lookup.exact is None:
+                at = Found(start, end, lookup.term)
+            else:
+                field, low, high = folded.place(start, end)
+                if lookup.exact.at(folded.fields[field], low, high) is None:
+                    continue
+                at = Found(start, end, lookup.term, "", lookup.exact.before, lookup.exact.after)
+            yield Span(first, first + lookup.length - 1, at)
+
+
+def _named(at: Evidence | Found, term: str) -> Evidence | Found:
+    return at._replace(term=term) if isinstance(at, Found) else replace(at, term=term)
+
+
+def _place(found: tuple[Span, Alias]) -> tuple[int, int]:
+    return found[0].first, found[0].last
+
+
+def _expression_spans(part: Part, leaf: Regex) -> Iterator[Span]:
+    """Yield where the expression matches; a match without a word counts as at the word behind it, or the last one."""
     starts, ends = [word.start for word in part.words], [word.end for word in part.words]
-    at = text.find(wanted)
-    while at >= 0:
-        end = at + len(wanted)
-        first, last = bisect_left(ends, at + 1), bisect_left(starts, end) - 1
-        if first <= last and _edge(text, at) and _edge(text, end):
-            evidence = Evidence(part.name, at, end, str(leaf))
-            yield Span(part.base + first, part.base + last, evidence)
-        at = text.find(wanted, at + 1)
+    term = str(leaf)
+    for start, end in found_by_expression(leaf.pattern, leaf.ignore_case, part.text):
+        first = min(bisect_right(ends, start), max(len(ends) - 1, 0))
+        last = max(bisect_left(starts, end) - 1, first)
+        yield Span(part.base + first, part.base + last, Evidence(part.name, start, end, term))
 
 
-def _edge(text: str, at: int) -> bool:
-    """Whether a word may begin or end before character `at`: no two letters or digits meet there."""
-    if not 0 < at < len(text):
-        return True
-    return not (_joins(text[at - 1]) and _joins(text[at]))
+def _fitting(data: bytes, start: int, wild: tuple[str, ...]) -> int:
+    """Return the byte behind the words from the space at `start` on when they fit the patterns, else 0."""
+    for word in wild:
+        end = data.find(b" ", start + 1)
+        if end < 0 or not glob(word, data[start + 1 : end].decode("utf-8", "surrogatepass")):
+            return 0
+        start = end
+    return start + 1
 
 
-def _joins(char: str) -> bool:
-    return unicodedata.category(char)[0] in "LMN"
+def _with_room(zone: tuple[int, int]) -> tuple[int, int]:
+    """Return the zone of a text; one without words has the number that a regular expression's match there has."""
+    return zone[0], max(zone[1], zone[0] + 1)
 
 
 @dataclass(slots=True)
@@ -180,32 +415,50 @@ class Reading:
     """A story as rules read it, with what they found in it so far."""
 
     story: StoryText
-    aliases: Aliases
-    text: Surface = field(init=False)
+    index: Index
+    text: Scan = field(init=False)
     _named: dict[str, Surface] = field(default_factory=dict)
+    _contexts: dict[str, bool] = field(default_factory=dict)
     _sentences: Zones | None = None
 
     def __post_init__(self) -> None:
-        story = self.story
-        self.text = Surface((("title", story.title), ("summary", story.summary), ("text", story.text)), self.aliases)
+        self.text = Scan(self.story, self.index, self.language, self.in_context)
+
+    @property
+    def aliases(self) -> Aliases:
+        """The aliases of the entities."""
+        return self.index.aliases
+
+    def language(self) -> str:
+        """Return the language that the story states, or else the detected one, or ""."""
+        return language_of(self.story)
+
+    def in_context(self, entity: str) -> bool:
+        """Whether a context word of the entity stands in title, summary or body."""
+        known = self._contexts.get(entity)
+        if known is None:
+            parts = self.text.surface.parts
+            known = any(self.aliases.in_context(entity, p.text, p.words, self.language) for p in parts)
+            self._contexts[entity] = known
+        return known
 
     def zones(self, name: str) -> Zones:
         """Return the words of `title`, `lead` or `body`. Without a summary the lead has the body's first words."""
-        title, summary, body = self.text.parts
+        title, summary, body = self.text.folded.zones()
         if name == "title":
-            return (title.zone,)
+            return (_with_room(title),)
         if name == "body":
-            return (body.zone,)
-        if summary.words:
-            return title.zone, summary.zone
-        return title.zone, (body.base, body.base + min(LEAD_WORDS, len(body.words)))
+            return (_with_room(body),)
+        if summary[0] < summary[1]:
+            return _with_room(title), summary
+        return _with_room(title), (body[0], min(body[0] + LEAD_WORDS, body[1]))
 
     def first(self, count: int) -> Zones:
         """Return the first `count` words of title, summary and body."""
         zones = []
-        for part in self.text.parts:
-            taken = min(count, len(part.words))
-            zones.append((part.base, part.base + taken))
+        for low, high in self.text.folded.zones():
+            taken = min(count, high - low)
+            zones.append((low, low + taken))
             count -= taken
         return tuple(zones)
 
@@ -213,10 +466,11 @@ class Reading:
         """Return each sentence's words, the first MAX_SENTENCES of them."""
         if self._sentences is None:
             found = []
-            for part in self.text.parts:
-                starts = [word.start for word in part.words]
-                for start, end in sentences(part.text):
-                    zone = part.base + bisect_left(starts, start), part.base + bisect_left(starts, end)
+            folded = self.text.folded
+            for number, base in enumerate(folded.bases):
+                starts = [word.start for word in folded.words(number)]
+                for start, end in sentences(folded.fields[number]):
+                    zone = base + bisect_left(starts, start), base + bisect_left(starts, end)
                     if zone[0] < zone[1]:
                         found.append(zone)
             self._sentences = tuple(found[:MAX_SENTENCES])
@@ -226,7 +480,8 @@ class Reading:
         """Return the surface of `author`, `url` or `source`, whose words are searched."""
         if name not in self._named:
             text = {"author": self.story.author, "url": self.story.url, "source": self.story.source}[name]
-            self._named[name] = Surface(((name, text),), self.aliases)
+            fields = ((name, text[:MAX_CHARACTERS]),)
+            self._named[name] = Surface(fields, self.aliases, self.language, self.in_context)
         return self._named[name]
 
     def values(self, name: str) -> tuple[tuple[str, Evidence], ...]:
@@ -235,6 +490,9 @@ class Reading:
         if name == "site":
             host, at = _host(story.url)
             return ((host, Evidence("url", at, at + len(host), "")),) if host else ()
+        if name == "lang" and not story.language:
+            detected = self.language()
+            return ((detected, Evidence(name, 0, 0, "")),) if detected else ()
         known = {"tag": story.tags, "feed": (story.feed,), "lang": (story.language,), "country": (story.country,)}
         return tuple((value, Evidence(name, 0, len(value), "")) for value in known[name] if value)
 
@@ -257,5 +515,6 @@ def value_fits(name: str, wanted: str, value: str) -> bool:
         return glob(wanted, value) or glob(f"*.{wanted}", value)
     if name == "lang":
         wanted, value = wanted.replace("_", "-"), value.replace("_", "-")
-        return glob(wanted, value) or value.startswith(f"{wanted}-")
+        parts = value.split("-")
+        return any(glob(wanted, "-".join(parts[:count])) for count in range(1, min(len(parts), 4) + 1))
     return glob(wanted, value)

@@ -13,7 +13,7 @@ from sqlmodel import Session, and_, col, func, or_, select
 
 from monitor.models import Decision, Delivery, DeliveryStory, Event, Match, Sighting, Story
 from monitor.store.ingest import outlets
-from monitor.text import words
+from monitor.text import StoryText, words
 from monitor.urls import canonical_url
 
 Transaction = Callable[[], AbstractContextManager[Session]]
@@ -151,3 +151,20 @@ class Archive:
                 delete(Sighting).where(col(Sighting.story_id).is_(None), col(Sighting.seen_at) < deliveries_before)
             )
             return len(gone), len(old)
+
+
+def story_text(story: Story) -> StoryText:
+    """Return a recorded story as rules see it."""
+    return StoryText(
+        str(story.id or ""),
+        story.title,
+        story.summary,
+        story.text,
+        story.language,
+        story.source,
+        story.feed,
+        tuple(story.tags),
+        story.url,
+        story.author,
+        story.country,
+    )

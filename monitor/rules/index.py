@@ -1,0 +1,236 @@
+"""All topics and aliases as one automaton: which words to look for, and which topics to decide where they are found.
+
+Every term and phrase of every topic, and every alias of every entity, is a pattern of folded words for one Aho-Corasick
+automaton. A topic is decided only where one of its anchors is found: the rarest of the terms that it cannot do without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from ahocorasick_rs import BytesAhoCorasick
+
+from monitor.entities import Alias, Aliases
+from monitor.query import (
+    META_FIELDS,
+    And,
+    AtLeast,
+    EntityRef,
+    Exact,
+    Field,
+    First,
+    Forms,
+    Leaf,
+    Near,
+    Node,
+    Not,
+    Or,
+    Phrase,
+    Regex,
+    Sentence,
+    Term,
+    children,
+)
+from monitor.rules.patterns import ExactText, exact_text, is_wild, literal_prefix, pattern
+
+# How often a word is expected in a story: what anchors are chosen by. The commonest words of the languages that news is
+# mostly written in; for all others length tells enough.
+_COMMON = frozenset(
+    """
+    a about after all also an and are as at be been but by can da das de del der des die dos du e el en er es et for
+    from had has have he her his i if il in into is it its la las le les los m mit mr n new no not o of on one or os
+    out over para por que s said says se she so sur te than that the their there they this to two un una und une up von
+    was we were which who will with would year years you в и на не по с что 的 一 在 了 是 中 国
+    """.split()  # noqa: SIM905 - read as a text, a list of so many words fills two pages
+)
+_NEVER = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """Where a leaf (`term`, as written) is looked up: pattern `number`, of `length` words.
+
+    `open`: the last word may go on (deploy*). `wild`: the words as patterns, to be compared one by one. `exact`: the
+    text as it must be published. `units`: the parts of a phrase in any order, all within `reach` words.
+    """
+
+    term: str
+    number: int
+    length: int
+    open: bool = False
+    wild: tuple[str, ...] = ()
+    exact: ExactText | None = None
+    units: tuple[Lookup, ...] = ()
+    reach: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """An OR's leaves by their pattern's number, and its other children."""
+
+    leaves: dict[int, tuple[Node, ...]]
+    others: tuple[Node, ...]
+
+
+@dataclass(slots=True)
+class Index:
+    """The compiled patterns. `anchored` maps a pattern to the topics (by number) to decide where it is found;
+    `always` are those without an anchor, decided for every story.
+    """
+
+    aliases: Aliases
+    automaton: BytesAhoCorasick = field(init=False)
+    anchored: list[tuple[int, ...]] = field(init=False)
+    always: tuple[int, ...] = ()
+    named: dict[int, tuple[Alias, ...]] = field(default_factory=dict)
+    beginnings: set[int] = field(default_factory=set)  # of inflected names: what all their forms have
+    lookups: dict[int, Lookup] = field(default_factory=dict)  # by the identity of a leaf of the trees
+    groups: dict[int, Group] = field(default_factory=dict)  # by the identity of an OR of the trees
+    _numbers: dict[bytes, int] = field(default_factory=dict)
+    _known: dict[Leaf, Lookup | None] = field(default_factory=dict)
+    _of_entity: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def pattern(self, sequence: Sequence[str], *, open_end: bool = False, inside: bool = False) -> int:
+        """Return the number of the pattern of folded words; it may go on (`open_end`), or begin within a word."""
+        found = f"{'' if inside else ' '}{' '.join(sequence)}{'' if open_end else ' '}".encode("utf-8", "surrogatepass")
+        return self._numbers.setdefault(found, len(self._numbers))
+
+    def lookup(self, leaf: Term | Phrase | Exact) -> Lookup | None:
+        """Return where a leaf is looked up, the same for equal leaves."""
+        if leaf not in self._known:
+            self._known[leaf] = _lookup(self, leaf)
+        return self._known[leaf]
+
+
+def build(trees: Sequence[Node], aliases: Aliases) -> Index:
+    """Return the index of the topics' trees, which must live as long as it does: leaves are known by identity."""
+    index = Index(aliases)
+    for entity in aliases.entities():
+        numbers = []
+        for alias in aliases.of(entity):
+            if alias.words:
+                number = index.pattern(alias.words)
+                numbers.append(number)
+                index.named[number] = (*index.named.get(number, ()), alias)
+        for beginning, inside in aliases.beginnings(entity):
+            number = index.pattern((beginning,), open_end=True, inside=inside)
+            index.beginnings.add(number)
+            numbers.append(number)
+        index._of_entity[entity] = tuple(numbers)
+    anchored: dict[int, list[int]] = {}
+    always = []
+    for topic, tree in enumerate(trees):
+        _add(index, tree)
+        anchor = _anchor(index, tree)
+        if anchor is None:
+            always.append(topic)
+            continue
+        for number in anchor[0]:
+            anchored.setdefault(number, []).append(topic)
+    index.always = tuple(always)
+    index.anchored = [tuple(anchored.get(number, ())) for number in range(len(index._numbers))]
+    index.automaton = BytesAhoCorasick(list(index._numbers))
+    return index
+
+
+def _add(index: Index, tree: Node) -> None:
+    stack = [tree]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, Field) and node.name in META_FIELDS:
+            continue
+        if isinstance(node, Term | Phrase | Exact):
+            lookup = index.lookup(node)
+            if lookup is not None:
+                index.lookups[id(node)] = lookup
+        below = children(node)
+        stack.extend(below)
+        if isinstance(node, Or):
+            index.groups[id(node)] = _group(index, node)
+
+
+def _group(index: Index, node: Or) -> Group:
+    leaves: dict[int, tuple[Node, ...]] = {}
+    others = []
+    for child in node.children:
+        lookup = index.lookup(child) if isinstance(child, Term | Phrase | Exact) else None
+        if lookup is None:
+            others.append(child)
+        else:
+            leaves[lookup.number] = (*leaves.get(lookup.number, ()), child)
+    return Group(leaves, tuple(others))
+
+
+def _lookup(index: Index, leaf: Term | Phrase | Exact) -> Lookup | None:
+    """Return where a leaf is looked up; None for those that are looked up in the words themselves."""
+    if isinstance(leaf, Exact):
+        exact = exact_text(leaf.text)
+        if exact is None:
+            return None
+        return Lookup(str(leaf), index.pattern(exact.sequence), len(exact.sequence), exact=exact)
+    wanted = pattern(leaf)
+    units = [_sequence(index, sequence, str(leaf)) for sequence in wanted.sequences]
+    if not units or None in units:
+        return None
+    if wanted.within is None or len(units) == 1:
+        return units[0]
+    known = tuple(unit for unit in units if unit is not None)
+    rarest = min(range(len(known)), key=lambda number: _frequency(wanted.sequences[number]))
+    reach = sum(unit.length for unit in known) + wanted.within - 1
+    return Lookup(str(leaf), known[rarest].number, known[rarest].length, units=known, reach=reach)
+
+
+def _sequence(index: Index, sequence: tuple[str, ...], term: str) -> Lookup | None:
+    first_wild = next((number for number, word in enumerate(sequence) if is_wild(word)), None)
+    if first_wild is None:
+        return Lookup(term, index.pattern(sequence), len(sequence))
+    start = literal_prefix(sequence[first_wild])
+    if not start:
+        return None
+    number = index.pattern((*sequence[:first_wild], start), open_end=True)
+    simple = first_wild == len(sequence) - 1 and sequence[-1] == f"{start}*"
+    return Lookup(term, number, len(sequence), open=True, wild=() if simple else sequence)
+
+
+Anchor = tuple[frozenset[int], float]  # patterns, and how often one of them is expected in a story
+
+
+def _anchor(index: Index, node: Node) -> Anchor | None:
+    """Return patterns of which one is found wherever `node` holds, the rarest such; None when there are none."""
+    if isinstance(node, Term | Phrase | Exact):
+        lookup = index.lookups.get(id(node))
+        if lookup is None:
+            return None
+        if lookup.exact is not None:
+            return frozenset({lookup.number}), _frequency(lookup.exact.sequence)
+        return frozenset({lookup.number}), min(map(_frequency, pattern(node).sequences))
+    if isinstance(node, EntityRef):
+        found = [number for entity in index.aliases.members(node.name) for number in index._of_entity[entity]]
+        return frozenset(found), 0.01 * len(found)
+    if isinstance(node, And | Near):
+        anchors = [anchor for child in node.children if (anchor := _anchor(index, child)) is not None]
+        return min(anchors, key=lambda anchor: anchor[1]) if anchors else None
+    if isinstance(node, Or):
+        anchors = []
+        for child in node.children:
+            anchor = _anchor(index, child)
+            if anchor is None:
+                return None
+            anchors.append(anchor)
+        return frozenset().union(*(numbers for numbers, _ in anchors)), sum(often for _, often in anchors)
+    if isinstance(node, Field):
+        return None if node.name in META_FIELDS else _anchor(index, node.child)
+    if isinstance(node, AtLeast | First | Sentence):
+        return _anchor(index, node.child)
+    assert isinstance(node, Not | Forms | Regex), f"{node} is not expanded"
+    return None
+
+
+def _frequency(sequence: Iterable[str]) -> float:
+    """Return how often a sequence of words is expected in a story, as far as its looks tell."""
+    often = 1.0
+    for word in sequence:
+        literal = literal_prefix(word)
+        often *= 0.9 if literal in _COMMON else max(_NEVER, 0.4 / (1 + len(literal)) ** (1.0 if is_wild(word) else 1.6))
+    return often
