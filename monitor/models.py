@@ -231,7 +231,7 @@ class DigestSlot(SQLModel, table=True):
     """The digest schedule of one subscriber: the last boundary and the next, both stored.
 
     A digest covers (`last_at`, `next_at`]. `local` is the slot's date and time in the subscriber's zone
-    ("2026-11-25 07:00"): one slot a local date and time of day, and part of the delivery's key. `schedule` is the
+    ("2026-11-25 07:00"): one slot a local date and time of day. `schedule` is the
     declared one that `next_at` was worked out from, so that a change of the YAML is noticed.
     """
 

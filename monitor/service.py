@@ -16,18 +16,11 @@ from zoneinfo import ZoneInfo
 from monitor.app import App, channel_url, feeds_to_poll
 from monitor.config import Subscriber
 from monitor.dispatch import Digest, Notice
-<<<<<<< ours
 from monitor.errors import InputError, NotFoundError, Problem, SendError
 from monitor.models import Decision, Delivery, FeedState, Story
-from monitor.pipeline import Polled, make_digest, notify_operators, poll, schedule_slots
-from monitor.pipeline.digest import digest_key
-from monitor.pipeline.outgoing import delivery, message_id
-=======
-from monitor.errors import ConfigError, MonitorError, NotFoundError, Problem
-from monitor.models import Delivery, FeedState, Story
 from monitor.pipeline import Polled, make_digest, notify_operators, poll
-from monitor.pipeline.digest import digest_channels, digest_delivery, planned, shown_stories
->>>>>>> theirs
+from monitor.pipeline.digest import digest_channels, digest_delivery, digest_key, planned, shown_stories
+from monitor.pipeline.outgoing import message_id
 from monitor.render import MailMessage, PlainMessage, SlackMessage
 from monitor.rules import Explanation, Rules
 from monitor.send import compose
@@ -322,11 +315,11 @@ def digest_mail(app: App, value: Digest, message: MailMessage) -> EmailMessage:
     via = subscriber.digest.via if subscriber.digest is not None else ()
     for channel in dict.fromkeys((*via, *subscriber.channels)):
         url = subscriber.channels[channel].get_secret_value()
-        identity = message_id(digest_key(subscriber.name, channel, value.local), app.mail_host)
+        identity = message_id(digest_key(replace(value, channel=channel)), app.mail_host)
         with contextlib.suppress(SendError):  # a channel of another kind, or of one who is not switched on yet
             return app.sender.mail(url, message, identity, app.now())
     name, address = parseaddr(app.config.settings.mail_from)
-    identity = message_id(digest_key(subscriber.name, "", value.local), app.mail_host)
+    identity = message_id(digest_key(replace(value, channel="")), app.mail_host)
     sender = (name or app.site.name, address or f"news@{app.mail_host}")
     nobody = f"{subscriber.name}@no-mail-channel.invalid"
     return compose(message, sender, (subscriber.title, nobody), identity, app.now())
@@ -339,7 +332,8 @@ def send_digest(app: App, value: Digest, now: datetime) -> list[Delivery]:
     for channel in digest_channels(subscriber):
         if channel_url(app.config, subscriber.name, channel) is None:
             raise NotFoundError(f"subscriber `{subscriber.name}` is not enabled, so nothing can be sent")
-        row = digest_delivery(app, replace(value, channel=channel), f"by-hand:{now.isoformat()}", now)
+        one = replace(value, channel=channel)
+        row = digest_delivery(app, one, f"{digest_key(one)}:by-hand:{now.isoformat()}", now)
         app.store.outbox.add(row, shown_stories(value))
         rows.append(row)
     return rows

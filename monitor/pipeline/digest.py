@@ -103,31 +103,10 @@ def _close(app: App, config: Config, subscriber: Subscriber) -> list[Delivery]:
         digest = make_digest(work, config, subscriber, "", slot.last_at, until, local)
         if not digest.sections and (subscriber.digest is None or subscriber.digest.empty == "skip"):
             log.info("digest for %s at %s: nothing matched, so none is sent", subscriber.name, local)
-<<<<<<< ours
-            continue
-        shown = [story.id for section in digest.sections for story in section.stories]
-        key = digest_key(subscriber.name, channel, local)
-        row = delivery(
-            app,
-            key,
-            "digest",
-            subscriber.name,
-            channel,
-            digest,
-            now,
-            topics=tuple(section.topic.name for section in digest.sections),
-            subject=f"Digest {local}",
-        )
-        rows.append((row, shown))
-    if not app.store.slots.close(subscriber.name, slot.next_at, following, rows):
-        return []
-    return [row for row, _ in rows]
-=======
             return work.close(slot, following, ())
-        # Both ends, as instants: a local time comes again when a zone changes, and a window's end when a clock does.
-        key = f"{slot.last_at:%Y-%m-%dT%H:%M:%S.%fZ}/{until:%Y-%m-%dT%H:%M:%S.%fZ}"
         shown = shown_stories(digest)
-        rows = [digest_delivery(app, replace(digest, channel=c), key, now) for c in digest_channels(subscriber)]
+        each = [replace(digest, channel=channel) for channel in digest_channels(subscriber)]
+        rows = [digest_delivery(app, one, digest_key(one), now) for one in each]
         return work.close(slot, following, [(row, shown) for row in rows])
 
 
@@ -157,10 +136,10 @@ def digest_channels(subscriber: Subscriber) -> tuple[str, ...]:
 
 
 def digest_delivery(app: App, digest: Digest, key: str, now: datetime) -> Delivery:
-    """Return the outbox's row for a digest; `key` tells it from the subscriber's other digests."""
+    """Return the outbox's row for a digest under `key`."""
     return delivery(
         app,
-        f"digest:{digest.subscriber}:{digest.channel}:{key}",
+        key,
         "digest",
         digest.subscriber,
         digest.channel,
@@ -174,13 +153,15 @@ def digest_delivery(app: App, digest: Digest, key: str, now: datetime) -> Delive
 def shown_stories(digest: Digest) -> list[int]:
     """Return the ids of the stories that a digest shows."""
     return [story.id for section in digest.sections for story in section.stories]
->>>>>>> theirs
 
 
-def digest_key(subscriber: str, channel: str, local: str) -> str:
-    """Return the key of a digest's message; `local` is its slot ("2026-11-25 07:00")."""
-    date, _, time = local.partition(" ")
-    return f"digest:{subscriber}:{channel}:{time}:{date}"
+def digest_key(digest: Digest) -> str:
+    """Return the key of a digest's message: both ends of its window, as instants.
+
+    A local time comes again when a zone changes, and a window's end when a clock does.
+    """
+    ends = f"{digest.since:%Y-%m-%dT%H:%M:%S.%fZ}/{digest.until:%Y-%m-%dT%H:%M:%S.%fZ}"
+    return f"digest:{digest.subscriber}:{digest.channel}:{ends}"
 
 
 def make_digest(
@@ -190,8 +171,7 @@ def make_digest(
     subscribed = {t for s in subscriber.subscriptions if s.digest for t in s.topics}
     off = work.muted(subscriber.name)
     old = config.settings.old_stories
-    reasons = (Reason.LIMITED, Reason.OLD) if old.then == "digest" else (Reason.LIMITED,)
-    held_back = work.held_back(subscriber.name, reasons, since, until)
+    held_back = work.held_back(subscriber.name, held_back_reasons(config), since, until)
     topics = subscribed | {topic for _, topic in held_back}
     stories: dict[str, list[StoryView]] = {}
     for match, story, others in work.matches(topics, since, until):
@@ -201,6 +181,11 @@ def make_digest(
             evidence = [Evidence(**part) for part in match.evidence]
             stories.setdefault(match.topic, []).append(view(story, evidence, others))
     return build_digest(config, subscriber, channel, (since, until), local, {} if "*" in off else stories, off)
+
+
+def held_back_reasons(config: Config) -> tuple[Reason, ...]:
+    """Return the reasons for which a story is not sent at once but told in the next digest, or in one summary."""
+    return (Reason.LIMITED, Reason.OLD) if config.settings.old_stories.then == "digest" else (Reason.LIMITED,)
 
 
 def overflow_slot(subscriber: Subscriber, per: float, now: datetime) -> DigestSlot:

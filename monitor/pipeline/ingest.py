@@ -15,7 +15,7 @@ from monitor.dispatch import Alert, Decided, Incident, Reason, decide, topic_ref
 from monitor.events import Joined, Member, headline_key, join
 from monitor.models import Decision, Delivery, Match, Story
 from monitor.parse import ParsedStory
-from monitor.pipeline.digest import overflow_slot
+from monitor.pipeline.digest import held_back_reasons, overflow_slot
 from monitor.pipeline.outgoing import alert_delivery, view
 from monitor.rules import Rules, TopicMatch
 from monitor.store import Ingest
@@ -23,6 +23,7 @@ from monitor.text import Evidence, StoryText
 
 # A claimed time counts only so far from the fetch (DESIGN.md, identity and time).
 CLAIM_PAST, CLAIM_FUTURE = timedelta(days=7), timedelta(minutes=10)
+SUMMARY_AFTER = 3600.0  # seconds until the summary of what was held back, for one without a limit that says
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +88,12 @@ def ingest(
     state: Mapping[str, Any],
     *,
     baseline: bool,
-    now: datetime,
 ) -> Ingested:
     """Save what a poll brought, and the feed's new `state`, in one transaction."""
     done = Ingested()
     with app.store.ingest() as work:
+        # Taken within the transaction: one of before it may lie in a digest's window that was closed meanwhile.
+        now = app.now()
         # The feed may have been taken out of the configuration while it was being fetched.
         alerting = not baseline and feed.name in feeds_to_poll(config)
         saver = _Saver(app, config, feed, work, done, alerting=alerting, now=now)
@@ -256,7 +258,7 @@ class _Saver:
                 )
                 delivery: Delivery = alert_delivery(self.app, alert, decided.key, decided.not_before, self.now)
                 told |= self.work.add_delivery(delivery, [story.id])
-            if decided.reason is Reason.LIMITED:
+            if decided.reason in held_back_reasons(self.config):
                 self._summarise_later(decided)
             if decided.channels and not told:
                 reason, detail = "already told", why or "this event was told before"
@@ -276,11 +278,11 @@ class _Saver:
             )
 
     def _summarise_later(self, decided: Decided) -> None:
-        """What a limit holds back goes into the next digest; a subscriber without one gets one summary."""
+        """What is held back goes into the next digest; a subscriber without one gets one summary."""
         subscriber = self.config.subscribers[decided.subscriber]
         limits = [s.alert.at_most.per for s in subscriber.subscriptions if s.alert and s.alert.at_most]
         if subscriber.digest is None:
-            self.work.add_slot(overflow_slot(subscriber, max(limits), self.now))
+            self.work.add_slot(overflow_slot(subscriber, max(limits, default=SUMMARY_AFTER), self.now))
 
     def _lateness(self, decided: Decided) -> str:
         if decided.reason is not Reason.HELD:
