@@ -107,8 +107,9 @@ class Reason(StrEnum):
 class Incident:
     """A story that matched, as `decide` needs it. `topics` are those that are news to subscribers.
 
-    `event_key` is the key of the event's lead story. Keys are made of what publishers wrote and not of row numbers, so
-    that a database begun anew does not give an old Message-ID to another message, which receivers would drop.
+    `event_key` is the key of the story that the event began with. Keys are made of what publishers wrote and not of row
+    numbers, so that a database begun anew does not give an old Message-ID to another message, which receivers would
+    drop.
     """
 
     story_key: str

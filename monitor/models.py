@@ -146,10 +146,13 @@ class Match(SQLModel, table=True):
 
 
 class Event(SQLModel, table=True):
-    """The stories of several outlets about one happening. `why` says how the latest one came to join."""
+    """The stories of several outlets about one happening. `why` says how the latest one came to join.
+
+    `key` is that of the story it began with, which retention may have removed since.
+    """
 
     id: int | None = _id()
-    lead_story_id: int | None = Field(default=None, sa_type=_Id)
+    key: str = ""
     started_at: datetime = Field(sa_type=UTCDateTime, index=True)
     updated_at: datetime = Field(sa_type=UTCDateTime)
     stories: int = 1

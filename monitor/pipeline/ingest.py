@@ -238,7 +238,7 @@ class _Saver:
                 )
         incident = Incident(
             story.key,
-            self.work.lead_key(story.event_id),
+            self.work.event_key(story.event_id),
             tuple(m.topic for m in matches),
             not self.alerting,
             story.claimed_at,

@@ -138,15 +138,18 @@ class Archive:
             session.execute(delete(DeliveryStory).where(col(DeliveryStory.delivery_id).in_(old)))
             session.execute(delete(Delivery).where(col(Delivery.id).in_(old)))
             kept = select(DeliveryStory.story_id)
-            gone = session.exec(
-                select(Story.id)
+            rows = session.exec(
+                select(Story.id, Story.event_id)
                 .where(col(Story.first_seen_at) < stories_before, col(Story.id).not_in(kept))
                 .limit(PRUNE_CHUNK)
             ).all()
+            gone = [story_id for story_id, _ in rows]
             for table in (Match, Decision):
                 session.execute(delete(table).where(col(table.story_id).in_(gone)))
             session.execute(update(Sighting).where(col(Sighting.story_id).in_(gone)).values(story_id=None))
             session.execute(delete(Story).where(col(Story.id).in_(gone)))
+            left = select(Story.id).where(col(Story.event_id) == col(Event.id)).exists()
+            session.execute(delete(Event).where(col(Event.id).in_({event_id for _, event_id in rows}), ~left))
             session.execute(
                 delete(Sighting).where(col(Sighting.story_id).is_(None), col(Sighting.seen_at) < deliveries_before)
             )

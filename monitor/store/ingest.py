@@ -65,7 +65,7 @@ class Ingest:
         """Save a new story in an event of its own, or in event `event_id`."""
         event = self._session.get(Event, event_id) if event_id is not None else None
         if event is None:
-            event = Event(started_at=now, updated_at=now, stories=0)
+            event = Event(key=story.key, started_at=now, updated_at=now, stories=0)
             self._session.add(event)
             self._session.flush()
         event.stories += 1
@@ -73,16 +73,11 @@ class Ingest:
         story.event_id = event.id
         self._session.add(story)
         self._session.flush()
-        if event.lead_story_id is None:
-            event.lead_story_id = story.id
-            self._session.flush()
         return story
 
-    def lead_key(self, event_id: int) -> str:
-        """Return the key of an event's lead story."""
-        return self._session.exec(
-            select(Story.key).join(Event, col(Event.lead_story_id) == col(Story.id)).where(Event.id == event_id)
-        ).one()
+    def event_key(self, event_id: int) -> str:
+        """Return the key of an event: that of the story it began with."""
+        return self._session.exec(select(Event.key).where(Event.id == event_id)).one()
 
     def outlets(self, event_id: int, but: str) -> tuple[str, ...]:
         """Return the sources of an event's stories other than `but`, earliest first."""
