@@ -112,9 +112,10 @@ class Sighting(SQLModel, table=True):
     """A story seen in a feed under a guid; its first time there. Outlives the document: nothing comes back as new.
 
     `content_hash` is of what this feed says of the story now. `story_id` is empty once retention removed the story.
+    `listed_at` is when the feed's document last had it, to within a day.
     """
 
-    __table_args__ = (UniqueConstraint("feed", "guid"),)
+    __table_args__ = (UniqueConstraint("feed", "guid"), Index("ix_sighting_listed", "feed", "listed_at"))
 
     id: int | None = _id()
     story_id: int | None = Field(default=None, foreign_key="story.id", index=True, sa_type=_Id)
@@ -122,6 +123,7 @@ class Sighting(SQLModel, table=True):
     guid: str
     content_hash: str = ""
     seen_at: datetime = Field(sa_type=UTCDateTime)
+    listed_at: datetime = Field(sa_type=UTCDateTime)
     baseline: bool = False
 
 

@@ -61,7 +61,8 @@ class Pipe:
         """Take a document in, which holds `stories` and nothing else."""
         app, declared = self.app, self.app.config.feeds[feed]
         ready = match_stories(app.rules, declared, stories, "en", {})
-        return ingest(app, app.config, declared, ready, {"polled_at": self.time}, baseline=baseline)
+        listed = [story.guid for story in stories]
+        return ingest(app, app.config, declared, ready, {"polled_at": self.time}, baseline=baseline, listed=listed)
 
     def rows(self, table: type[T]) -> Sequence[T]:
         with self.app.store.read() as session:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.models import Event, Story
+from monitor.models import Event, Sighting, Story
 from tests.pipe import START, Pipe, item
 
 ONE, TWO, THREE = (f"Sanctions agreed by the council, part {n}" for n in ("one", "two", "three"))
@@ -49,3 +49,54 @@ def test_an_event_goes_with_its_last_story(opened: Opener) -> None:
     pipe.put("post", item("3", "Ships are turned back at the strait"))
     pipe.app.store.archive.prune(pipe.time - timedelta(minutes=30), START)
     assert [event.key for event in pipe.rows(Event)] == ["url:https://news.example/1"]
+
+
+def test_a_story_that_the_feed_still_lists_is_not_forgotten(opened: Opener) -> None:
+    pipe = opened()
+    pipe.put("wire", item("1", ONE), item("2", TWO), baseline=True)
+    for _ in range(8):
+        pipe.forward(days=1)
+        pipe.put("wire", item("1", ONE))
+    pipe.app.store.archive.prune(pipe.time - timedelta(days=2), pipe.time - timedelta(days=4))
+    assert [row.guid for row in pipe.rows(Sighting)] == ["1"]
+    pipe.put("wire", item("1", ONE))
+    assert pipe.told("alert") == []
+
+
+def test_a_document_that_never_changes_is_not_forgotten(opened: Opener) -> None:
+    pipe = opened()
+    pipe.put("wire", item("1", ONE), item("2", TWO), baseline=True)
+    pipe.forward(days=10)
+    pipe.app.store.archive.prune(pipe.time - timedelta(days=2), pipe.time - timedelta(days=4))
+    assert pipe.rows(Story) == []
+    pipe.put("wire", item("3", THREE), item("1", ONE), item("2", TWO))
+    assert [shown for _, shown in pipe.told("alert")] == [[THREE]]
+
+
+PAGE = "https://news.example/latest"
+OTHER = "New embargo on machine parts announced"
+
+
+def test_another_story_at_an_address_that_stays_is_new(opened: Opener) -> None:
+    pipe = opened()
+    for number, title in enumerate((ONE, OTHER, "Ministers meet over sanctions in the north")):
+        pipe.forward(hours=1)
+        pipe.put("wire", item(f"guid-{number}", title, url=PAGE))
+    assert [shown[0] for _, shown in pipe.told("alert")] == [row.title for row in pipe.rows(Story)]
+    assert len(pipe.rows(Story)) == 3
+
+
+@pytest.mark.parametrize("title", [ONE, ONE + ", after long talks"])
+def test_a_publisher_that_changes_its_guids_brings_no_story_again(opened: Opener, title: str) -> None:
+    pipe = opened()
+    pipe.put("wire", item("old:1", ONE, url=PAGE))
+    pipe.forward(hours=1)
+    pipe.put("wire", item("new:1", title, url=PAGE))
+    assert ([row.title for row in pipe.rows(Story)], len(pipe.told("alert"))) == ([title], 1)
+
+
+def test_two_guids_of_one_address_in_one_document_are_one_story(opened: Opener) -> None:
+    pipe = opened()
+    pipe.put("wire", item("1", ONE, url=PAGE))
+    pipe.put("wire", item("2", OTHER, url=PAGE), item("1", ONE, url=PAGE))
+    assert len(pipe.rows(Story)) == 1

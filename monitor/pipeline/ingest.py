@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from monitor.app import App, feeds_to_poll
 from monitor.config import Config, Feed
 from monitor.dispatch import Alert, Decided, Incident, Reason, decide, topic_ref
-from monitor.events import Joined, Member, headline_key, join
+from monitor.events import Joined, Member, headline_key, join, unlike
 from monitor.models import Decision, Delivery, Match, Story
 from monitor.parse import ParsedStory
 from monitor.pipeline.digest import held_back_reasons, overflow_slot
@@ -88,15 +88,20 @@ def ingest(
     state: Mapping[str, Any],
     *,
     baseline: bool,
+    listed: Collection[str],
 ) -> Ingested:
-    """Save what a poll brought, and the feed's new `state`, in one transaction."""
+    """Save what a poll brought, and the feed's new `state`, in one transaction.
+
+    `ready` are the stories that are new or changed, `listed` the guids of all that the document has.
+    """
     done = Ingested()
     with app.store.ingest() as work:
         # Taken within the transaction: one of before it may lie in a digest's window that was closed meanwhile.
         now = app.now()
         # The feed may have been taken out of the configuration while it was being fetched.
         alerting = not baseline and feed.name in feeds_to_poll(config)
-        saver = _Saver(app, config, feed, work, done, alerting=alerting, now=now)
+        saver = _Saver(app, config, feed, work, done, listed=listed, alerting=alerting, now=now)
+        work.listed(feed.name, listed, now)
         sightings = work.sightings(feed.name, [one.parsed.guid for one in ready])
         # Documents are mostly newest first; the older story of an event then leads it.
         for one in reversed(ready):
@@ -116,8 +121,18 @@ class _Saver:
     """Saves one poll's stories within its transaction."""
 
     def __init__(
-        self, app: App, config: Config, feed: Feed, work: Ingest, done: Ingested, *, alerting: bool, now: datetime
+        self,
+        app: App,
+        config: Config,
+        feed: Feed,
+        work: Ingest,
+        done: Ingested,
+        *,
+        listed: Collection[str],
+        alerting: bool,
+        now: datetime,
     ) -> None:
+        self.listed = frozenset(listed)
         self.app, self.config, self.feed, self.work, self.done = app, config, feed, work, done
         self.alerting, self.now = alerting, now
         self.muted = work.muted()
@@ -127,6 +142,9 @@ class _Saver:
         """A guid that this feed did not have before: a new story, or one known from elsewhere."""
         key = _key(self.feed, one.parsed)
         story = self.work.by_key(key)
+        if story is not None and self._took_the_address(story, one):
+            key = _own_key(self.feed, one.parsed)
+            story = self.work.by_key(key)
         if story is None:
             story, joined = self._new_story(key, one)
             self._sighting(story, one)
@@ -142,6 +160,15 @@ class _Saver:
             self._tell(story, one.matches, "")
         else:
             self._adopt_if_it_says_more(story, one)
+
+    def _took_the_address(self, story: Story, one: Ready) -> bool:
+        """Whether `one` only has the address of `story`: a page that stays while the stories on it come and go.
+
+        The document then has the other no longer, and the headline is another one. A publisher that changes its guids
+        changes no headlines.
+        """
+        guids = self.work.guids(story, self.feed.name)
+        return bool(guids) and guids.isdisjoint(self.listed) and unlike(story.title, one.text.title)
 
     def changed(self, story: Story, one: Ready) -> None:
         """The publisher changed the story. Topics that it did not match before are news; the others were told."""
@@ -299,8 +326,11 @@ def _names(config: Config, evidence: Iterable[Evidence]) -> tuple[str, ...]:
 
 def _key(feed: Feed, parsed: ParsedStory) -> str:
     """A story's identity across feeds: its canonical link; where it has none of its own, its guid or content."""
-    if parsed.key_url:
-        return f"url:{parsed.key_url}"
+    return f"url:{parsed.key_url}" if parsed.key_url else _own_key(feed, parsed)
+
+
+def _own_key(feed: Feed, parsed: ParsedStory) -> str:
+    """The identity of a story without link of its own."""
     if parsed.guid.startswith("hash:"):
         return parsed.guid
     return f"guid:{feed.name}|{parsed.guid}"

@@ -42,10 +42,20 @@ class Ingest:
                 guid=guid,
                 content_hash=content_hash,
                 seen_at=now,
+                listed_at=now,
                 baseline=baseline,
             )
         )
         self._session.flush()
+
+    def listed(self, feed: str, guids: Collection[str], now: datetime) -> None:
+        """Record that the feed's document has `guids` at `now`."""
+        feeds.listed(self._session, feed, guids, now)
+
+    def guids(self, story: Story, feed: str) -> set[str]:
+        """Return the guids under which `story` was seen in `feed`."""
+        rows = self._session.exec(select(Sighting.guid).where(Sighting.story_id == story.id, Sighting.feed == feed))
+        return set(rows)
 
     def only_baseline(self, story: Story) -> bool:
         """Whether `story` has been seen only in feeds' first polls so far."""
