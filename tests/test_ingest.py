@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from monitor.models import Event, Sighting, Story
-from tests.pipe import START, Pipe, item
+from tests.pipe import START, Pipe, headlines, item
 
 ONE, TWO, THREE = (f"Sanctions agreed by the council, part {n}" for n in ("one", "two", "three"))
 
@@ -100,3 +100,55 @@ def test_two_guids_of_one_address_in_one_document_are_one_story(opened: Opener) 
     pipe.put("wire", item("1", ONE, url=PAGE))
     pipe.put("wire", item("2", OTHER, url=PAGE), item("1", ONE, url=PAGE))
     assert len(pipe.rows(Story)) == 1
+
+
+BY_TOPIC = """
+subscribers:
+  ruth:
+    channels: {mail: "mailto://127.0.0.1:2525?to=ruth@corvid.example"}
+    quiet_hours: {from: "22:00", to: "07:00", except: high}
+    subscriptions: [{topics: all, alert: {via: [mail]}}]
+"""
+URGENT = ONE + ": troops at the border"
+
+
+def test_what_quiet_hours_hold_goes_at_once_when_it_becomes_urgent(opened: Opener) -> None:
+    pipe = opened(subscribers=BY_TOPIC)
+    pipe.put("wire", item("1", ONE))
+    assert [row.next_attempt_at for row in pipe.deliveries("alert")] == [START + timedelta(hours=1)]
+    pipe.forward(minutes=5)
+    pipe.put("wire", item("1", URGENT))
+    (row,) = pipe.deliveries("alert")
+    assert (row.next_attempt_at, row.topics) == (pipe.time, ["sanctions", "border-deployments"])
+    assert [topic["name"] for topic in row.payload["topics"]] == row.topics
+    assert (headlines(row), row.payload["reason"]) == ([URGENT], "")
+    assert pipe.reasons() == [("ruth", "held"), ("ruth", "sent")]
+
+
+def test_another_topic_is_told_in_the_alert_that_waits(opened: Opener) -> None:
+    pipe = opened()
+    pipe.put("wire", item("1", ONE))
+    pipe.put("wire", item("1", URGENT))
+    assert [row.topics for row in pipe.deliveries("alert")] == [["sanctions", "border-deployments"]]
+
+
+def test_an_alert_cancelled_for_one_topic_goes_out_for_another(opened: Opener) -> None:
+    pipe = opened()
+    pipe.put("wire", item("1", ONE))
+    pipe.app.store.slots.set_preference("ruth", "sanctions", "off", pipe.time)
+    pipe.app.store.outbox.cancel_for("ruth", "sanctions", pipe.time)
+    pipe.forward(minutes=5)
+    pipe.put("wire", item("1", URGENT))
+    (row,) = pipe.deliveries("alert")
+    assert (row.state, row.topics, row.finished_at, row.detail) == ("pending", ["border-deployments"], None, "")
+    assert pipe.reasons()[-1] == ("ruth", "sent")
+
+
+def test_an_alert_that_went_out_is_told_once(opened: Opener) -> None:
+    pipe = opened()
+    pipe.put("wire", item("1", ONE))
+    (row,) = pipe.app.store.outbox.claim(pipe.time, 60, 10)
+    pipe.app.store.outbox.finish(row.id or 0, row.fence, pipe.time, "250", "", "")
+    pipe.put("wire", item("1", URGENT))
+    assert [row.state for row in pipe.deliveries("alert")] == ["sent"]
+    assert pipe.reasons()[-1] == ("ruth", "already told")

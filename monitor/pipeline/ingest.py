@@ -16,7 +16,7 @@ from monitor.events import Joined, Member, headline_key, join, unlike
 from monitor.models import Decision, Delivery, Match, Story
 from monitor.parse import ParsedStory
 from monitor.pipeline.digest import held_back_reasons, overflow_slot
-from monitor.pipeline.outgoing import alert_delivery, view
+from monitor.pipeline.outgoing import alert_delivery, retell, view
 from monitor.rules import Rules, TopicMatch
 from monitor.store import Ingest
 from monitor.text import Evidence, StoryText
@@ -283,8 +283,7 @@ class _Saver:
                     _names(self.config, evidence),
                     self._lateness(decided),
                 )
-                delivery: Delivery = alert_delivery(self.app, alert, decided.key, decided.not_before, self.now)
-                told |= self.work.add_delivery(delivery, [story.id])
+                told |= self._put(alert_delivery(self.app, alert, decided.key, decided.not_before, self.now), story.id)
             if decided.reason in held_back_reasons(self.config):
                 self._summarise_later(decided)
             if decided.channels and not told:
@@ -303,6 +302,16 @@ class _Saver:
                     decided_at=self.now,
                 )
             )
+
+    def _put(self, fresh: Delivery, story_id: int) -> bool:
+        """Put an alert into the outbox, or into the one of its key; False when that one told all of it."""
+        row = self.work.delivery(fresh.key)
+        if row is None:
+            return self.work.add_delivery(fresh, [story_id])
+        told = retell(row, fresh)
+        if told:
+            self.work.add_to_delivery(row, story_id)
+        return told
 
     def _summarise_later(self, decided: Decided) -> None:
         """What is held back goes into the next digest; a subscriber without one gets one summary."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from monitor.models import Decision, Delivery, DigestSlot, Event, Match, Preference, Sighting, Story
+from monitor.models import Decision, Delivery, DeliveryStory, DigestSlot, Event, Match, Preference, Sighting, Story
 from monitor.store import feeds, outbox
 
 
@@ -102,9 +102,18 @@ class Ingest:
         """Save a match or a decision."""
         self._session.add(row)
 
+    def delivery(self, key: str) -> Delivery | None:
+        """Return the message of a key."""
+        return self._session.exec(select(Delivery).where(Delivery.key == key)).first()
+
     def add_delivery(self, delivery: Delivery, story_ids: Collection[int]) -> bool:
         """Put a message into the outbox; False when its key is there already, and then nothing is changed."""
         return outbox.add(self._session, delivery, story_ids)
+
+    def add_to_delivery(self, delivery: Delivery, story_id: int) -> None:
+        """Record that a message that is in the outbox tells of a story too."""
+        assert delivery.id is not None
+        self._session.merge(DeliveryStory(delivery_id=delivery.id, story_id=story_id))
 
     def add_slot(self, slot: DigestSlot) -> None:
         """Save a digest slot for a subscriber who has none."""
