@@ -162,7 +162,10 @@ class Event(SQLModel, table=True):
 
 
 class Decision(SQLModel, table=True):
-    """What was decided for a story's event and a subscriber, with a reason code of `dispatch.Reason`."""
+    """What was decided for a story's event and a subscriber, with a reason code of `dispatch.Reason`.
+
+    An alert goes by `channels` at `due_at`, later than `decided_at` where quiet hours hold it.
+    """
 
     id: int | None = _id()
     story_id: int = Field(foreign_key="story.id", index=True, sa_type=_Id)
@@ -171,7 +174,9 @@ class Decision(SQLModel, table=True):
     reason: str
     detail: str = ""
     topics: list[str] = Field(default_factory=list, sa_type=JSON)
+    channels: list[str] = Field(default_factory=list, sa_type=JSON)
     decided_at: datetime = Field(sa_type=UTCDateTime)
+    due_at: datetime | None = Field(default=None, sa_type=UTCDateTime, index=True)
 
 
 class Delivery(SQLModel, table=True):

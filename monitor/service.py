@@ -253,8 +253,9 @@ def explain(app: App, words: str, topic: str | None = None, subscriber: str | No
 
 
 def _made_by(row: Delivery, decision: Decision) -> bool:
-    """Whether a message was made by a decision: an alert to the same person, in the same transaction."""
-    return (row.kind, row.subscriber, row.created_at) == ("alert", decision.subscriber, decision.decided_at)
+    """Whether a message was made by a decision: an alert to the same person by its channels, in one transaction."""
+    same = (row.kind, row.subscriber, row.created_at) == ("alert", decision.subscriber, decision.decided_at)
+    return same and row.channel in decision.channels
 
 
 def story_text(story: Story) -> StoryText:

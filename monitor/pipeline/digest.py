@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 # The slot of a subscriber without digest, once something was held back: one summary, when the limit's time is up.
 OVERFLOW = "overflow"
-OVERFLOW_LONGEST = timedelta(days=1)  # the longest time that a limit counts over
+OVERFLOW_LONGEST = timedelta(days=2)  # the longest time that a limit counts over, and then the quiet hours
 # The slots of subscribers who are gone are kept so long: one taken out of the files by mistake loses nothing.
 FORGET = timedelta(days=30)
 
@@ -188,9 +188,9 @@ def held_back_reasons(config: Config) -> tuple[Reason, ...]:
     return (Reason.LIMITED, Reason.OLD) if config.settings.old_stories.then == "digest" else (Reason.LIMITED,)
 
 
-def overflow_slot(subscriber: Subscriber, per: float, now: datetime) -> DigestSlot:
-    """Return the slot at which a subscriber without digest gets one summary of what is held back from now on."""
-    return _overflow(subscriber, now - timedelta(microseconds=1), now + timedelta(seconds=per))
+def overflow_slot(subscriber: Subscriber, at: datetime, now: datetime) -> DigestSlot:
+    """Return the slot by which a subscriber without digest gets one summary, `at`, of what is held back from now on."""
+    return _overflow(subscriber, now - timedelta(microseconds=1), at)
 
 
 def _overflow(subscriber: Subscriber, since: datetime, at: datetime) -> DigestSlot:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from monitor.app import App, feeds_to_poll
 from monitor.config import Config, Feed
-from monitor.dispatch import Alert, Decided, Incident, Reason, decide, topic_ref
+from monitor.dispatch import Alert, Decided, Incident, Reason, Told, decide, held_until, topic_ref
 from monitor.events import Joined, Member, headline_key, join, unlike
 from monitor.models import Decision, Delivery, Match, Story
 from monitor.parse import ParsedStory
@@ -136,7 +136,10 @@ class _Saver:
         self.app, self.config, self.feed, self.work, self.done = app, config, feed, work, done
         self.alerting, self.now = alerting, now
         self.muted = work.muted()
-        self.alerts = work.alert_times(now)
+        self.alerts: dict[str, list[Told]] = {}
+        for alert in work.alerts(now):
+            told = Told(alert.due_at or alert.decided_at, tuple(alert.topics), tuple(alert.channels))
+            self.alerts.setdefault(alert.subscriber, []).append(told)
 
     def first_time(self, one: Ready) -> None:
         """A guid that this feed did not have before: a new story, or one known from elsewhere."""
@@ -290,7 +293,8 @@ class _Saver:
                 reason, detail = "already told", why or "this event was told before"
             elif told:
                 self.done.alerts += 1
-                self.alerts.setdefault(decided.subscriber, []).append(self.now)
+                sent = Told(decided.not_before or self.now, decided.topics, decided.channels)
+                self.alerts.setdefault(decided.subscriber, []).append(sent)
             self.work.add(
                 Decision(
                     story_id=story.id,
@@ -299,7 +303,9 @@ class _Saver:
                     reason=reason,
                     detail=detail,
                     topics=list(decided.topics),
+                    channels=list(decided.channels),
                     decided_at=self.now,
+                    due_at=decided.not_before,
                 )
             )
 
@@ -318,7 +324,9 @@ class _Saver:
         subscriber = self.config.subscribers[decided.subscriber]
         limits = [s.alert.at_most.per for s in subscriber.subscriptions if s.alert and s.alert.at_most]
         if subscriber.digest is None:
-            self.work.add_slot(overflow_slot(subscriber, max(limits, default=SUMMARY_AFTER), self.now))
+            at = self.now + timedelta(seconds=max(limits, default=SUMMARY_AFTER))
+            at = held_until(self.config, subscriber, (), at) or at
+            self.work.add_slot(overflow_slot(subscriber, at, self.now))
 
     def _lateness(self, decided: Decided) -> str:
         if decided.reason is not Reason.HELD:

@@ -125,18 +125,14 @@ class Ingest:
         """Return the topics that each subscriber turned off; `*` stands for all."""
         return muted(self._session)
 
-    def alert_times(self, now: datetime, longest: float = 86400.0) -> dict[str, list[datetime]]:
-        """Return when each subscriber was alerted in the last `longest` seconds, once for each story."""
-        rows = self._session.exec(
-            select(Decision.subscriber, Decision.decided_at).where(
-                col(Decision.decided_at) > now - timedelta(seconds=longest),
+    def alerts(self, now: datetime, longest: float = 86400.0) -> Sequence[Decision]:
+        """Return the decisions whose alerts go out from `longest` seconds ago on, those still held among them."""
+        return self._session.exec(
+            select(Decision).where(
+                col(Decision.due_at) > now - timedelta(seconds=longest),
                 col(Decision.reason).in_(("sent", "held")),
             )
-        )
-        times: dict[str, list[datetime]] = {}
-        for subscriber, at in rows:
-            times.setdefault(subscriber, []).append(at)
-        return times
+        ).all()
 
     def update_feed(self, feed: str, values: Mapping[str, Any]) -> None:
         """Set fields of the feed's state, in the same transaction as its stories."""

@@ -161,7 +161,9 @@ def upgrade() -> None:
         sa.Column("reason", AutoString(), nullable=False),
         sa.Column("detail", AutoString(), nullable=False),
         sa.Column("topics", sa.JSON(), nullable=False),
+        sa.Column("channels", sa.JSON(), nullable=False),
         sa.Column("decided_at", UTCDateTime(), nullable=False),
+        sa.Column("due_at", UTCDateTime(), nullable=True),
         sa.ForeignKeyConstraint(
             ["story_id"],
             ["story.id"],
@@ -169,6 +171,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     with op.batch_alter_table("decision", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_decision_due_at"), ["due_at"], unique=False)
         batch_op.create_index(batch_op.f("ix_decision_story_id"), ["story_id"], unique=False)
 
     op.create_table(
@@ -250,6 +253,7 @@ def downgrade() -> None:
     op.drop_table("delivery_story")
     with op.batch_alter_table("decision", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_decision_story_id"))
+        batch_op.drop_index(batch_op.f("ix_decision_due_at"))
 
     op.drop_table("decision")
     with op.batch_alter_table("story", schema=None) as batch_op:
