@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
-from monitor.models import Event, Sighting, Story
+from monitor.models import Decision, Event, Match, Sighting, Story
 from tests.pipe import START, Pipe, headlines, item
 
 ONE, TWO, THREE = (f"Sanctions agreed by the council, part {n}" for n in ("one", "two", "three"))
@@ -48,7 +50,7 @@ def test_an_event_goes_with_its_last_story(opened: Opener) -> None:
     pipe.forward(hours=1)
     pipe.put("post", item("3", "Ships are turned back at the strait"))
     pipe.app.store.archive.prune(pipe.time - timedelta(minutes=30), START)
-    assert [event.key for event in pipe.rows(Event)] == ["url:https://news.example/1"]
+    assert [row.key for row in pipe.rows(Event)] == ["url:https://news.example/1"]
 
 
 def test_a_story_that_the_feed_still_lists_is_not_forgotten(opened: Opener) -> None:
@@ -152,3 +154,45 @@ def test_an_alert_that_went_out_is_told_once(opened: Opener) -> None:
     pipe.put("wire", item("1", URGENT))
     assert [row.state for row in pipe.deliveries("alert")] == ["sent"]
     assert pipe.reasons()[-1] == ("ruth", "already told")
+
+
+def test_a_first_poll_of_many_stories_takes_few_statements(opened: Opener) -> None:
+    pipe = opened()
+    pipe.put("post", item("other", "Headline number 3 about an embargo"))
+    statements: list[str] = []
+    writer = pipe.app.store._writer
+    event.listen(writer, "before_cursor_execute", lambda _1, _2, sql, *_: statements.append(sql))
+    stories = [item(str(n), f"Headline number {n} about an embargo") for n in range(900)]
+    pipe.put("wire", *stories, baseline=True)
+    assert len(statements) < 2 * len(stories) + 50  # one for each story and one for its event
+    assert (len(pipe.rows(Story)), len(pipe.rows(Event)), len(pipe.rows(Match))) == (901, 900, 901)
+    assert {len(rows) for rows in (pipe.rows(Sighting), pipe.rows(Decision))} == {901}
+
+
+@pytest.mark.parametrize("chunk", [1, 400])
+def test_stories_of_one_document_know_of_each_other(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    monkeypatch.setattr(sys.modules["monitor.pipeline.ingest"], "CHUNK", chunk)
+    pipe = opened()
+    standing = "Sanctions briefing of this morning"
+    newest_first = [item("c", standing), item("b", URGENT, url=PAGE), item("a", ONE, url=PAGE), item("d", standing)]
+    pipe.put("wire", *newest_first)
+    assert [(row.title, row.edits) for row in pipe.rows(Story)] == [(standing, 0), (URGENT, 1), (standing, 0)]
+    assert [row.stories for row in pipe.rows(Event)] == [1, 1, 1]
+    matches = [(row.topic, bool(row.evidence)) for row in pipe.rows(Match) if row.story_id == 2]
+    assert sorted(matches) == [("border-deployments", True), ("sanctions", True)]
+    pipe.put("wire", item("b", "Talks go on over the border, and troops wait", url=PAGE))
+    matches = [(row.topic, bool(row.evidence)) for row in pipe.rows(Match) if row.story_id == 2]
+    assert sorted(matches) == [("border-deployments", True), ("sanctions", False)]
+
+
+def test_a_headline_of_another_outlet_is_found_beyond_one_chunk(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["monitor.pipeline.ingest"], "CHUNK", 2)
+    pipe = opened()
+    pipe.put("post", *(item(f"p{n}", f"Sanctions package number {n} is agreed") for n in range(5)))
+    pipe.put("wire", *(item(f"w{n}", f"Sanctions package number {n} is agreed") for n in range(5)))
+    assert [row.stories for row in pipe.rows(Event)] == [2] * 5
+    assert len(pipe.told("alert")) == 5

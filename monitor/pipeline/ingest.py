@@ -23,6 +23,7 @@ from monitor.text import Evidence, StoryText
 
 # A claimed time counts only so far from the fetch (DESIGN.md, identity and time).
 CLAIM_PAST, CLAIM_FUTURE = timedelta(days=7), timedelta(minutes=10)
+CHUNK = 400  # stories that are read ahead for and written together
 SUMMARY_AFTER = 3600.0  # seconds until the summary of what was held back, for one without a limit that says
 
 
@@ -104,7 +105,10 @@ def ingest(
         work.listed(feed.name, listed, now)
         sightings = work.sightings(feed.name, [one.parsed.guid for one in ready])
         # Documents are mostly newest first; the older story of an event then leads it.
-        for one in reversed(ready):
+        for place, one in enumerate(oldest_first := ready[::-1]):
+            if place % CHUNK == 0:
+                work.settle()
+                saver.expect([o for o in oldest_first[place : place + CHUNK] if o.parsed.guid not in sightings])
             seen = sightings.get(one.parsed.guid)
             if seen is None:
                 saver.first_time(one)
@@ -140,6 +144,13 @@ class _Saver:
         for alert in work.alerts(now):
             told = Told(alert.due_at or alert.decided_at, tuple(alert.topics), tuple(alert.channels))
             self.alerts.setdefault(alert.subscriber, []).append(told)
+
+    def expect(self, coming: Sequence[Ready]) -> None:
+        """Read ahead what `first_time` asks about each of these."""
+        events = self.config.settings.events
+        headlines = {headline_key(one.text.title) for one in coming} if events is not None else ()
+        since = self.now - timedelta(seconds=events.window if events is not None else 0)
+        self.work.expect({_key(self.feed, one.parsed) for one in coming}, headlines, since)
 
     def first_time(self, one: Ready) -> None:
         """A guid that this feed did not have before: a new story, or one known from elsewhere."""
@@ -194,6 +205,7 @@ class _Saver:
         story.title, story.summary, story.text = one.text.title, one.text.summary, one.text.text
         story.url, story.author = one.text.url or story.url, one.text.author
         story.title_fold = headline_key(one.text.title)
+        self.work.retitled(story)
         story.content_hash = one.content_hash
         story.edits += 1
         story.edited_at = self.now

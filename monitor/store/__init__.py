@@ -85,7 +85,9 @@ class Store:
     def ingest(self) -> Iterator[Ingest]:
         """The one transaction of a poll: stories, sightings, matches, decisions, deliveries and feed state."""
         with self.write() as session:
-            yield Ingest(session)
+            work = Ingest(session)
+            yield work
+            work.settle()
 
     @contextmanager
     def window(self) -> Iterator[Window]:
