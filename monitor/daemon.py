@@ -227,7 +227,7 @@ class Daemon:
             await _guarded("deliver", self._deliver)
 
     async def _digest(self) -> None:
-        for row in await self.app.db(digest_due, self.app, self.app.now()):
+        for row in await self.app.db(digest_due, self.app):
             log.info("digest for %s by %s is ready: %s", row.subscriber, row.channel, ", ".join(row.topics) or "empty")
 
     async def _sweep(self) -> None:

@@ -107,8 +107,9 @@ class Reason(StrEnum):
 class Incident:
     """A story that matched, as `decide` needs it. `topics` are those that are news to subscribers.
 
-    `event_key` is the key of the event's lead story. Keys are made of what publishers wrote and not of row numbers, so
-    that a database begun anew does not give an old Message-ID to another message, which receivers would drop.
+    `event_key` is the key of the story that the event began with. Keys are made of what publishers wrote and not of row
+    numbers, so that a database begun anew does not give an old Message-ID to another message, which receivers would
+    drop.
     """
 
     story_key: str
@@ -117,6 +118,15 @@ class Incident:
     baseline: bool
     claimed_at: datetime | None
     seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An alert that went out, or is held until `at`, as limits count it."""
+
+    at: datetime
+    topics: tuple[str, ...]
+    channels: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,15 +146,15 @@ def decide(
     config: Config,
     incident: Incident,
     muted: Mapping[str, frozenset[str]],
-    alerts: Mapping[str, Sequence[datetime]],
+    alerts: Mapping[str, Sequence[Told]],
     now: datetime,
 ) -> tuple[Decided, ...]:
-    """Return a decision for each enabled subscriber whose subscriptions cover one of the incident's topics.
+    """Return the decisions for each enabled subscriber whose subscriptions cover one of the incident's topics.
 
-    `muted` holds the topics each subscriber turned off (`*`: all of them); `alerts` the times of each subscriber's
-    alerts in the past, within the longest limit.
+    It is one for each, or two where the limits of some of the subscriptions are reached. `muted` holds the topics each
+    subscriber turned off (`*`: all of them); `alerts` each subscriber's alerts within the longest limit, held ones too.
     """
-    decided = []
+    decided: list[Decided] = []
     for subscriber in config.subscribers.values():
         if not subscriber.enabled:
             continue
@@ -153,7 +163,7 @@ def decide(
         if covering:
             off = muted.get(subscriber.name, frozenset())
             past = alerts.get(subscriber.name, ())
-            decided.append(_decide_one(config, subscriber, covering, incident, off, past, now))
+            decided += _decide_one(config, subscriber, covering, incident, off, past, now)
     return tuple(decided)
 
 
@@ -163,13 +173,13 @@ def _decide_one(
     covering: list[tuple[Subscription, list[str]]],
     incident: Incident,
     off: frozenset[str],
-    past: Sequence[datetime],
+    past: Sequence[Told],
     now: datetime,
-) -> Decided:
+) -> list[Decided]:
     topics = tuple(t for t in incident.topics if any(t in ts for _, ts in covering))
 
-    def no(reason: Reason, detail: str) -> Decided:
-        return Decided(subscriber.name, reason, detail, topics)
+    def no(reason: Reason, detail: str) -> list[Decided]:
+        return [Decided(subscriber.name, reason, detail, topics)]
 
     if "*" in off:
         return no(Reason.MUTED, "unsubscribed by the link in a mail")
@@ -185,18 +195,28 @@ def _decide_one(
     old = config.settings.old_stories
     if old.then != "alert" and is_old(incident.claimed_at, incident.seen_at, old.after):
         return no(Reason.OLD, f"first seen {_days(incident)} after its own date: {old.then}")
-    told = tuple(t for t in topics if any(t in ts for _, ts in alerting))
-    limits = [s.alert.at_most for s, _ in alerting if s.alert is not None]
-    full = [limit for limit in limits if limit is not None and _is_full(limit, past, now)]
-    if limits and len(full) == len(limits):
-        return Decided(subscriber.name, Reason.LIMITED, f"{_per(full[0])} reached", told)
-    channels = tuple(dict.fromkeys(c for s, _ in alerting if s.alert is not None for c in s.alert.via))
-    by_story = any(s.alert is not None and s.alert.each == "story" for s, _ in alerting)
-    key = incident.story_key if by_story else incident.event_key
-    until = _held_until(config, subscriber, told, now)
-    if until is not None:
-        return Decided(subscriber.name, Reason.HELD, f"quiet hours until {until:%H:%M} UTC", told, channels, key, until)
-    return Decided(subscriber.name, Reason.SENT, "", told, channels, key, now)
+    free: list[tuple[Subscription, list[str]]] = []
+    full: list[tuple[Subscription, list[str]]] = []
+    for subscription, ts in alerting:
+        at = held_until(config, subscriber, ts, now) or now
+        (full if _is_full(subscription, past, at) else free).append((subscription, ts))
+    told = tuple(t for t in topics if any(t in ts for _, ts in free))
+    beyond = tuple(t for t in topics if t not in told and any(t in ts for _, ts in full))
+    decided = []
+    if told:
+        channels = tuple(dict.fromkeys(c for s, _ in free if s.alert is not None for c in s.alert.via))
+        by_story = any(s.alert is not None and s.alert.each == "story" for s, _ in free)
+        key = incident.story_key if by_story else incident.event_key
+        until = held_until(config, subscriber, told, now)
+        reason, detail = Reason.SENT, ""
+        if until is not None:
+            reason, detail = Reason.HELD, f"quiet hours until {until:%H:%M} UTC"
+        decided.append(Decided(subscriber.name, reason, detail, told, channels, key, until or now))
+    if beyond:
+        limit = next(s.alert.at_most for s, _ in full if s.alert is not None)
+        assert limit is not None  # one without is never full
+        decided.append(Decided(subscriber.name, Reason.LIMITED, f"{_per(limit)} reached", beyond))
+    return decided
 
 
 def is_old(claimed_at: datetime | None, seen_at: datetime, after: float) -> bool:
@@ -210,9 +230,15 @@ def _days(incident: Incident) -> str:
     return f"{days} day{'' if days == 1 else 's'}"
 
 
-def _is_full(limit: Rate, past: Sequence[datetime], now: datetime) -> bool:
-    since = now - timedelta(seconds=limit.per)
-    return sum(at > since for at in past) >= limit.count
+def _is_full(subscription: Subscription, past: Sequence[Told], at: datetime) -> bool:
+    """Whether a subscription's limit leaves no room for an alert that goes out `at`. Only its own alerts count."""
+    alert = subscription.alert
+    if alert is None or alert.at_most is None:
+        return False
+    since = at - timedelta(seconds=alert.at_most.per)
+    topics, channels = set(subscription.topics), set(alert.via)
+    own = (t for t in past if since < t.at <= at and topics & {*t.topics} and channels & {*t.channels})
+    return sum(1 for _ in own) >= alert.at_most.count
 
 
 def _per(limit: Rate) -> str:
@@ -220,11 +246,12 @@ def _per(limit: Rate) -> str:
     return f"the limit of {limit.count} alerts a{'n' if unit == 'hour' else ''} {unit} was"
 
 
-def _held_until(config: Config, subscriber: Subscriber, topics: Iterable[str], now: datetime) -> datetime | None:
+def held_until(config: Config, subscriber: Subscriber, topics: Iterable[str], now: datetime) -> datetime | None:
+    """Return when a subscriber's quiet hours let out what would go at `now` about `topics`; None: at once."""
     quiet = subscriber.quiet_hours
     if quiet is None:
         return None
-    worst = max(SEVERITIES.index(config.topics[t].severity) for t in topics)
+    worst = max((SEVERITIES.index(topic_ref(config, t).severity) for t in topics), default=0)
     if quiet.except_severity is not None and worst >= SEVERITIES.index(quiet.except_severity):
         return None
     return quiet_until(quiet, ZoneInfo(subscriber.timezone), now)

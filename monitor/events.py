@@ -41,6 +41,12 @@ def headline_key(title: str) -> str:
     return fold(" ".join(parts)) if len(parts) >= SHORTEST_HEADLINE else ""
 
 
+def unlike(title: str, other: str) -> bool:
+    """Whether two headlines share so few words that neither can be an edit of the other."""
+    one, two = ({word.folded for word in words(text)} for text in (title, other))
+    return len(one & two) * 2 < len(one | two) if one and two else False
+
+
 def join(headline: str, source: str, seen_at: datetime, window: float, members: Sequence[Member]) -> Joined:
     """Return the event that a story of `source` with `headline` (see `headline_key`) joins.
 

@@ -112,9 +112,10 @@ class Sighting(SQLModel, table=True):
     """A story seen in a feed under a guid; its first time there. Outlives the document: nothing comes back as new.
 
     `content_hash` is of what this feed says of the story now. `story_id` is empty once retention removed the story.
+    `listed_at` is when the feed's document last had it, to within a day.
     """
 
-    __table_args__ = (UniqueConstraint("feed", "guid"),)
+    __table_args__ = (UniqueConstraint("feed", "guid"), Index("ix_sighting_listed", "feed", "listed_at"))
 
     id: int | None = _id()
     story_id: int | None = Field(default=None, foreign_key="story.id", index=True, sa_type=_Id)
@@ -122,6 +123,7 @@ class Sighting(SQLModel, table=True):
     guid: str
     content_hash: str = ""
     seen_at: datetime = Field(sa_type=UTCDateTime)
+    listed_at: datetime = Field(sa_type=UTCDateTime)
     baseline: bool = False
 
 
@@ -146,10 +148,13 @@ class Match(SQLModel, table=True):
 
 
 class Event(SQLModel, table=True):
-    """The stories of several outlets about one happening. `why` says how the latest one came to join."""
+    """The stories of several outlets about one happening. `why` says how the latest one came to join.
+
+    `key` is that of the story it began with, which retention may have removed since.
+    """
 
     id: int | None = _id()
-    lead_story_id: int | None = Field(default=None, sa_type=_Id)
+    key: str = ""
     started_at: datetime = Field(sa_type=UTCDateTime, index=True)
     updated_at: datetime = Field(sa_type=UTCDateTime)
     stories: int = 1
@@ -157,7 +162,10 @@ class Event(SQLModel, table=True):
 
 
 class Decision(SQLModel, table=True):
-    """What was decided for a story's event and a subscriber, with a reason code of `dispatch.Reason`."""
+    """What was decided for a story's event and a subscriber, with a reason code of `dispatch.Reason`.
+
+    An alert goes by `channels` at `due_at`, later than `decided_at` where quiet hours hold it.
+    """
 
     id: int | None = _id()
     story_id: int = Field(foreign_key="story.id", index=True, sa_type=_Id)
@@ -166,7 +174,9 @@ class Decision(SQLModel, table=True):
     reason: str
     detail: str = ""
     topics: list[str] = Field(default_factory=list, sa_type=JSON)
+    channels: list[str] = Field(default_factory=list, sa_type=JSON)
     decided_at: datetime = Field(sa_type=UTCDateTime)
+    due_at: datetime | None = Field(default=None, sa_type=UTCDateTime, index=True)
 
 
 class Delivery(SQLModel, table=True):
@@ -231,7 +241,7 @@ class DigestSlot(SQLModel, table=True):
     """The digest schedule of one subscriber: the last boundary and the next, both stored.
 
     A digest covers (`last_at`, `next_at`]. `local` is the slot's date and time in the subscriber's zone
-    ("2026-11-25 07:00"): one slot a local date and time of day, and part of the delivery's key. `schedule` is the
+    ("2026-11-25 07:00"): one slot a local date and time of day. `schedule` is the
     declared one that `next_at` was worked out from, so that a change of the YAML is noticed.
     """
 

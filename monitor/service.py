@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from email.message import EmailMessage
 from email.utils import parseaddr
@@ -20,9 +20,9 @@ from monitor.dispatch import Digest, Notice
 from monitor.entities import Aliases
 from monitor.errors import ConfigError, InputError, NotFoundError, Problem, SendError
 from monitor.models import Decision, Delivery, FeedState
-from monitor.pipeline import Polled, make_digest, notify_operators, poll, schedule_slots
-from monitor.pipeline.digest import digest_key
-from monitor.pipeline.outgoing import delivery, message_id
+from monitor.pipeline import Polled, make_digest, notify_operators, poll
+from monitor.pipeline.digest import digest_channels, digest_delivery, digest_key, planned, shown_stories
+from monitor.pipeline.outgoing import message_id
 from monitor.query import EntityRef, MacroRef, Node, parse, walk
 from monitor.render import MailMessage, PlainMessage, SlackMessage
 from monitor.rules import Explanation, Rules, compile_tree, outline
@@ -283,8 +283,9 @@ def explain(app: App, words: str, topic: str | None = None, subscriber: str | No
 
 
 def _made_by(row: Delivery, decision: Decision) -> bool:
-    """Whether a message was made by a decision: an alert to the same person, in the same transaction."""
-    return (row.kind, row.subscriber, row.created_at) == ("alert", decision.subscriber, decision.decided_at)
+    """Whether a message was made by a decision: an alert to the same person by its channels, in one transaction."""
+    same = (row.kind, row.subscriber, row.created_at) == ("alert", decision.subscriber, decision.decided_at)
+    return same and row.channel in decision.channels
 
 
 def preview_digest(app: App, name: str, at: datetime | None, now: datetime) -> Digest:
@@ -293,13 +294,13 @@ def preview_digest(app: App, name: str, at: datetime | None, now: datetime) -> D
     The window is the one of the slot that is coming; for a time in the past, the 24 hours before it.
     """
     subscriber = _subscriber(app, name)
-    schedule_slots(app, app.config, now)
-    slot = app.store.slots.all().get(name)
+    slot = planned(subscriber, app.store.slots.all().get(name), now)
     until = at or now
     since = slot.last_at if slot is not None and at is None else until - timedelta(days=1)
-    via = subscriber.digest.via if subscriber.digest is not None else tuple(subscriber.channels)
     local = f"{until.astimezone(ZoneInfo(subscriber.timezone)):%Y-%m-%d %H:%M}"
-    return make_digest(app, app.config, subscriber, next(iter(via), ""), since, until, local)
+    with app.store.window() as work:
+        channel = next(iter(digest_channels(subscriber)), "")
+        return make_digest(work, app.config, subscriber, channel, since, until, local)
 
 
 def _subscriber(app: App, name: str) -> Subscriber:
@@ -328,11 +329,11 @@ def digest_mail(app: App, value: Digest, message: MailMessage) -> EmailMessage:
     via = subscriber.digest.via if subscriber.digest is not None else ()
     for channel in dict.fromkeys((*via, *subscriber.channels)):
         url = subscriber.channels[channel].get_secret_value()
-        identity = message_id(digest_key(subscriber.name, channel, value.local), app.mail_host)
+        identity = message_id(digest_key(replace(value, channel=channel)), app.mail_host)
         with contextlib.suppress(SendError):  # a channel of another kind, or of one who is not switched on yet
             return app.sender.mail(url, message, identity, app.now())
     name, address = parseaddr(app.config.settings.mail_from)
-    identity = message_id(digest_key(subscriber.name, "", value.local), app.mail_host)
+    identity = message_id(digest_key(replace(value, channel="")), app.mail_host)
     sender = (name or app.site.name, address or f"news@{app.mail_host}")
     nobody = f"{subscriber.name}@no-mail-channel.invalid"
     return compose(message, sender, (subscriber.title, nobody), identity, app.now())
@@ -341,18 +342,13 @@ def digest_mail(app: App, value: Digest, message: MailMessage) -> EmailMessage:
 def send_digest(app: App, value: Digest, now: datetime) -> list[Delivery]:
     """Put a digest into the outbox for each of the subscriber's digest channels, under a key of its own."""
     subscriber = _subscriber(app, value.subscriber)
-    via = subscriber.digest.via if subscriber.digest is not None else tuple(subscriber.channels)
     rows = []
-    for channel in via:
+    for channel in digest_channels(subscriber):
         if channel_url(app.config, subscriber.name, channel) is None:
             raise NotFoundError(f"subscriber `{subscriber.name}` is not enabled, so nothing can be sent")
-        digest = make_digest(app, app.config, subscriber, channel, value.since, value.until, value.local)
-        key = f"digest:{subscriber.name}:{channel}:by-hand:{now.isoformat()}"
-        topics = tuple(section.topic.name for section in digest.sections)
-        row = delivery(
-            app, key, "digest", subscriber.name, channel, digest, now, topics=topics, subject=f"Digest {value.local}"
-        )
-        app.store.outbox.add(row, [s.id for section in digest.sections for s in section.stories])
+        one = replace(value, channel=channel)
+        row = digest_delivery(app, one, f"{digest_key(one)}:by-hand:{now.isoformat()}", now)
+        app.store.outbox.add(row, shown_stories(value))
         rows.append(row)
     return rows
 

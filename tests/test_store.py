@@ -178,8 +178,17 @@ def test_a_slot_moves_once_and_takes_its_digest_with_it(store: Store) -> None:
         subscriber="ruth", schedule="s", local="m", last_at=slot.next_at, next_at=NOW + timedelta(days=1)
     )
     row = delivery("digest")
-    assert store.slots.close("ruth", slot.next_at, following, [(row, [])])
-    assert not store.slots.close("ruth", slot.next_at, following, [(delivery("second"), [])])
+    with store.closing() as work:
+        found = work.slot("ruth")
+        assert found is not None
+        assert work.close(found, following, [(row, [])]) == [row]
+    with store.closing() as work:
+        found = work.slot("ruth")
+        assert found is not None
+        assert found.next_at == following.next_at
+        assert work.close(found, None, [(delivery("digest"), [])]) == []  # a key that was there already
+    with store.closing() as work:
+        assert work.slot("ruth") is None
     assert [row.key for row in store.outbox.latest()] == ["digest"]
 
 

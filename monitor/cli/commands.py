@@ -148,7 +148,7 @@ async def _once(app: App, as_json: bool) -> bool:
         await app.db(app.store.outbox.sweep, app.now(), app.store.is_sqlite)
         await app.db(schedule_slots, app, app.config, app.now())
         polled = await _poll_all(app, list(feeds_to_poll(app.config)))
-        await app.db(digest_due, app, app.now())
+        await app.db(digest_due, app)
         sent = await drain(app)
         _summary(polled, sent, as_json)
         return bool(polled) and all(one.result == "failed" for one in polled)

@@ -11,7 +11,7 @@ from functools import partial
 
 from monitor.app import OPERATORS, SENDERS, App, channel_url
 from monitor.config import Config
-from monitor.dispatch import Alert, Digest, Notice
+from monitor.dispatch import Alert, Digest, Notice, held_until
 from monitor.errors import RenderError, SendError
 from monitor.models import Delivery
 from monitor.pipeline.outgoing import Value, delivery, value_of
@@ -72,11 +72,24 @@ async def _deliver(app: App, row: Delivery) -> Delivered | None:
             await app.db(notify_operators, app, f"dead:{row.key}", _dead_notice(row, outcome), now)
     else:
         delay = retry_delay(row.attempts, outcome.retry_after, app.rng)
-        at = now + timedelta(seconds=delay)
+        at = quiet_after(app.config, row, now + timedelta(seconds=delay))
         unsure = outcome.kind == "unknown"
         await app.db(outbox.retry, row.id, fence, at, outcome.code, outcome.detail, unsure)
-        log.warning("%s: not accepted (%s); the next try in %d s", _name(row), outcome.detail or outcome.code, delay)
+        log.warning(
+            "%s: not accepted (%s); the next try at %s",
+            _name(row),
+            outcome.detail or outcome.code,
+            f"{at:%H:%M:%S} UTC",
+        )
     return Delivered(row, outcome)
+
+
+def quiet_after(config: Config, row: Delivery, at: datetime) -> datetime:
+    """Return `at`, or for an alert that would then come in its reader's quiet hours the end of these."""
+    subscriber = config.subscribers.get(row.subscriber)
+    if row.kind != "alert" or subscriber is None:
+        return at
+    return held_until(config, subscriber, row.topics, at) or at
 
 
 def _name(row: Delivery) -> str:

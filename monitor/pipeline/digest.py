@@ -1,24 +1,29 @@
-"""Due slots → digests. A slot and its deliveries move in one transaction, so none is lost or made twice."""
+"""Due slots → digests. A slot, its window and its deliveries are read and moved in one transaction, so that nothing is
+lost between two digests or made twice."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from monitor.app import App
 from monitor.config import Config, DigestSchedule, Subscriber
-from monitor.dispatch import Digest, StoryView, build_digest
+from monitor.dispatch import Digest, Reason, StoryView, build_digest, is_old
 from monitor.models import Delivery, DigestSlot
 from monitor.pipeline.outgoing import delivery, view
+from monitor.store import Window
 from monitor.text import Evidence
 from monitor.timing import last_slot, next_slot
 
 log = logging.getLogger(__name__)
 
-# The slot of a subscriber without digest, once a limit held something back: one summary, when the limit's time is up.
+# The slot of a subscriber without digest, once something was held back: one summary, when the limit's time is up.
 OVERFLOW = "overflow"
+OVERFLOW_LONGEST = timedelta(days=2)  # the longest time that a limit counts over, and then the quiet hours
+# The slots of subscribers who are gone are kept so long: one taken out of the files by mistake loses nothing.
+FORGET = timedelta(days=30)
 
 
 def describe(schedule: DigestSchedule, subscriber: Subscriber) -> str:
@@ -27,123 +32,171 @@ def describe(schedule: DigestSchedule, subscriber: Subscriber) -> str:
     return f"{','.join(schedule.at)} {days} {subscriber.timezone}"
 
 
+def planned(subscriber: Subscriber, slot: DigestSlot | None, now: datetime) -> DigestSlot | None:
+    """Return the slot that a subscriber should have at `now`; `slot` itself when it is right as it is.
+
+    A changed schedule or zone gets a new next boundary, and its window goes on from the old one, so that nothing falls
+    between; one that was taken away ends in a summary. A slot that lies further ahead than its schedule allows, or that
+    was closed in the future, is one of a clock that went back.
+    """
+    since = now if slot is None else min(slot.last_at, now)
+    if subscriber.digest is None:
+        if slot is None or (slot.schedule == OVERFLOW and slot.next_at - now <= OVERFLOW_LONGEST):
+            return slot
+        return _overflow(subscriber, since, now)
+    described, zone = describe(subscriber.digest, subscriber), ZoneInfo(subscriber.timezone)
+    coming = next_slot(subscriber.digest, zone, now)
+    fits = slot is not None and slot.schedule == described
+    if slot is not None and fits and slot.next_at <= next_slot(subscriber.digest, zone, coming.at).at:
+        if slot.last_at <= now:
+            return slot
+        local, at = slot.local, slot.next_at
+    else:
+        local, at = coming.local, coming.at
+    return DigestSlot(subscriber=subscriber.name, schedule=described, local=local, last_at=since, next_at=at)
+
+
 def schedule_slots(app: App, config: Config, now: datetime) -> None:
-    """Give each subscriber's digest its slot; a changed schedule or zone gets a new next boundary, and its window goes
-    on from the old one, so that nothing falls between."""
+    """Give each subscriber's digest its slot, and forget those of subscribers long gone."""
     slots = app.store.slots.all()
-    for subscriber in config.subscribers.values():
-        schedule, slot = subscriber.digest, slots.get(subscriber.name)
-        if not subscriber.enabled or schedule is None or not schedule.at:
-            continue
-        described = describe(schedule, subscriber)
-        if slot is not None and slot.schedule == described:
-            continue
-        following = next_slot(schedule, ZoneInfo(subscriber.timezone), now)
-        since = slot.last_at if slot is not None and slot.schedule != OVERFLOW else now
-        app.store.slots.save(
-            DigestSlot(
-                subscriber=subscriber.name,
-                schedule=described,
-                local=following.local,
-                last_at=since,
-                next_at=following.at,
-            )
-        )
-    for name in slots.keys() - {s.name for s in config.subscribers.values() if s.enabled}:
-        app.store.slots.drop(name)
+    present = {subscriber.name for subscriber in config.subscribers.values() if subscriber.enabled}
+    for name in present:
+        slot = planned(config.subscribers[name], slots.get(name), now)
+        if slot is not None and slot is not slots.get(name):
+            app.store.slots.save(slot)
+    for name in slots.keys() - present:
+        if slots[name].next_at < now - FORGET:
+            app.store.slots.drop(name)
 
 
-def digest_due(app: App, now: datetime) -> list[Delivery]:
+def digest_due(app: App) -> list[Delivery]:
     """Make the digests whose boundary has passed; return the messages put into the outbox.
 
-    After downtime over several boundaries there is one digest, for the whole time since the last one.
+    After downtime over several boundaries there is one digest, for the whole time since the last one. What goes wrong
+    with one subscriber's is logged and tried again with the next call; the others' go.
     """
-    config = app.config
+    config, now = app.config, app.now()
     schedule_slots(app, config, now)
     made: list[Delivery] = []
     for slot in app.store.slots.all().values():
         subscriber = config.subscribers.get(slot.subscriber)
-        if subscriber is None or slot.next_at > now:
+        if subscriber is None or not subscriber.enabled or slot.next_at > now:
             continue
-        made += _close(app, config, subscriber, slot, now)
+        try:
+            made += _close(app, config, subscriber)
+        except Exception:
+            # One subscriber's row or template must not keep everybody's digest back, whatever is wrong with it.
+            log.exception("the digest for %s could not be made; tried again shortly", subscriber.name)
     if made:
         app.wake_delivery.set()
     return made
 
 
-def _close(app: App, config: Config, subscriber: Subscriber, slot: DigestSlot, now: datetime) -> list[Delivery]:
-    zone = ZoneInfo(subscriber.timezone)
-    following: DigestSlot | None = None
-    boundary, local = slot.next_at, slot.local
-    if slot.schedule != OVERFLOW:
-        assert subscriber.digest is not None  # `schedule_slots` dropped the slots of those without
-        latest = last_slot(subscriber.digest, zone, now)
-        if latest.at > boundary:
-            boundary, local = latest.at, latest.local
-        coming = next_slot(subscriber.digest, zone, boundary)
-        following = DigestSlot(
-            subscriber=subscriber.name,
-            schedule=slot.schedule,
-            local=coming.local,
-            last_at=boundary,
-            next_at=coming.at,
-        )
-    via = subscriber.digest.via if subscriber.digest is not None else tuple(subscriber.channels)
-    rows: list[tuple[Delivery, list[int]]] = []
-    for channel in via:
-        digest = make_digest(app, config, subscriber, channel, slot.last_at, boundary, local)
+def _close(app: App, config: Config, subscriber: Subscriber) -> list[Delivery]:
+    with app.store.closing() as work:
+        # Taken within the transaction: what is matched after it is matched later than this, in the next window.
+        now = app.now()
+        slot = work.slot(subscriber.name)
+        if slot is None or slot.next_at > now:
+            return []
+        until, local, following = _boundary(subscriber, slot, now)
+        digest = make_digest(work, config, subscriber, "", slot.last_at, until, local)
         if not digest.sections and (subscriber.digest is None or subscriber.digest.empty == "skip"):
             log.info("digest for %s at %s: nothing matched, so none is sent", subscriber.name, local)
-            continue
-        shown = [story.id for section in digest.sections for story in section.stories]
-        key = digest_key(subscriber.name, channel, local)
-        row = delivery(
-            app,
-            key,
-            "digest",
-            subscriber.name,
-            channel,
-            digest,
-            now,
-            topics=tuple(section.topic.name for section in digest.sections),
-            subject=f"Digest {local}",
-        )
-        rows.append((row, shown))
-    if not app.store.slots.close(subscriber.name, slot.next_at, following, rows):
-        return []
-    return [row for row, _ in rows]
+            return work.close(slot, following, ())
+        shown = shown_stories(digest)
+        each = [replace(digest, channel=channel) for channel in digest_channels(subscriber)]
+        rows = [digest_delivery(app, one, digest_key(one), now) for one in each]
+        return work.close(slot, following, [(row, shown) for row in rows])
 
 
-def digest_key(subscriber: str, channel: str, local: str) -> str:
-    """Return the key of a digest's message; `local` is its slot ("2026-11-25 07:00")."""
-    date, _, time = local.partition(" ")
-    return f"digest:{subscriber}:{channel}:{time}:{date}"
+def _boundary(subscriber: Subscriber, slot: DigestSlot, now: datetime) -> tuple[datetime, str, DigestSlot | None]:
+    """Return a due slot's end, the same in the reader's zone, and the slot after it."""
+    if subscriber.digest is None or slot.schedule == OVERFLOW:
+        return now, _local(subscriber, now), None
+    zone = ZoneInfo(subscriber.timezone)
+    boundary, local = slot.next_at, slot.local
+    latest = last_slot(subscriber.digest, zone, now)
+    if latest.at > boundary:
+        boundary, local = latest.at, latest.local
+    coming = next_slot(subscriber.digest, zone, boundary)
+    following = DigestSlot(
+        subscriber=subscriber.name,
+        schedule=slot.schedule,
+        local=coming.local,
+        last_at=boundary,
+        next_at=coming.at,
+    )
+    return boundary, local, following
+
+
+def digest_channels(subscriber: Subscriber) -> tuple[str, ...]:
+    """Return the names of the channels that a subscriber's digests, or summaries, go to."""
+    return subscriber.digest.via if subscriber.digest is not None else tuple(subscriber.channels)
+
+
+def digest_delivery(app: App, digest: Digest, key: str, now: datetime) -> Delivery:
+    """Return the outbox's row for a digest under `key`."""
+    return delivery(
+        app,
+        key,
+        "digest",
+        digest.subscriber,
+        digest.channel,
+        digest,
+        now,
+        topics=tuple(section.topic.name for section in digest.sections),
+        subject=f"Digest {digest.local}",
+    )
+
+
+def shown_stories(digest: Digest) -> list[int]:
+    """Return the ids of the stories that a digest shows."""
+    return [story.id for section in digest.sections for story in section.stories]
+
+
+def digest_key(digest: Digest) -> str:
+    """Return the key of a digest's message: both ends of its window, as instants.
+
+    A local time comes again when a zone changes, and a window's end when a clock does.
+    """
+    ends = f"{digest.since:%Y-%m-%dT%H:%M:%S.%fZ}/{digest.until:%Y-%m-%dT%H:%M:%S.%fZ}"
+    return f"digest:{digest.subscriber}:{digest.channel}:{ends}"
 
 
 def make_digest(
-    app: App, config: Config, subscriber: Subscriber, channel: str, since: datetime, until: datetime, local: str
+    work: Window, config: Config, subscriber: Subscriber, channel: str, since: datetime, until: datetime, local: str
 ) -> Digest:
     """Return the digest of (`since`, `until`] for one channel, as it would go."""
     subscribed = {t for s in subscriber.subscriptions if s.digest for t in s.topics}
-    off = app.store.slots.muted().get(subscriber.name, frozenset())
-    limited = app.store.slots.limited(subscriber.name, since, until)
-    topics = subscribed | {topic for _, topic in limited}
+    off = work.muted(subscriber.name)
+    old = config.settings.old_stories
+    held_back = work.held_back(subscriber.name, held_back_reasons(config), since, until)
+    topics = subscribed | {topic for _, topic in held_back}
     stories: dict[str, list[StoryView]] = {}
-    for match, story, others in app.store.slots.window(topics, since, until):
-        if match.topic in subscribed or (story.id, match.topic) in limited:
+    for match, story, others in work.matches(topics, since, until):
+        if old.then == "drop" and is_old(story.claimed_at, story.first_seen_at, old.after):
+            continue
+        if match.topic in subscribed or (story.id, match.topic) in held_back:
             evidence = [Evidence(**part) for part in match.evidence]
             stories.setdefault(match.topic, []).append(view(story, evidence, others))
-    kept: Mapping[str, list[StoryView]] = {} if "*" in off else stories
-    return build_digest(config, subscriber, channel, (since, until), local, kept, off)
+    return build_digest(config, subscriber, channel, (since, until), local, {} if "*" in off else stories, off)
 
 
-def overflow_slot(subscriber: Subscriber, per: float, now: datetime) -> DigestSlot:
-    """Return the slot at which a subscriber without digest gets one summary of what a limit holds back from now on."""
-    end = now + timedelta(seconds=per)
-    return DigestSlot(
-        subscriber=subscriber.name,
-        schedule=OVERFLOW,
-        local=f"{end.astimezone(ZoneInfo(subscriber.timezone)):%Y-%m-%d %H:%M:%S}",
-        last_at=now - timedelta(microseconds=1),
-        next_at=end,
-    )
+def held_back_reasons(config: Config) -> tuple[Reason, ...]:
+    """Return the reasons for which a story is not sent at once but told in the next digest, or in one summary."""
+    return (Reason.LIMITED, Reason.OLD) if config.settings.old_stories.then == "digest" else (Reason.LIMITED,)
+
+
+def overflow_slot(subscriber: Subscriber, at: datetime, now: datetime) -> DigestSlot:
+    """Return the slot by which a subscriber without digest gets one summary, `at`, of what is held back from now on."""
+    return _overflow(subscriber, now - timedelta(microseconds=1), at)
+
+
+def _overflow(subscriber: Subscriber, since: datetime, at: datetime) -> DigestSlot:
+    local = _local(subscriber, at)
+    return DigestSlot(subscriber=subscriber.name, schedule=OVERFLOW, local=local, last_at=since, next_at=at)
+
+
+def _local(subscriber: Subscriber, at: datetime) -> str:
+    return f"{at.astimezone(ZoneInfo(subscriber.timezone)):%Y-%m-%d %H:%M}"

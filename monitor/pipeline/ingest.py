@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,18 +11,20 @@ from zoneinfo import ZoneInfo
 
 from monitor.app import App, feeds_to_poll
 from monitor.config import Config, Feed
-from monitor.dispatch import Alert, Decided, Incident, Reason, decide, topic_ref
-from monitor.events import Joined, Member, headline_key, join
+from monitor.dispatch import Alert, Decided, Incident, Reason, Told, decide, held_until, topic_ref
+from monitor.events import Joined, Member, headline_key, join, unlike
 from monitor.models import Decision, Delivery, Match, Story
 from monitor.parse import ParsedStory
-from monitor.pipeline.digest import overflow_slot
-from monitor.pipeline.outgoing import alert_delivery, view
+from monitor.pipeline.digest import held_back_reasons, overflow_slot
+from monitor.pipeline.outgoing import alert_delivery, retell, view
 from monitor.rules import Rules, TopicMatch
 from monitor.store import Ingest
 from monitor.text import Evidence, StoryText
 
 # A claimed time counts only so far from the fetch (DESIGN.md, identity and time).
 CLAIM_PAST, CLAIM_FUTURE = timedelta(days=7), timedelta(minutes=10)
+CHUNK = 400  # stories that are read ahead for and written together
+SUMMARY_AFTER = 3600.0  # seconds until the summary of what was held back, for one without a limit that says
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +89,26 @@ def ingest(
     state: Mapping[str, Any],
     *,
     baseline: bool,
-    now: datetime,
+    listed: Collection[str],
 ) -> Ingested:
-    """Save what a poll brought, and the feed's new `state`, in one transaction."""
+    """Save what a poll brought, and the feed's new `state`, in one transaction.
+
+    `ready` are the stories that are new or changed, `listed` the guids of all that the document has.
+    """
     done = Ingested()
     with app.store.ingest() as work:
+        # Taken within the transaction: one of before it may lie in a digest's window that was closed meanwhile.
+        now = app.now()
         # The feed may have been taken out of the configuration while it was being fetched.
         alerting = not baseline and feed.name in feeds_to_poll(config)
-        saver = _Saver(app, config, feed, work, done, alerting=alerting, now=now)
+        saver = _Saver(app, config, feed, work, done, listed=listed, alerting=alerting, now=now)
+        work.listed(feed.name, listed, now)
         sightings = work.sightings(feed.name, [one.parsed.guid for one in ready])
         # Documents are mostly newest first; the older story of an event then leads it.
-        for one in reversed(ready):
+        for place, one in enumerate(oldest_first := ready[::-1]):
+            if place % CHUNK == 0:
+                work.settle()
+                saver.expect([o for o in oldest_first[place : place + CHUNK] if o.parsed.guid not in sightings])
             seen = sightings.get(one.parsed.guid)
             if seen is None:
                 saver.first_time(one)
@@ -114,17 +125,40 @@ class _Saver:
     """Saves one poll's stories within its transaction."""
 
     def __init__(
-        self, app: App, config: Config, feed: Feed, work: Ingest, done: Ingested, *, alerting: bool, now: datetime
+        self,
+        app: App,
+        config: Config,
+        feed: Feed,
+        work: Ingest,
+        done: Ingested,
+        *,
+        listed: Collection[str],
+        alerting: bool,
+        now: datetime,
     ) -> None:
+        self.listed = frozenset(listed)
         self.app, self.config, self.feed, self.work, self.done = app, config, feed, work, done
         self.alerting, self.now = alerting, now
         self.muted = work.muted()
-        self.alerts = work.alert_times(now)
+        self.alerts: dict[str, list[Told]] = {}
+        for alert in work.alerts(now):
+            told = Told(alert.due_at or alert.decided_at, tuple(alert.topics), tuple(alert.channels))
+            self.alerts.setdefault(alert.subscriber, []).append(told)
+
+    def expect(self, coming: Sequence[Ready]) -> None:
+        """Read ahead what `first_time` asks about each of these."""
+        events = self.config.settings.events
+        headlines = {headline_key(one.text.title) for one in coming} if events is not None else ()
+        since = self.now - timedelta(seconds=events.window if events is not None else 0)
+        self.work.expect({_key(self.feed, one.parsed) for one in coming}, headlines, since)
 
     def first_time(self, one: Ready) -> None:
         """A guid that this feed did not have before: a new story, or one known from elsewhere."""
         key = _key(self.feed, one.parsed)
         story = self.work.by_key(key)
+        if story is not None and self._took_the_address(story, one):
+            key = _own_key(self.feed, one.parsed)
+            story = self.work.by_key(key)
         if story is None:
             story, joined = self._new_story(key, one)
             self._sighting(story, one)
@@ -140,6 +174,15 @@ class _Saver:
             self._tell(story, one.matches, "")
         else:
             self._adopt_if_it_says_more(story, one)
+
+    def _took_the_address(self, story: Story, one: Ready) -> bool:
+        """Whether `one` only has the address of `story`: a page that stays while the stories on it come and go.
+
+        The document then has the other no longer, and the headline is another one. A publisher that changes its guids
+        changes no headlines.
+        """
+        guids = self.work.guids(story, self.feed.name)
+        return bool(guids) and guids.isdisjoint(self.listed) and unlike(story.title, one.text.title)
 
     def changed(self, story: Story, one: Ready) -> None:
         """The publisher changed the story. Topics that it did not match before are news; the others were told."""
@@ -162,6 +205,7 @@ class _Saver:
         story.title, story.summary, story.text = one.text.title, one.text.summary, one.text.text
         story.url, story.author = one.text.url or story.url, one.text.author
         story.title_fold = headline_key(one.text.title)
+        self.work.retitled(story)
         story.content_hash = one.content_hash
         story.edits += 1
         story.edited_at = self.now
@@ -236,7 +280,7 @@ class _Saver:
                 )
         incident = Incident(
             story.key,
-            self.work.lead_key(story.event_id),
+            self.work.event_key(story.event_id),
             tuple(m.topic for m in matches),
             not self.alerting,
             story.claimed_at,
@@ -254,15 +298,15 @@ class _Saver:
                     _names(self.config, evidence),
                     self._lateness(decided),
                 )
-                delivery: Delivery = alert_delivery(self.app, alert, decided.key, decided.not_before, self.now)
-                told |= self.work.add_delivery(delivery, [story.id])
-            if decided.reason is Reason.LIMITED:
+                told |= self._put(alert_delivery(self.app, alert, decided.key, decided.not_before, self.now), story.id)
+            if decided.reason in held_back_reasons(self.config):
                 self._summarise_later(decided)
             if decided.channels and not told:
                 reason, detail = "already told", why or "this event was told before"
             elif told:
                 self.done.alerts += 1
-                self.alerts.setdefault(decided.subscriber, []).append(self.now)
+                sent = Told(decided.not_before or self.now, decided.topics, decided.channels)
+                self.alerts.setdefault(decided.subscriber, []).append(sent)
             self.work.add(
                 Decision(
                     story_id=story.id,
@@ -271,16 +315,30 @@ class _Saver:
                     reason=reason,
                     detail=detail,
                     topics=list(decided.topics),
+                    channels=list(decided.channels),
                     decided_at=self.now,
+                    due_at=decided.not_before,
                 )
             )
 
+    def _put(self, fresh: Delivery, story_id: int) -> bool:
+        """Put an alert into the outbox, or into the one of its key; False when that one told all of it."""
+        row = self.work.delivery(fresh.key)
+        if row is None:
+            return self.work.add_delivery(fresh, [story_id])
+        told = retell(row, fresh)
+        if told:
+            self.work.add_to_delivery(row, story_id)
+        return told
+
     def _summarise_later(self, decided: Decided) -> None:
-        """What a limit holds back goes into the next digest; a subscriber without one gets one summary."""
+        """What is held back goes into the next digest; a subscriber without one gets one summary."""
         subscriber = self.config.subscribers[decided.subscriber]
         limits = [s.alert.at_most.per for s in subscriber.subscriptions if s.alert and s.alert.at_most]
         if subscriber.digest is None:
-            self.work.add_slot(overflow_slot(subscriber, max(limits), self.now))
+            at = self.now + timedelta(seconds=max(limits, default=SUMMARY_AFTER))
+            at = held_until(self.config, subscriber, (), at) or at
+            self.work.add_slot(overflow_slot(subscriber, at, self.now))
 
     def _lateness(self, decided: Decided) -> str:
         if decided.reason is not Reason.HELD:
@@ -297,8 +355,11 @@ def _names(config: Config, evidence: Iterable[Evidence]) -> tuple[str, ...]:
 
 def _key(feed: Feed, parsed: ParsedStory) -> str:
     """A story's identity across feeds: its canonical link; where it has none of its own, its guid or content."""
-    if parsed.key_url:
-        return f"url:{parsed.key_url}"
+    return f"url:{parsed.key_url}" if parsed.key_url else _own_key(feed, parsed)
+
+
+def _own_key(feed: Feed, parsed: ParsedStory) -> str:
+    """The identity of a story without link of its own."""
     if parsed.guid.startswith("hash:"):
         return parsed.guid
     return f"guid:{feed.name}|{parsed.guid}"

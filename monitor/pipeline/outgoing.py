@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -74,6 +75,37 @@ def alert_delivery(app: App, alert: Alert, key: str, not_before: datetime | None
         tuple(topic.name for topic in alert.topics),
         alert.story.title[:200],
     )
+
+
+def retell(row: Delivery, fresh: Delivery) -> bool:
+    """Take `fresh` over into `row`, the alert of its key that is there already; False when that leaves nothing to tell.
+
+    One that still waits for its first attempt tells of both, at the earlier time. One that was cancelled told nothing,
+    so it goes out as `fresh`.
+    """
+    topics = [*fresh.topics]
+    if row.state == "pending" and row.attempts == 0:
+        topics = list(dict.fromkeys((*row.topics, *fresh.topics)))
+        if topics == row.topics and fresh.next_attempt_at >= row.next_attempt_at:
+            return False
+        before, after = value_of(row), value_of(fresh)
+        assert isinstance(before, Alert)  # keys of alerts are of no other kind
+        assert isinstance(after, Alert)
+        merged = replace(
+            after,
+            topics=tuple({topic.name: topic for topic in (*before.topics, *after.topics)}.values()),
+            entities=tuple(dict.fromkeys((*before.entities, *after.entities))),
+        )
+        row.payload = _ADAPTERS[row.kind].dump_python(merged, mode="json")
+        row.next_attempt_at = min(row.next_attempt_at, fresh.next_attempt_at)
+    elif row.state == "cancelled" and not row.maybe_dup:
+        row.state, row.attempts, row.finished_at = "pending", 0, None
+        row.code, row.detail, row.payload = "", "", fresh.payload
+        row.created_at, row.next_attempt_at, row.expires_at = fresh.created_at, fresh.next_attempt_at, fresh.expires_at
+    else:
+        return False
+    row.topics, row.subject = topics, fresh.subject
+    return True
 
 
 def value_of(row: Delivery) -> Value:

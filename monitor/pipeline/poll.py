@@ -105,7 +105,8 @@ async def _stories(
         "note": "; ".join(parsed.problems)[:500] or None,
         "changed_at": now if changed else state.changed_at,
     }
-    done = await app.db(ingest, app, config, feed, ready, values, baseline=baseline, now=now)
+    listed = [story.guid for story in parsed.stories]
+    done = await app.db(ingest, app, config, feed, ready, values, baseline=baseline, listed=listed)
     if done.alerts:
         app.wake_delivery.set()
     log.info(

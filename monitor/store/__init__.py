@@ -1,4 +1,4 @@
-"""All SQL. Every method of a part is one short transaction; `ingest` is one transaction of several steps.
+"""All SQL. Every method of a part is one short transaction; `ingest` and `closing` are one of several steps.
 
 SQLite runs in WAL mode with `synchronous=FULL` (NORMAL loses the last commits in a power cut, and a lost commit here is
 a lost alert), and every transaction that writes begins IMMEDIATE: one that reads first and writes later would fail at
@@ -25,11 +25,11 @@ from monitor.store.archive import Archive
 from monitor.store.feeds import Feeds
 from monitor.store.ingest import Ingest
 from monitor.store.outbox import Outbox
-from monitor.store.slots import Slots
+from monitor.store.slots import Closing, Slots, Window
 
 BUSY_TIMEOUT = 30.0  # seconds to wait for another process's write
 
-__all__ = ["Archive", "Feeds", "Ingest", "Outbox", "Slots", "Store"]
+__all__ = ["Archive", "Closing", "Feeds", "Ingest", "Outbox", "Slots", "Store", "Window"]
 
 
 class Store:
@@ -67,8 +67,12 @@ class Store:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """One transaction that writes: committed at the end, rolled back on an exception."""
+        """One transaction that writes: committed at the end, rolled back on an exception.
+
+        Within it nothing else is written, so a time taken in it is later than that of every transaction before.
+        """
         with self._wrapped(), Session(self._writer, expire_on_commit=False) as session, session.begin():
+            session.connection()  # begins it now, and not at the first statement
             yield session
 
     @contextmanager
@@ -81,7 +85,21 @@ class Store:
     def ingest(self) -> Iterator[Ingest]:
         """The one transaction of a poll: stories, sightings, matches, decisions, deliveries and feed state."""
         with self.write() as session:
-            yield Ingest(session)
+            work = Ingest(session)
+            yield work
+            work.settle()
+
+    @contextmanager
+    def window(self) -> Iterator[Window]:
+        """One transaction that reads what a digest is made of."""
+        with self.read() as session:
+            yield Window(session)
+
+    @contextmanager
+    def closing(self) -> Iterator[Closing]:
+        """The one transaction that closes a digest's slot: its window is read, its messages and the slot are saved."""
+        with self.write() as session:
+            yield Closing(session)
 
     @contextmanager
     def _wrapped(self) -> Iterator[None]:

@@ -12,6 +12,7 @@ from sqlalchemy import delete, update
 from sqlmodel import Session, and_, col, func, or_, select
 
 from monitor.models import Decision, Delivery, DeliveryStory, Event, Match, Sighting, Story
+from monitor.store.feeds import LISTED_WITHIN
 from monitor.store.ingest import outlets
 from monitor.text import StoryText, words
 from monitor.urls import canonical_url
@@ -124,7 +125,8 @@ class Archive:
         """Remove stories and finished deliveries older than the given times; return how many of each.
 
         A story that an unfinished or kept delivery tells of stays. Sightings stay without their story, so that a feed
-        that still lists an old story does not bring it back as new; they go with the deliveries' age.
+        that still lists an old story does not bring it back as new; they go with the deliveries' age, counted from when
+        the feed's document last had the story. Those of a feed's latest document stay, however old it is.
         """
         with self._write() as session:
             old = session.exec(
@@ -138,18 +140,23 @@ class Archive:
             session.execute(delete(DeliveryStory).where(col(DeliveryStory.delivery_id).in_(old)))
             session.execute(delete(Delivery).where(col(Delivery.id).in_(old)))
             kept = select(DeliveryStory.story_id)
-            gone = session.exec(
-                select(Story.id)
+            rows = session.exec(
+                select(Story.id, Story.event_id)
                 .where(col(Story.first_seen_at) < stories_before, col(Story.id).not_in(kept))
                 .limit(PRUNE_CHUNK)
             ).all()
+            gone = [story_id for story_id, _ in rows]
             for table in (Match, Decision):
                 session.execute(delete(table).where(col(table.story_id).in_(gone)))
             session.execute(update(Sighting).where(col(Sighting.story_id).in_(gone)).values(story_id=None))
             session.execute(delete(Story).where(col(Story.id).in_(gone)))
-            session.execute(
-                delete(Sighting).where(col(Sighting.story_id).is_(None), col(Sighting.seen_at) < deliveries_before)
-            )
+            left = select(Story.id).where(col(Story.event_id) == col(Event.id)).exists()
+            session.execute(delete(Event).where(col(Event.id).in_({event_id for _, event_id in rows}), ~left))
+            forgotten = (col(Sighting.story_id).is_(None), col(Sighting.listed_at) < deliveries_before)
+            for feed in session.exec(select(Sighting.feed).where(*forgotten).distinct()).all():
+                latest = session.exec(select(func.max(Sighting.listed_at)).where(Sighting.feed == feed)).one()
+                unlisted = col(Sighting.listed_at) < latest - LISTED_WITHIN
+                session.execute(delete(Sighting).where(*forgotten, col(Sighting.feed) == feed, unlisted))
             return len(gone), len(old)
 
 

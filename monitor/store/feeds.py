@@ -7,12 +7,14 @@ from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy import update as sa_update
 from sqlmodel import Session, col, func, select
 
 from monitor.models import FeedState, Sighting
 from monitor.timing import due
 
 Transaction = Callable[[], AbstractContextManager[Session]]
+LISTED_WITHIN = timedelta(days=1)
 
 
 class Feeds:
@@ -85,6 +87,21 @@ def update(session: Session, feed: str, values: Mapping[str, Any]) -> None:
     assert state is not None, f"feed {feed} has no state"
     for name, value in values.items():
         setattr(state, name, value)
+
+
+def listed(session: Session, feed: str, guids: Collection[str], now: datetime) -> None:
+    """Record that the feed's document has `guids`, for those of which it was not recorded within `LISTED_WITHIN`."""
+    wanted = list(guids)
+    for start in range(0, len(wanted), 500):
+        session.execute(
+            sa_update(Sighting)
+            .where(
+                col(Sighting.feed) == feed,
+                col(Sighting.guid).in_(wanted[start : start + 500]),
+                col(Sighting.listed_at) <= now - LISTED_WITHIN,
+            )
+            .values(listed_at=now)
+        )
 
 
 def sightings(session: Session, feed: str, guids: Collection[str]) -> list[Sighting]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, func, select
 
 from monitor.models import Decision, Delivery, DigestSlot, Match, Preference, Story
 from monitor.store import outbox
@@ -19,7 +19,7 @@ BASELINE_AGE = timedelta(days=1)
 
 
 class Slots:
-    """Reads and writes of digest slots, subscribers' settings, and the matches of a window."""
+    """Reads and writes of digest slots and of subscribers' settings."""
 
     def __init__(self, read: Transaction, write: Transaction) -> None:
         self._read, self._write = read, write
@@ -41,68 +41,6 @@ class Slots:
             if slot is not None:
                 session.delete(slot)
 
-    def close(
-        self,
-        subscriber: str,
-        expected: datetime,
-        following: DigestSlot | None,
-        deliveries: Sequence[tuple[Delivery, Collection[int]]],
-    ) -> bool:
-        """In one transaction: put a slot's digests into the outbox and move to the `following` slot, if there is one.
-
-        Does nothing and returns False when the slot is no longer the one due at `expected`.
-        """
-        with self._write() as session:
-            slot = session.get(DigestSlot, subscriber)
-            if slot is None or slot.next_at != expected:
-                return False
-            for delivery, story_ids in deliveries:
-                outbox.add(session, delivery, story_ids)
-            if following is None:
-                session.delete(slot)
-            else:
-                session.merge(following)
-            return True
-
-    def window(
-        self, topics: Collection[str], since: datetime, until: datetime
-    ) -> list[tuple[Match, Story, tuple[str, ...]]]:
-        """Return the matches of `topics` in (`since`, `until`] with their story and the event's other outlets.
-
-        A first poll's stories are among them when they are younger than a day at `since`: older ones are no news.
-        """
-        with self._read() as session:
-            rows = session.exec(
-                select(Match, Story)
-                .join(Story, col(Story.id) == col(Match.story_id))
-                .where(
-                    col(Match.topic).in_(topics),
-                    col(Match.matched_at) > since,
-                    col(Match.matched_at) <= until,
-                    col(Match.alerting).is_(True) | (col(Story.effective_at) > since - BASELINE_AGE),
-                )
-                .order_by(col(Match.id).desc())
-                .limit(WINDOW_LIMIT)
-            ).all()
-            sources = outlets(session, {story.event_id for _, story in rows if story.event_id is not None})
-            return [
-                (match, story, tuple(s for s in sources.get(story.event_id or 0, ()) if s != story.source))
-                for match, story in rows
-            ]
-
-    def limited(self, subscriber: str, since: datetime, until: datetime) -> set[tuple[int, str]]:
-        """Return the (story, topic) pairs that a limit held back from `subscriber` in (`since`, `until`]."""
-        with self._read() as session:
-            rows = session.exec(
-                select(Decision).where(
-                    Decision.subscriber == subscriber,
-                    Decision.reason == "limited",
-                    col(Decision.decided_at) > since,
-                    col(Decision.decided_at) <= until,
-                )
-            )
-            return {(row.story_id, topic) for row in rows for topic in row.topics}
-
     def muted(self) -> dict[str, frozenset[str]]:
         """Return the topics that each subscriber turned off; `*` stands for all."""
         with self._read() as session:
@@ -117,3 +55,80 @@ class Slots:
                     session.delete(row)
             else:
                 session.merge(Preference(subscriber=subscriber, topic=topic, setting=setting, set_at=now))
+
+
+class Window:
+    """Reads of what a digest is made of, within one open transaction."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def muted(self, subscriber: str) -> frozenset[str]:
+        """Return the topics that a subscriber turned off; `*` stands for all."""
+        return muted(self._session).get(subscriber, frozenset())
+
+    def matches(
+        self, topics: Collection[str], since: datetime, until: datetime
+    ) -> list[tuple[Match, Story, tuple[str, ...]]]:
+        """Return the matches of `topics` in (`since`, `until`] with their story and the event's other outlets.
+
+        A first poll's stories are among them when they are younger than a day at `since`: older ones are no news.
+        """
+        fresh = since - BASELINE_AGE
+        rows = self._session.exec(
+            select(Match, Story)
+            .join(Story, col(Story.id) == col(Match.story_id))
+            .where(
+                col(Match.topic).in_(topics),
+                col(Match.matched_at) > since,
+                col(Match.matched_at) <= until,
+                # An effective time is first sight where the claim lies far back, so the claim itself counts here.
+                col(Match.alerting).is_(True) | (func.coalesce(Story.claimed_at, Story.effective_at) > fresh),
+            )
+            .order_by(col(Match.id).desc())
+            .limit(WINDOW_LIMIT)
+        ).all()
+        sources = outlets(self._session, {story.event_id for _, story in rows if story.event_id is not None})
+        return [
+            (match, story, tuple(s for s in sources.get(story.event_id or 0, ()) if s != story.source))
+            for match, story in rows
+        ]
+
+    def held_back(
+        self, subscriber: str, reasons: Collection[str], since: datetime, until: datetime
+    ) -> set[tuple[int, str]]:
+        """Return the (story, topic) pairs not sent to `subscriber` in (`since`, `until`] for one of `reasons`."""
+        rows = self._session.exec(
+            select(Decision).where(
+                Decision.subscriber == subscriber,
+                col(Decision.reason).in_(reasons),
+                col(Decision.decided_at) > since,
+                col(Decision.decided_at) <= until,
+            )
+        )
+        return {(row.story_id, topic) for row in rows for topic in row.topics}
+
+
+class Closing(Window):
+    """The steps that close a slot: what its digest holds is read in the transaction that moves the slot on."""
+
+    def slot(self, subscriber: str) -> DigestSlot | None:
+        """Return a subscriber's slot."""
+        return self._session.get(DigestSlot, subscriber)
+
+    def close(
+        self,
+        slot: DigestSlot,
+        following: DigestSlot | None,
+        deliveries: Sequence[tuple[Delivery, Collection[int]]],
+    ) -> list[Delivery]:
+        """Put a slot's digests into the outbox and move to the `following` slot, if there is one.
+
+        Returns the digests that were put there: not one whose key was there before.
+        """
+        added = [delivery for delivery, story_ids in deliveries if outbox.add(self._session, delivery, story_ids)]
+        if following is None:
+            self._session.delete(slot)
+        else:
+            self._session.merge(following)
+        return added
