@@ -436,7 +436,8 @@ def describe(report: Report, workload: Workload) -> None:
         f"{len(texts)} in {len(languages)} languages, {english:.0%} English, {plain:.0%} pure ASCII;\n"
         f"words p10/50/90/99 = {p10}/{p50}/{p90}/{p99} (wanted 32/144/557/1236);\n"
         f"mean {statistics.mean(len(words(text)) for text in texts):.0f} words as rules count them, "
-        f"{statistics.mean(len(text.encode()) for text in texts):,.0f} bytes"
+        f"{statistics.mean(len(text.encode()) for text in texts):,.0f} bytes\n"
+        f"workload {workload.fingerprint()}, of {len(workload.queries):,} rules"
     )
 
 

@@ -6,6 +6,7 @@ lengths of stories are those of section 0 of the measurements that the design of
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import random
@@ -44,7 +45,7 @@ MIX = (
 )
 # A word is picked with the weight (stories that have it) ** COMMONNESS: 0 would be by type, 1 by token. Chosen so that
 # a story matches about 1.65, 19 and 187 of 1,000, 10,000 and 100,000 rules.
-COMMONNESS = 0.4
+COMMONNESS = 0.35
 TOO_COMMON = 0.04  # a word that more of the stories have is in no rule alone
 NAMED = re.compile(r"(?<=[a-z,] )[A-Z][\w’'-]+(?: [A-Z][\w’'-]+){1,2}")
 _ALONE = re.compile(f"[{UNSPACED}]")
@@ -69,6 +70,11 @@ class Workload:
                 {name: Entity(name=name, title=found[0], aliases=found[1:]) for name, found in chosen.items()}
             ),
         )
+
+    def fingerprint(self) -> str:
+        """Return a hash of it all: runs that print the same one measured the same work."""
+        everything = repr((self.stories, self.queries, sorted(self.entities.items())))
+        return hashlib.blake2b(everything.encode("utf-8", "surrogatepass"), digest_size=6).hexdigest()
 
     def sample(self, count: int) -> tuple[StoryText, ...]:
         """Return `count` of the stories, of all lengths."""
@@ -182,9 +188,9 @@ class _Sampler:
         self._pieces = [pieces for story in stories if len(pieces := list(self._cut(story))) >= 4]
         seen = Counter(folded for pieces in self._pieces for folded in {piece.folded for piece in pieces})
         self._common = {word for word, often in seen.items() if often > TOO_COMMON * len(self._pieces)}
-        self._vocabulary = [word for word in seen if self._telling(word)]
+        # Sorted: sets are in another order in each process, and the same words must be drawn in all of them.
+        self._vocabulary = sorted(word for word in seen if self._telling(word))
         self._weights = list(accumulate(seen[word] ** COMMONNESS for word in self._vocabulary))
-        self._written = {piece.folded: piece.written for pieces in self._pieces for piece in pieces}
         capitals = {w for p in self._pieces for piece in p if (w := piece.written) != w.lower() or piece.unspaced}
         self._capitals = sorted(capitals)
         self._names = sorted({*_listed_names(), *_corpus_names(stories)})
