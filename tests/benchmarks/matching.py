@@ -144,7 +144,7 @@ def compare(report: Report, workload: Workload, size: int, options: argparse.Nam
     report.section(f"{size:,} rules: processor time a story")
     config = workload.config(size)
     aliases = Aliases(config)
-    build, topics = timed(lambda: compile_topics(config, aliases))
+    build, topics = timed(lambda: compile_topics(config, aliases)[0])
     indexed, rules = timed(lambda: Rules(topics, aliases))
     ours = Ours(rules, build + indexed)
     mokaccino = _made(report, lambda: Mokaccino(topics, aliases))
@@ -236,17 +236,7 @@ def _stages(rules: Rules, stories: Sequence[StoryText]) -> Seconds:
     fold, _ = timed(lambda: [Folded(story.title, story.summary, story.text) for story in stories])
     read, scopes = timed(lambda: [whole(Reading(story, index)) for story in stories])
 
-    def anchored() -> list[list[int]]:
-        chosen = []
-        for scope in scopes:
-            candidates = set(index.always)
-            for number in scope.reading.text.hits:
-                if topics := index.anchored[number]:
-                    candidates.update(topics)
-            chosen.append(sorted(candidates))
-        return chosen
-
-    candidates, chosen = timed(anchored)
+    candidates, chosen = timed(lambda: [rules._candidates(scope.reading.text.hits) for scope in scopes])
     trees = [topic.tree for topic in rules._list]
     decide, found = timed(
         lambda: [
@@ -255,7 +245,10 @@ def _stages(rules: Rules, stories: Sequence[StoryText]) -> Seconds:
         ]
     )
     evidence, _ = timed(
-        lambda: [[shown(spans, scope) for spans in matched] for scope, matched in zip(scopes, found, strict=True)]
+        lambda: [
+            [shown(places, scope.reading.text) for places in matched]
+            for scope, matched in zip(scopes, found, strict=True)
+        ]
     )
     return dict(zip(STAGES, (fold, read - fold, candidates, decide, evidence), strict=True))
 
@@ -270,7 +263,7 @@ def build_cost(file: str) -> dict[str, float]:
     before = _megabytes()
     start = time.process_time()
     aliases = Aliases(config)
-    topics = compile_topics(config, aliases)
+    topics, _ = compile_topics(config, aliases)
     parsed = time.process_time()
     trees = _megabytes()
     rules = Rules(topics, aliases)
@@ -375,9 +368,9 @@ def live_change(report: Report, workload: Workload, size: int, rounds: int) -> N
     report.section(f"One topic among {size:,} changed, compiled in a thread")
     config = workload.config(size)
     found = Aliases(config)
-    topics = list(compile_topics(config, found))
+    topics = list(compile_topics(config, found)[0])
     changed = _changed(config)
-    topics[-1] = compile_topics(Config(topics={"r0": changed.topics[f"r{size - 1}"]}), Aliases(Config()))[0]
+    topics[-1] = compile_topics(Config(topics={"r0": changed.topics[f"r{size - 1}"]}), Aliases(Config()))[0][0]
     judged = size == 10_000
     measured: tuple[tuple[str, Callable[[], Any], bool], ...] = (
         ("a sleep, as a comparison", partial(time.sleep, 0.3), False),

@@ -87,7 +87,7 @@ class Verifier:
         """Return a story with its words' places noted, not counted either."""
         reading = Reading(story.story, self._nothing)
         reading.zones("title")
-        return Scope(reading, Surface(story.fields, self._aliases, story.words))
+        return Scope(reading, Surface(story.fields, self._aliases, found=story.words))
 
     def verify(self, scopes: Sequence[Scope], candidates: Sequence[set[int]]) -> Matches:
         """Return those of each story's candidates that it matches."""
