@@ -32,9 +32,9 @@ lint: install
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/hadolint Dockerfile
 
-# Resolves for all supported Pythons and platforms at once; uv is needed for this only.
+# Resolves for all supported Pythons and platforms at once; uv is needed for this only. The extra `bench` stays out.
 lock:
-	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
+	uv pip compile pyproject.toml --extra dev --extra postgres --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-annotate --no-header --output-file requirements.lock
 
 clean:

@@ -170,3 +170,24 @@ def test_an_old_story_goes_to_one_without_digest_in_a_summary(
     pipe.forward(hours=1)
     digest_due(pipe.app)
     assert (pipe.told("alert"), pipe.told("digest")) == ([], shown)
+
+
+def test_a_first_polls_story_that_comes_as_news_and_is_limited_is_in_the_next_digest(opened: Opener) -> None:
+    limited = f"""
+  ruth:
+    {CHANNELS}
+    digest: {{at: ["07:00"]}}
+    subscriptions: [{{topics: [sanctions], alert: {{via: [mail], at_most: 1/h}}}}]
+"""
+    pipe = opened(f"subscribers:{limited}")
+    pipe.put("wire", item("1", ONE), baseline=True)
+    pipe.at(7)
+    digest_due(pipe.app)
+    before = len(pipe.told("digest"))
+    pipe.forward(hours=1)
+    pipe.put("post", item("2", TWO))
+    pipe.put("post", item("1", ONE))  # beyond the limit
+    assert pipe.told("alert") == [("ruth", [TWO])]
+    pipe.at(7, day=pipe.time.day + 1)
+    digest_due(pipe.app)
+    assert [shown for _, shown in pipe.told("digest")[before:]] == [[ONE]]

@@ -267,7 +267,11 @@ class _Saver:
         self.done.matched += 1
         recorded = self.work.matches(story)
         for match in matches:
-            if match.topic not in recorded:
+            known = recorded.get(match.topic)
+            if known is not None and self.alerting and not known.alerting:
+                # A first poll's match that comes as news now: the digest's windows go by when it did.
+                known.matched_at, known.alerting = self.now, True
+            elif known is None:
                 self.work.add(
                     Match(
                         story_id=story.id,

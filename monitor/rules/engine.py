@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from monitor.config import Config
 from monitor.entities import Aliases
@@ -34,27 +34,34 @@ class Rules:
     def match(self, story: StoryText) -> tuple[TopicMatch, ...]:
         """Return the topics that `story` matches, in their declared order, each with what made it true."""
         scope = self.scope(story)
-        candidates = set(self._index.always)
-        anchored = self._index.anchored
-        for number in scope.reading.text.hits:
-            topics = anchored[number]
-            if topics:
-                candidates.update(topics)
+        text = scope.reading.text
         matches = []
-        for number in sorted(candidates):
+        for number in self._candidates(text.hits):
             topic = self._list[number]
             if number not in self._scoped or not topic.scope.why_not(story):
                 found = find(topic.tree, scope)
                 if found is not None:
-                    matches.append(TopicMatch(topic.name, topic.version, shown(found, scope)))
+                    matches.append(TopicMatch(topic.name, topic.version, shown(found, text)))
         return tuple(matches)
+
+    def _candidates(self, hits: Mapping[int, object]) -> list[int]:
+        """Return the topics to decide, by number: of all others, something that they need was not found."""
+        anchored, needs, keys = self._index.anchored, self._index.needs, hits.keys()
+        found = {topic for number in hits for topic in anchored[number]}
+        sifted = [
+            topic
+            for topic in found
+            if all(one in hits for one in needs[topic][0])
+            and not any(keys.isdisjoint(any_of) for any_of in needs[topic][1])
+        ]
+        return sorted([*self._index.always, *sifted])
 
     def entities(self, story: StoryText) -> dict[str, tuple[Evidence, ...]]:
         """Return the entities named in title, summary or body, each with its aliases found there."""
         found: dict[str, list[Evidence]] = {}
         text = Reading(story, self._index).text
         for span, alias in text.occurrences():
-            found.setdefault(alias.entity, []).append(text.evidence(span))
+            found.setdefault(alias.entity, []).append(text.shown(span.at))
         return {name: tidy(spans) for name, spans in found.items()}
 
     def explain(self, story: StoryText, topic: str) -> Explanation:

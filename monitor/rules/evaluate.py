@@ -32,7 +32,7 @@ from monitor.query import (
     Regex,
     Sentence,
 )
-from monitor.rules.near import Found, Span, in_order, nearby
+from monitor.rules.near import At, Found, Span, in_order, nearby
 from monitor.rules.reading import Reading, Scan, Surface, Zones, value_fits
 from monitor.rules.values import MAX_EVIDENCE, tidy
 from monitor.text import Evidence
@@ -64,6 +64,10 @@ class Scope:
             end = bisect_left(found, high, start, key=_first)
             kept += [span for span in found[start:end] if span.last < high]
         return kept
+
+    def found(self, leaf: Leaf) -> Sequence[At]:
+        """Return what there is to show of `leaf`: where only that counts, places need not be numbered."""
+        return self.surface.found(leaf) if self.zones is None else [span.at for span in self.spans(leaf)]
 
     def candidates(self, node: Or) -> Sequence[Node]:
         """Return the children of an OR that may hold, told by what the automaton found."""
@@ -125,6 +129,10 @@ class Values:
             if (value == text if isinstance(leaf, Exact) else value_fits(self.name, text, value))
         ]
 
+    def found(self, leaf: Leaf) -> Sequence[At]:
+        """Return what there is to show of `leaf`."""
+        return [span.at for span in self.spans(leaf)]
+
     def candidates(self, node: Or) -> Sequence[Node]:
         """Return the children of an OR."""
         return node.children
@@ -149,20 +157,20 @@ def holds(node: Node, scope: AnyScope) -> bool:
     return find(node, scope) is not None
 
 
-def find(node: Node, scope: AnyScope) -> list[Span] | None:
-    """Return the spans that make `node`, expanded, true in `scope`: those of all its true branches; None: it is false.
+def find(node: Node, scope: AnyScope) -> Sequence[At] | None:
+    """Return what makes `node`, expanded, true in `scope`, of all its true branches; None: it is false.
 
-    What is true by absence has no spans. Of very many, the first LOOKED_AT are returned.
+    What is true by absence shows nothing. Of very many places, the first LOOKED_AT are returned.
     """
     return _FIND[type(node)](node, scope)
 
 
-def _leaf(node: Any, scope: AnyScope) -> list[Span] | None:
-    return scope.spans(node) or None
+def _leaf(node: Any, scope: AnyScope) -> Sequence[At] | None:
+    return scope.found(node) or None
 
 
-def _and(node: And, scope: AnyScope) -> list[Span] | None:
-    found: list[Span] = []
+def _and(node: And, scope: AnyScope) -> Sequence[At] | None:
+    found: list[At] = []
     for child in node.children:
         one = _FIND[type(child)](child, scope)
         if one is None:
@@ -171,8 +179,8 @@ def _and(node: And, scope: AnyScope) -> list[Span] | None:
     return found
 
 
-def _or(node: Or, scope: AnyScope) -> list[Span] | None:
-    found: list[Span] = []
+def _or(node: Or, scope: AnyScope) -> Sequence[At] | None:
+    found: list[At] = []
     true = False
     for child in scope.candidates(node):
         one = _FIND[type(child)](child, scope)
@@ -182,11 +190,11 @@ def _or(node: Or, scope: AnyScope) -> list[Span] | None:
     return found if true else None
 
 
-def _not(node: Not, scope: AnyScope) -> list[Span] | None:
+def _not(node: Not, scope: AnyScope) -> Sequence[At] | None:
     return [] if _FIND[type(node.child)](node.child, scope) is None else None
 
 
-def _near(node: Near, scope: AnyScope) -> list[Span] | None:
+def _near(node: Near, scope: AnyScope) -> Sequence[At] | None:
     groups = []
     for child in node.children:
         group = spans(child, scope)
@@ -194,24 +202,25 @@ def _near(node: Near, scope: AnyScope) -> list[Span] | None:
             return None
         groups.append(group)
     together = nearby(groups, node.distance, ordered=node.ordered)
-    return list(islice(chain.from_iterable(together), LOOKED_AT)) or None
+    return [span.at for span in islice(chain.from_iterable(together), LOOKED_AT)] or None
 
 
-def _field(node: Field, scope: AnyScope) -> list[Span] | None:
+def _field(node: Field, scope: AnyScope) -> Sequence[At] | None:
     return find(node.child, text_of(scope).field(node.name))
 
 
-def _at_least(node: AtLeast, scope: AnyScope) -> list[Span] | None:
+def _at_least(node: AtLeast, scope: AnyScope) -> Sequence[At] | None:
     found = spans(node.child, scope)
-    return found if len({(span.first, span.last) for span in found}) >= node.count else None
+    enough = len({(span.first, span.last) for span in found}) >= node.count
+    return [span.at for span in found[:LOOKED_AT]] if enough else None
 
 
-def _first_words(node: First, scope: AnyScope) -> list[Span] | None:
+def _first_words(node: First, scope: AnyScope) -> Sequence[At] | None:
     return find(node.child, text_of(scope).first(node.words))
 
 
-def _sentence(node: Sentence, scope: AnyScope) -> list[Span] | None:
-    found: list[Span] = []
+def _sentence(node: Sentence, scope: AnyScope) -> Sequence[At] | None:
+    found: list[At] = []
     true = False
     for sentence in text_of(scope).sentences():
         one = find(node.child, sentence)
@@ -223,7 +232,7 @@ def _sentence(node: Sentence, scope: AnyScope) -> list[Span] | None:
     return found if true else None
 
 
-_FIND: dict[type, Callable[[Any, AnyScope], list[Span] | None]] = {
+_FIND: dict[type, Callable[[Any, AnyScope], Sequence[At] | None]] = {
     **dict.fromkeys(LEAVES, _leaf),
     And: _and,
     Or: _or,
@@ -254,18 +263,17 @@ def count(node: Node, scope: AnyScope) -> int:
 
 def evidence(node: Node, scope: AnyScope) -> tuple[Evidence, ...]:
     """Return what makes `node` true in `scope`; nothing where it is false."""
-    return shown(find(node, scope) or (), scope)
+    return shown(find(node, scope) or (), scope.reading.text)
 
 
-def shown(found: Sequence[Span], scope: AnyScope) -> tuple[Evidence, ...]:
-    """Return the spans that `find` gave as evidence: by place, of one term none overlapping."""
-    text = scope.reading.text
+def shown(found: Sequence[At], text: Scan) -> tuple[Evidence, ...]:
+    """Return as evidence what `find` gave: by place, of one term none overlapping. `text` is the story's."""
     if len(found) == 1:
-        return (text.evidence(found[0]),)
-    scanned = [span.at for span in found[:LOOKED_AT] if isinstance(span.at, Found)]
+        return (text.shown(found[0]),)
+    scanned = [at for at in found[:LOOKED_AT] if isinstance(at, Found)]
     scanned.sort(key=_by_place)
     kept: list[Evidence] = []
-    last: dict[tuple[str, str], int] = {}  # the end of each term's latest span
+    last: dict[tuple[str, str], int] = {}  # the end of each term's latest place
     for at in scanned:
         start, end, term, entity = at[:4]
         if start >= last.get((term, entity), 0) - 1:  # neighbours share the space between them
@@ -275,7 +283,7 @@ def shown(found: Sequence[Span], scope: AnyScope) -> tuple[Evidence, ...]:
                 break
     if len(scanned) == len(found):
         return tuple(kept)
-    return tidy([*kept, *(span.at for span in found[:LOOKED_AT] if isinstance(span.at, Evidence))])
+    return tidy([*kept, *(at for at in found[:LOOKED_AT] if isinstance(at, Evidence))])
 
 
 def _by_place(at: Found) -> tuple[int, int, str]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_right
+from collections.abc import Iterator
 from functools import cache
 from itertools import accumulate
 
@@ -35,6 +36,8 @@ _LOWER = bytes(
 _SPACES = re.compile(rb"  +")
 # The look-behind stands behind the literal, so that the search for it runs at memory speed.
 _POSSESSIVE = re.compile(rb"'s(?<=[a-z0-9\x80-\xff]'s)(?![a-z0-9\x80-\xff])")
+# The same before scripts without spaces are spread, where a character of theirs may stand before or behind it.
+_POSSESSIVE_TEXT = re.compile(f"'[sS](?<=[^\\W_]'.)(?![^\\W_{UNSPACED}])")
 # Two bytes in UTF-8 before and after, so that no place moves.
 _TWO_LETTERS = tuple((char.encode(), fold(char).encode()) for char in "ßæœþ")
 _UNSPACED_RUN = re.compile(f"[{UNSPACED}]+")
@@ -43,19 +46,22 @@ _IGNORED_END = re.compile(f"[{IGNORED}]+\\Z")
 _JAMO = ((0x1100, 0x11FF), (0xA960, 0xA97F), (0xD7B0, 0xD7FF))
 
 
-_SPREAD, _NOTHING = "spread", "nothing"
+_SPREAD, _NOTHING, _NUMBER = "spread", "nothing", "number"
 
 
 @cache
 def _fate(char: str) -> str | None:
     """Return what stands for a character outside ASCII: a letter or digit, a space or apostrophe where it parts words,
-    _SPREAD for one of a script without spaces, _NOTHING for one that is dropped; None where what becomes of it depends
+    _SPREAD for one of a script without spaces, _NOTHING for one that is dropped, _NUMBER for a fraction or the like,
+    which parts words and yet may have a possessive; None where what becomes of it depends
     on its neighbours.
     """
     code, category = ord(char), unicodedata.category(char)
     if _DROPPED.match(char):
         return _NOTHING
-    if category[0] == "M" or category in ("No", "Cs", "Cf") or char in "ʼʻ\uff9e\uff9f":
+    if category == "No":
+        return _NUMBER
+    if category[0] == "M" or category in ("Cs", "Cf") or char in "ʼʻ\uff9e\uff9f":
         return None
     if any(low <= code <= high for low, high in _JAMO):
         return None
@@ -132,7 +138,7 @@ class Folded:
 
     def _quickly(self, joined: str) -> bytes:
         if not joined.isascii():
-            published, dropped = joined, False
+            published, dropped, numbers = joined, False, False
             spread = _MAYBE_UNSPACED.search(joined) is not None and _UNSPACED_RUN.search(joined) is not None
             for char in set(_OTHERS.findall(joined)):
                 fate = _fate(char)
@@ -140,12 +146,16 @@ class Folded:
                     return b""
                 if fate is _NOTHING:
                     dropped = True
+                elif fate is _NUMBER:
+                    numbers = True
+                    joined = joined.replace(char, " ")
                 elif fate is not _SPREAD and fate != char:
                     joined = joined.replace(char, fate)
-            if (
-                dropped or spread
-            ) and "'" in joined:  # whether an s behind it is a possessive depends on what is before
-                return b""
+            if (dropped or numbers or spread) and ("'" in joined or "`" in joined):
+                # Whether an s behind an apostrophe is a possessive depends on what is before it.
+                if dropped or numbers:
+                    return b""
+                joined = _POSSESSIVE_TEXT.sub("  ", joined.replace("`", "'"))
             if dropped:
                 self._dropped, joined = published, _DROPPED.sub("", joined)
             if spread:
@@ -226,16 +236,13 @@ class _Places:
     def __init__(self, even: bytes, spread: str, dropped: str) -> None:
         self._even, self._ascii, self._published = even, even.isascii(), dropped
         self._read = (0, 0)  # a byte of the text, and the characters before it
-        self._squeezed = _Removed()
-        for run in _SPACES.finditer(even):
-            self._squeezed.add(run.start(), run.end() - run.start() - 1)
+        self._squeezed = _Removed((run.start(), run.end() - run.start() - 1) for run in _SPACES.finditer(even))
         self._runs = [run.span() for run in _UNSPACED_RUN.finditer(spread)]
         # Spreading puts a space before each character of a run and one behind it.
         lengths = accumulate((high - low + 1 for low, high in self._runs), initial=0)
         self._starts = [low + put_in for (low, _), put_in in zip(self._runs, lengths, strict=False)]
-        self._dropped = _Removed()
-        for marks in _DROPPED.finditer(dropped):
-            self._dropped.add(marks.start(), marks.end() - marks.start())
+        marks = _DROPPED.finditer(dropped)
+        self._dropped = _Removed((run.start(), run.end() - run.start()) for run in marks)
 
     def of(self, first: int, last: int) -> tuple[int, int]:
         """Return from which to which character (not included) the words from byte `first` to `last` (included) go."""
@@ -269,19 +276,24 @@ class _Places:
 
 
 class _Removed:
-    """What was taken out of a text, in ascending order, so that a place in the rest can be told in the whole."""
+    """What was taken out of a text, so that a place in the rest can be told in the whole. Read only as far as asked."""
 
-    def __init__(self) -> None:
-        self._places: list[int] = []
-        self._totals: list[int] = []
-
-    def add(self, start: int, length: int) -> None:
-        """Note that `length` characters from `start` on (in the whole) were taken out."""
-        total = self._totals[-1] if self._totals else 0
-        self._places.append(start - total)
-        self._totals.append(total + length)
+    def __init__(self, taken: Iterator[tuple[int, int]]) -> None:
+        """`taken` yields where and how many, in the whole and in ascending order."""
+        self._taken = taken
+        self._places: list[int] = [-1]
+        self._totals: list[int] = [0]
+        self._read = -1  # up to this place of the rest all is known
 
     def undo(self, at: int) -> int:
         """Return where character `at` of the rest stood in the whole."""
-        index = bisect_right(self._places, at)
-        return at + (self._totals[index - 1] if index else 0)
+        while self._read < at:
+            start, length = next(self._taken, (_END, 0))
+            total = self._totals[-1]
+            self._read = start - total
+            self._places.append(self._read)
+            self._totals.append(total + length)
+        return at + self._totals[bisect_right(self._places, at) - 1]
+
+
+_END = 1 << 60

@@ -73,6 +73,11 @@ class Group:
     others: tuple[Node, ...]
 
 
+# Patterns that must all be found, and sets of patterns of each of which one must be.
+Needs = tuple[tuple[int, ...], tuple[frozenset[int], ...]]
+NO_NEEDS: Needs = ((), ())
+
+
 @dataclass(slots=True)
 class Index:
     """The compiled patterns. `anchored` maps a pattern to the topics (by number) to decide where it is found;
@@ -83,6 +88,7 @@ class Index:
     automaton: BytesAhoCorasick = field(init=False)
     anchored: list[tuple[int, ...]] = field(init=False)
     always: tuple[int, ...] = ()
+    needs: list[Needs] = field(default_factory=list)  # of each topic, beside its anchor
     named: dict[int, tuple[Alias, ...]] = field(default_factory=dict)
     beginnings: set[int] = field(default_factory=set)  # of inflected names: what all their forms have
     lookups: dict[int, Lookup] = field(default_factory=dict)  # by the identity of a leaf of the trees
@@ -122,12 +128,17 @@ def build(trees: Sequence[Node], aliases: Aliases) -> Index:
     always = []
     for topic, tree in enumerate(trees):
         _add(index, tree)
-        anchor = _anchor(index, tree)
-        if anchor is None:
+        needs = _needs(index, tree)
+        if not needs:
             always.append(topic)
+            index.needs.append(NO_NEEDS)
             continue
-        for number in anchor[0]:
+        anchor = min(needs, key=lambda need: need.often)
+        for number in anchor.any_of:
             anchored.setdefault(number, []).append(topic)
+        others = {need.any_of for need in needs} - {anchor.any_of}
+        single = tuple(number for numbers in others if len(numbers) == 1 for number in numbers)
+        index.needs.append((single, tuple(numbers for numbers in others if len(numbers) > 1)))
     index.always = tuple(always)
     index.anchored = [tuple(anchored.get(number, ())) for number in range(len(index._numbers))]
     index.automaton = BytesAhoCorasick(list(index._numbers))
@@ -193,38 +204,44 @@ def _sequence(index: Index, sequence: tuple[str, ...], term: str) -> Lookup | No
     return Lookup(term, number, len(sequence), open=True, wild=() if simple else sequence)
 
 
-Anchor = tuple[frozenset[int], float]  # patterns, and how often one of them is expected in a story
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Patterns of which one is found wherever a node holds, and how often one is expected in a story."""
+
+    any_of: frozenset[int]
+    often: float
 
 
-def _anchor(index: Index, node: Node) -> Anchor | None:
-    """Return patterns of which one is found wherever `node` holds, the rarest such; None when there are none."""
+def _needs(index: Index, node: Node) -> tuple[Need, ...]:
+    """Return what is found wherever `node` holds: one pattern of every need."""
     if isinstance(node, Term | Phrase | Exact):
         lookup = index.lookups.get(id(node))
         if lookup is None:
-            return None
+            return ()
         if lookup.exact is not None:
-            return frozenset({lookup.number}), _frequency(lookup.exact.sequence)
-        return frozenset({lookup.number}), min(map(_frequency, pattern(node).sequences))
+            return (Need(frozenset({lookup.number}), _frequency(lookup.exact.sequence)),)
+        often = (_frequency(sequence) for sequence in pattern(node).sequences)
+        units = lookup.units or (lookup,)
+        return tuple(Need(frozenset({unit.number}), one) for unit, one in zip(units, often, strict=True))
     if isinstance(node, EntityRef):
         found = [number for entity in index.aliases.members(node.name) for number in index._of_entity[entity]]
-        return frozenset(found), 0.01 * len(found)
+        return (Need(frozenset(found), 0.01 * len(found)),)
     if isinstance(node, And | Near):
-        anchors = [anchor for child in node.children if (anchor := _anchor(index, child)) is not None]
-        return min(anchors, key=lambda anchor: anchor[1]) if anchors else None
+        return tuple(need for child in node.children for need in _needs(index, child))
     if isinstance(node, Or):
-        anchors = []
+        rarest = []
         for child in node.children:
-            anchor = _anchor(index, child)
-            if anchor is None:
-                return None
-            anchors.append(anchor)
-        return frozenset().union(*(numbers for numbers, _ in anchors)), sum(often for _, often in anchors)
+            needs = _needs(index, child)
+            if not needs:
+                return ()
+            rarest.append(min(needs, key=lambda need: need.often))
+        return (Need(frozenset().union(*(need.any_of for need in rarest)), sum(need.often for need in rarest)),)
     if isinstance(node, Field):
-        return None if node.name in META_FIELDS else _anchor(index, node.child)
+        return () if node.name in META_FIELDS else _needs(index, node.child)
     if isinstance(node, AtLeast | First | Sentence):
-        return _anchor(index, node.child)
+        return _needs(index, node.child)
     assert isinstance(node, Not | Forms | Regex), f"{node} is not expanded"
-    return None
+    return ()
 
 
 def _frequency(sequence: Iterable[str]) -> float:

@@ -23,12 +23,15 @@ class Found(NamedTuple):
     after: int = 0
 
 
+At = Evidence | Found  # what there is to show of a place
+
+
 class Span(NamedTuple):
     """Words `first` to `last` (positions, both included) where a leaf was found, with what to show for it."""
 
     first: int
     last: int
-    at: Evidence | Found
+    at: At
 
 
 def in_order(spans: Iterable[Span]) -> list[Span]:

@@ -13,7 +13,7 @@ from monitor.query import EntityRef, Exact, Forms, Leaf, Node, Or, Phrase, Regex
 from monitor.query.expressions import found as found_by_expression
 from monitor.rules.folded import FIELD_GAP, MAX_CHARACTERS, NAMES, Folded
 from monitor.rules.index import Index, Lookup
-from monitor.rules.near import Found, Span, in_order, within
+from monitor.rules.near import At, Found, Span, in_order, within
 from monitor.rules.patterns import exact_text, forms, glob, is_wild, literal_prefix, pattern
 from monitor.text import (
     Evidence,
@@ -91,6 +91,10 @@ class Surface:
                 return []
             found = self._found[leaf] = in_order(self._look_up(leaf))
         return found
+
+    def found(self, leaf: Leaf) -> Sequence[At]:
+        """Return what there is to show of `leaf`."""
+        return [span.at for span in self.spans(leaf)]
 
     def candidates(self, node: Or) -> Sequence[Node]:
         """Return the children of an OR that may hold."""
@@ -246,6 +250,7 @@ class Scan:
             else:
                 hits[number] = [(start, end)]
         self._spans: dict[int, list[Span]] = {}  # by the identity of a leaf or its lookup
+        self._found: dict[int, Sequence[Found]] = {}
         self._shown: dict[Found, Evidence] = {}
         self._surface: Surface | None = None
         self._occurrences: list[tuple[Span, Alias]] | None = None
@@ -271,11 +276,32 @@ class Scan:
             self._spans[id(leaf)] = found
         return found
 
-    def places(self, lookup: Lookup) -> list[Span]:
+    def found(self, leaf: Leaf) -> Sequence[At]:
+        """Return what there is to show of `leaf`, in order, without the numbers of its words."""
+        lookup = self._index.lookups.get(id(leaf))
+        return [span.at for span in self.spans(leaf)] if lookup is None else self.look_up(lookup)
+
+    def look_up(self, lookup: Lookup) -> Sequence[Found]:
         """Return where a pattern of the automaton stands, in order."""
+        found = self._found.get(id(lookup))
+        if found is None:
+            if lookup.units:
+                found = [span.at for span in self.places(lookup) if isinstance(span.at, Found)]
+            else:
+                found = list(self._plain(lookup))
+            self._found[id(lookup)] = found
+        return found
+
+    def places(self, lookup: Lookup) -> list[Span]:
+        """Return the same with the numbers of its words."""
         found = self._spans.get(id(lookup))
         if found is None:
-            found = self._spans[id(lookup)] = self._around(lookup) if lookup.units else list(self._plain(lookup))
+            if lookup.units:
+                found = self._around(lookup)
+            else:
+                number, more = self.folded.number, lookup.length - 1
+                found = [Span(first := number(at.start), first + more, at) for at in self.look_up(lookup)]
+            self._spans[id(lookup)] = found
         return found
 
     def candidates(self, node: Or) -> Sequence[Node]:
@@ -286,12 +312,10 @@ class Scan:
         found = self.hits.keys() & group.leaves.keys()
         return [*group.others, *(leaf for number in found for leaf in group.leaves[number])]
 
-    def evidence(self, span: Span) -> Evidence:
-        """Return what to show for a span."""
-        return span.at if isinstance(span.at, Evidence) else self.shown(span.at)
-
-    def shown(self, at: Found) -> Evidence:
-        """Return what to show for what the automaton found."""
+    def shown(self, at: At) -> Evidence:
+        """Return what to show for what was found."""
+        if isinstance(at, Evidence):
+            return at
         shown = self._shown.get(at)
         if shown is None:
             field, start, end = self.folded.place(at.start, at.end)
@@ -356,7 +380,7 @@ class Scan:
         found = within(groups, lookup.reach)
         return in_order(Span(first, last, Found(starts[first], ends[last], lookup.term)) for first, last in found)
 
-    def _plain(self, lookup: Lookup) -> Iterator[Span]:
+    def _plain(self, lookup: Lookup) -> Iterator[Found]:
         """Yield where the automaton found a pattern, as far as the rest of it fits too."""
         folded = self.folded
         for start, end in self.hits.get(lookup.number, ()):
@@ -366,18 +390,15 @@ class Scan:
                     end = _fitting(folded.data, start, lookup.wild)
                     if not end:
                         continue
-            first = folded.number(start)
             if lookup.exact is None:
-                at = Found(start, end, lookup.term)
+                yield Found(start, end, lookup.term)
             else:
                 field, low, high = folded.place(start, end)
-                if lookup.exact.at(folded.fields[field], low, high) is None:
-                    continue
-                at = Found(start, end, lookup.term, "", lookup.exact.before, lookup.exact.after)
-            yield Span(first, first + lookup.length - 1, at)
+                if lookup.exact.at(folded.fields[field], low, high) is not None:
+                    yield Found(start, end, lookup.term, "", lookup.exact.before, lookup.exact.after)
 
 
-def _named(at: Evidence | Found, term: str) -> Evidence | Found:
+def _named(at: At, term: str) -> At:
     return at._replace(term=term) if isinstance(at, Found) else replace(at, term=term)
 
 
