@@ -155,6 +155,7 @@ def test_a_message_past_its_time_is_given_up_and_can_be_retried_by_a_person(stor
     store.outbox.add(delivery("k"))
     late = NOW + timedelta(days=4)
     assert store.outbox.claim(late, 60, 10) == []
+    assert [row.key for row in store.outbox.expire(late)] == ["k"]
     (row,) = store.outbox.latest(("dead",))
     assert row.code == "expired"
     assert store.outbox.requeue([row.id or 0], late, late + timedelta(days=1)) == [row.id]
