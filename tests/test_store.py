@@ -326,3 +326,12 @@ def test_check_warns_of_topics_that_match_too_much_of_the_archive(tmp_path: Path
     assert "`sanctions` would alert about 60 times a day" in problem.message
     assert "60 of these by `sanction*`" in problem.message
     assert checking.check(folder, {}).problems == ()
+
+
+def test_a_store_whose_last_write_failed_is_not_ready_until_one_succeeds(store: Store) -> None:
+    assert store.ready()
+    with pytest.raises(StoreError), store.write() as session:
+        session.execute(text("INSERT INTO nowhere VALUES (1)"))
+    assert not store.ready()
+    store.outbox.add(delivery("k"))
+    assert store.ready()
