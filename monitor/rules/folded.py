@@ -96,6 +96,14 @@ _OTHERS = re.compile(f"[^{_plain()}]")
 _MAYBE_UNSPACED = re.compile("[\u0e00-\u1fff\u3000-\U0003ffff]")
 
 
+def _two_letters(data: bytes) -> bytes:
+    """Return `data` with the letters that fold to two, as long as before."""
+    if not data.isascii():
+        for char, letters in _TWO_LETTERS:
+            data = data.replace(char, letters)
+    return data
+
+
 def _apart(run: re.Match[str]) -> str:
     return f" {' '.join(run[0])} "
 
@@ -166,10 +174,7 @@ class Folded:
                 data = _POSSESSIVE.sub(b"  ", data)
             data = data.replace(b"'", b" ")
         self._even = data
-        if not data.isascii():
-            for char, letters in _TWO_LETTERS:
-                data = data.replace(char, letters)
-        return _SPACES.sub(b" ", data)
+        return _SPACES.sub(b" ", _two_letters(data))
 
     def _slowly(self) -> bytes:
         self._spread = self._dropped = ""
@@ -236,6 +241,7 @@ class _Places:
     def __init__(self, data: bytes, even: bytes, spread: str, dropped: str) -> None:
         self._data, self._even, self._ascii, self._published = data, even, even.isascii(), dropped
         self._slack = len(even) - len(data)  # spaces that were squeezed out
+        self._spaced = _two_letters(even)
         self._read = (0, 0)  # a byte of the text, and the characters before it
         self._squeezed = _Removed((run.start(), run.end() - run.start() - 1) for run in _SPACES.finditer(even))
         self._runs = [run.span() for run in _UNSPACED_RUN.finditer(spread)]
@@ -268,8 +274,8 @@ class _Places:
         # It lies at most so many bytes further on as spaces were squeezed out: mostly it is the only such word there.
         word = self._data[space : self._data.index(b" ", space + 1) + 1]
         furthest = space + self._slack + len(word)
-        found = self._even.find(word, space, furthest)
-        if found >= 0 and self._even.find(word, found + 1, furthest) < 0:
+        found = self._spaced.find(word, space, furthest)
+        if found >= 0 and self._spaced.find(word, found + 1, furthest) < 0:
             return found + 1
         return self._squeezed.undo(space + 1)
 
