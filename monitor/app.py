@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import random
@@ -57,6 +56,9 @@ class App:
         self.workers = Workers(max(1, min(4, os.cpu_count() or 1)))
         self.in_flight: set[str] = set()  # feeds being polled
         self.sending: set[str] = set()  # "subscriber/channel" being sent to
+        self.claiming = asyncio.Lock()
+        self.not_before: dict[str, tuple[float, float]] = {}  # feed → when it is polled again after trouble of ours,
+        # on the loop's clock, and the seconds waited
         self.wake_delivery = asyncio.Event()
         self._database = ThreadPoolExecutor(1, "database")
         self._senders = ThreadPoolExecutor(SENDERS, "send")
@@ -103,13 +105,13 @@ class App:
                 await fetcher.close()
         self._retired, self._fetcher = [], None
 
-    async def close(self, grace: float | None = None) -> None:
-        """Close everything. What is being sent gets `grace` seconds to end, or as long as it takes."""
+    async def close(self, *, wait: bool = True) -> None:
+        """Close everything. Without `wait` a thread that is still sending is left behind: the end of the process ends
+        it, and its message is taken up at the next start.
+        """
         await self.close_fetchers()
         self.workers.close()
-        ending = asyncio.to_thread(self._senders.shutdown, cancel_futures=True)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(ending, grace)
+        await asyncio.to_thread(self._senders.shutdown, wait=wait, cancel_futures=True)
         self._database.shutdown()
         self.store.close()
 

@@ -26,14 +26,14 @@ from monitor.checking import Loaded, idle, load
 from monitor.config import Config, copy_files
 from monitor.errors import ConfigError, MonitorError, Problem
 from monitor.pipeline import deliver_due, digest_due, poll_due, prune
-from monitor.service import report_bad_config
+from monitor.service import feed_health, report_bad_config
 
 log = logging.getLogger(__name__)
 
 ROLES = frozenset({"poll", "deliver", "web"})
 LAST_GOOD = "last-good"
 STATE = "config-state.json"
-STOP_GRACE = 8.0  # seconds that what is in flight gets to end
+STOP_GRACE = 7.0  # seconds that messages on their way get to end; a container is killed after ten
 
 
 def load_or_last_good(folder: Path, data: Path, env: Mapping[str, str], now: datetime) -> Loaded:
@@ -61,9 +61,12 @@ def load_or_last_good(folder: Path, data: Path, env: Mapping[str, str], now: dat
 
 
 def keep(data: Path, config: Config, now: datetime) -> None:
-    """Keep a good configuration as the last good one, and put it on record."""
-    copy_files(config, data / LAST_GOOD)
-    write_state(data, now, config, ())
+    """Keep a good configuration as the last good one, and put it on record. Raises MonitorError when it cannot."""
+    try:
+        copy_files(config, data / LAST_GOOD)
+        write_state(data, now, config, ())
+    except OSError as error:
+        raise MonitorError(f"the configuration could not be kept in {data}: {error.strerror}") from error
 
 
 def write_state(data: Path, now: datetime, running: Config, problems: Collection[Problem]) -> None:
@@ -95,8 +98,12 @@ def read_state(data: Path) -> dict[str, Any]:
 @contextlib.contextmanager
 def only_one(data: Path) -> Iterator[IO[str]]:
     """Hold the data folder's lock. Raises MonitorError when another daemon has it."""
-    data.mkdir(parents=True, exist_ok=True)
-    with (data / "monitor.lock").open("a+") as lock:
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        opened = (data / "monitor.lock").open("a+")
+    except OSError as error:
+        raise MonitorError(f"the data folder {data} cannot be used: {error.strerror}") from error
+    with opened as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -128,7 +135,7 @@ class Daemon:
         self.app, self.folder, self.env, self.roles, self.serve = app, folder, env, frozenset(roles), serve
         self.stopping = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._stamp = stamp(folder)
+        self._stamp = self._seen = stamp(folder)
         self._again = False
 
     async def run(self) -> None:
@@ -143,6 +150,7 @@ class Daemon:
         freed = await app.db(app.store.outbox.sweep, app.now(), app.store.is_sqlite)
         if freed:
             log.warning("%d messages were being sent when the program last stopped; they are taken up again", freed)
+        await self._tell_what_is_wrong()
         scheduler = self._scheduler()
         waker = asyncio.create_task(self._wake_deliveries(), name="wake deliveries")
         web: asyncio.Task[None] | None = None
@@ -165,10 +173,26 @@ class Daemon:
         waker.cancel()
         if web is not None:
             web.cancel()
+        # A poll that is cut off is made again; a message that is cut off may come twice.
+        for task in [task for task in self._tasks if task.get_name().startswith("poll ")]:
+            task.cancel()
         if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=STOP_GRACE)
-            for task in late:
-                task.cancel()
+            await asyncio.wait(self._tasks, timeout=STOP_GRACE)
+
+    async def _tell_what_is_wrong(self) -> None:
+        """Say what is on record at the start: feeds that fail, and files that were not loaded."""
+        app, now = self.app, self.app.now()
+        failing = [one for one in await app.db(feed_health, app) if one.state == "failing"]
+        if failing:
+            since = min(one.failing_since for one in failing if one.failing_since is not None)
+            following = min(one.next_poll_at for one in failing if one.next_poll_at is not None)
+            log.warning(
+                "%d feeds could not be read when last tried, the first since %s UTC; the next try is at %s UTC",
+                len(failing),
+                f"{since:%Y-%m-%d %H:%M}",
+                f"{max(following, now):%Y-%m-%d %H:%M:%S}",
+            )
+        await app.db(report_bad_config, app, read_state(app.data), now)
 
     def stop(self) -> None:
         """Ask the daemon to stop; what is in flight gets `STOP_GRACE` seconds."""
@@ -231,7 +255,7 @@ class Daemon:
             log.info("digest for %s by %s is ready: %s", row.subscriber, row.channel, ", ".join(row.topics) or "empty")
 
     async def _sweep(self) -> None:
-        freed = await self.app.db(self.app.store.outbox.sweep, self.app.now())
+        freed = await self.app.db(self.app.store.outbox.sweep, self.app.now(), False, tuple(self.app.sending))
         if freed:
             log.warning("%d messages whose sending took too long are taken up again", freed)
 
@@ -242,9 +266,11 @@ class Daemon:
 
     async def _reload(self) -> None:
         fresh = await asyncio.to_thread(stamp, self.folder)
-        if fresh == self._stamp and not self._again:
-            return
-        self._stamp, self._again = fresh, False
+        if not self._again:
+            # Files that were changed since the last look may still be being written.
+            settled, self._seen = fresh == self._seen, fresh
+            if fresh == self._stamp or not settled:
+                return
         app, now = self.app, self.app.now()
         try:
             loaded = await asyncio.to_thread(load, self.folder, self.env, app.config)
@@ -253,16 +279,25 @@ class Daemon:
             for problem in error.problems:
                 log.error("%s", problem)
             log.error("%s was not loaded: still running the last good configuration", self.folder)
-            await app.db(report_bad_config, app, error.problems, now)
-            return
-        changed = loaded.config.fingerprint != app.config.fingerprint
-        app.use(loaded.config, loaded.rules)
+            await app.db(report_bad_config, app, read_state(app.data), now)
+        else:
+            await self._use(loaded, now)
+        # Only now: what failed on the way (a full disk) is tried again with the next tick.
+        self._stamp, self._again = fresh, False
+
+    async def _use(self, loaded: Loaded, now: datetime) -> None:
+        app, before = self.app, self.app.config
         await app.db(app.store.feeds.ensure, feeds_to_poll(loaded.config), now)
+        app.use(loaded.config, loaded.rules)
         await asyncio.to_thread(keep, app.data, loaded.config, now)
-        if changed:
-            log.info("the configuration was loaded anew: %d topics", len(loaded.config.topics))
-            for sentence in idle(loaded.config):
-                log.warning("%s", sentence)
+        if loaded.config.fingerprint == before.fingerprint:
+            return
+        log.info("the configuration was loaded anew: %d topics", len(loaded.config.topics))
+        for sentence in idle(loaded.config):
+            log.warning("%s", sentence)
+        new, old = loaded.config.settings, before.settings
+        if (new.web, new.secret_key, new.database_url) != (old.web, old.secret_key, old.database_url):
+            log.warning("`web`, `secret_key` and `database_url` of monitor.yaml count from the next start on")
 
 
 async def _guarded(name: str, tick: Callable[[], Awaitable[None]]) -> None:

@@ -67,6 +67,8 @@ def setup(level: str = "INFO") -> None:
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("monitor").setLevel(level)
+    # A tick that is still busy is skipped, as it should be; what keeps it busy tells of itself.
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)
     apprise = logging.getLogger("apprise")
     apprise.propagate = False
     apprise.addHandler(logging.NullHandler())

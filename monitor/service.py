@@ -18,7 +18,7 @@ from monitor.app import App, channel_url, feeds_to_poll
 from monitor.config import Config, Subscriber, load_config
 from monitor.dispatch import Digest, Notice
 from monitor.entities import Aliases
-from monitor.errors import ConfigError, InputError, NotFoundError, Problem, SendError
+from monitor.errors import ConfigError, InputError, NotFoundError, SendError
 from monitor.models import Decision, Delivery, FeedState
 from monitor.pipeline import Polled, make_digest, notify_operators, poll
 from monitor.pipeline.digest import digest_channels, digest_delivery, digest_key, planned, shown_stories
@@ -34,12 +34,15 @@ from monitor.timing import next_slot
 LINE_LIMIT = 32_000_000  # bytes of one line of `monitor match`
 
 
-def report_bad_config(app: App, problems: Sequence[Problem], now: datetime) -> None:
-    """Tell the operators, once for the same problems, that the configuration was not loaded."""
-    lines = tuple(str(problem) for problem in problems if problem.level == "error")[:20]
-    key = f"config:{'|'.join(lines)}"
-    notice = Notice("The configuration was not loaded", (*lines, "The last good configuration goes on running."))
-    notify_operators(app, key, notice, now)
+def report_bad_config(app: App, state: Mapping[str, Any], now: datetime) -> None:
+    """Tell the operators of a configuration that was not loaded, as the daemon put it on record; of one state once."""
+    if state.get("ok", True):
+        return
+    notice = Notice(
+        "The configuration was not loaded",
+        (*state["problems"][:20], f"The last good configuration goes on running, since {state['since']}."),
+    )
+    notify_operators(app, f"config:{state['since']}:{'|'.join(state['problems'][:20])}", notice, now)
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,3 +81,9 @@ def test_a_million_characters_are_folded_in_a_second_or_so(text: str) -> None:
     folded = Folded("", "", text)
     folded.place(len(folded.data) - 2 - len(folded.data[:-1].rpartition(b" ")[2]), len(folded.data))
     assert time.process_time() - began < 5
+
+
+def test_a_word_is_not_taken_for_one_near_by_that_folds_alike() -> None:
+    folded = Folded("", "", " b’s aero Ærø")
+    second = folded.data.rindex(b" aero ")
+    assert folded.place(second, second + 6) == (2, 10, 13)

@@ -155,6 +155,7 @@ def test_a_message_past_its_time_is_given_up_and_can_be_retried_by_a_person(stor
     store.outbox.add(delivery("k"))
     late = NOW + timedelta(days=4)
     assert store.outbox.claim(late, 60, 10) == []
+    assert [row.key for row in store.outbox.expire(late)] == ["k"]
     (row,) = store.outbox.latest(("dead",))
     assert row.code == "expired"
     assert store.outbox.requeue([row.id or 0], late, late + timedelta(days=1)) == [row.id]
@@ -325,3 +326,12 @@ def test_check_warns_of_topics_that_match_too_much_of_the_archive(tmp_path: Path
     assert "`sanctions` would alert about 60 times a day" in problem.message
     assert "60 of these by `sanction*`" in problem.message
     assert checking.check(folder, {}).problems == ()
+
+
+def test_a_store_whose_last_write_failed_is_not_ready_until_one_succeeds(store: Store) -> None:
+    assert store.ready()
+    with pytest.raises(StoreError), store.write() as session:
+        session.execute(text("INSERT INTO nowhere VALUES (1)"))
+    assert not store.ready()
+    store.outbox.add(delivery("k"))
+    assert store.ready()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import sys
@@ -23,8 +24,6 @@ from monitor.pipeline.deliver import Delivered, drain
 from monitor.pipeline.poll import start
 from monitor.render import shipped
 from monitor.web.serve import serve
-
-HARD_STOP = 9  # seconds after which a stop no longer waits for a server that does not answer
 
 
 def _version(wanted: bool) -> None:
@@ -130,15 +129,15 @@ def run(
             failed = asyncio.run(_once(app, as_json))
             raise typer.Exit(3 if failed else 0)
         asyncio.run(_forever(app, config, roles))
-    # A thread that still waits for a mail server would hold the process; its lease is taken up at the next start.
-    sys.stderr.flush()
-    os._exit(0)
 
 
 async def _forever(app: App, config: Path, roles: frozenset[str]) -> None:
     daemon = Daemon(app, config, os.environ, roles, serve)
     await daemon.run()
-    await app.close(HARD_STOP)
+    await app.close(wait=False)
+    # A thread that still waits for a mail server would hold the process; its message is taken up at the next start.
+    sys.stderr.flush()
+    os._exit(0)
 
 
 async def _once(app: App, as_json: bool) -> bool:
@@ -157,10 +156,16 @@ async def _once(app: App, as_json: bool) -> bool:
 
 
 async def _poll_all(app: App, names: list[str]) -> list[Polled]:
-    tasks = [start(app, name) for name in names]
-    return [
-        await task for task in track(asyncio.as_completed(tasks), "Polling", len(tasks), console=err, transient=True)
-    ]
+    """Poll feeds; trouble of our own with one is told in its result, and the others go on."""
+    tasks = {start(app, name): name for name in names}
+    done = []
+    for task in track(asyncio.as_completed(tasks), "Polling", len(tasks), console=err, transient=True):
+        with contextlib.suppress(Exception):  # told below, with the feed's name
+            done.append(await task)
+    for task, name in tasks.items():
+        if (error := task.exception()) is not None:
+            done.append(Polled(name, "failed", error=str(error) or type(error).__name__))
+    return done
 
 
 def _summary(polled: list[Polled], sent: list[Delivered], as_json: bool) -> None:

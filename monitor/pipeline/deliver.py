@@ -36,18 +36,35 @@ class Delivered:
 
 async def deliver_due(app: App) -> list[asyncio.Task[Delivered | None]]:
     """Claim what is due, as far as there are free senders, and start sending it; return the tasks."""
-    room = SENDERS - len(app.sending)
-    if room <= 0:
-        return []
-    claimed = await app.db(app.store.outbox.claim, app.now(), LEASE, room, tuple(app.sending))
-    tasks = []
-    for row in claimed:
-        lane = f"{row.subscriber}/{row.channel}"
-        app.sending.add(lane)
-        task = asyncio.create_task(_deliver(app, row), name=f"deliver {row.id}")
-        task.add_done_callback(partial(_free, app, lane))
-        tasks.append(task)
-    return tasks
+    async with app.claiming:  # two claims at once would send two messages of one channel side by side
+        await app.db(_give_up_late, app, app.now())
+        room = SENDERS - len(app.sending)
+        if room <= 0:
+            return []
+        claimed = await app.db(app.store.outbox.claim, app.now(), LEASE, room, tuple(app.sending))
+        tasks = []
+        for row in claimed:
+            lane = f"{row.subscriber}/{row.channel}"
+            app.sending.add(lane)
+            task = asyncio.create_task(_deliver(app, row), name=f"deliver {row.id}")
+            task.add_done_callback(partial(_free, app, lane))
+            tasks.append(task)
+        return tasks
+
+
+def _give_up_late(app: App, now: datetime) -> None:
+    """Give up what was not delivered in time, and tell the operators of it once."""
+    late = [row for row in app.store.outbox.expire(now) if row.subscriber != OPERATORS]
+    if not late:
+        return
+    names = ", ".join(sorted({row.subscriber for row in late}))
+    log.error("%d messages to %s were not delivered in time, and are given up", len(late), names)
+    shown = tuple(f"{row.kind} “{row.subject or row.key}” for {row.subscriber} by {row.channel}" for row in late[:20])
+    notice = Notice(
+        f"{len(late)} messages were not delivered in time",
+        (*shown, "They are kept: `monitor deliveries --state dead` shows them, and `monitor retry ID` sends one."),
+    )
+    notify_operators(app, f"expired:{late[0].key}:{now.isoformat()}", notice, now)
 
 
 def _free(app: App, lane: str, _task: asyncio.Task[Delivered | None]) -> None:
@@ -57,9 +74,13 @@ def _free(app: App, lane: str, _task: asyncio.Task[Delivered | None]) -> None:
 
 async def _deliver(app: App, row: Delivery) -> Delivered | None:
     assert row.id is not None
+    outbox, fence = app.store.outbox, row.fence
+    if await app.db(_turned_off, app, row):
+        await app.db(outbox.cancel, row.id, fence, app.now(), "turned off by the link in a mail")
+        log.info("%s: not sent, since it was turned off meanwhile", _name(row))
+        return None
     outcome = await app.in_sender(_attempt, app, app.config, row)
     now = app.now()
-    outbox, fence = app.store.outbox, row.fence
     if outcome.kind == "lost":
         return None
     if outcome.kind == "sent":
@@ -69,7 +90,7 @@ async def _deliver(app: App, row: Delivery) -> Delivered | None:
         await app.db(outbox.give_up, row.id, fence, now, outcome.code, outcome.detail)
         log.error("%s: given up: %s", _name(row), outcome.detail or outcome.code)
         if row.subscriber != OPERATORS:
-            await app.db(notify_operators, app, f"dead:{row.key}", _dead_notice(row, outcome), now)
+            await app.db(notify_operators, app, f"dead:{row.key}:{fence}", _dead_notice(row, outcome), now)
     else:
         delay = retry_delay(row.attempts, outcome.retry_after, app.rng)
         at = quiet_after(app.config, row, now + timedelta(seconds=delay))
@@ -82,6 +103,12 @@ async def _deliver(app: App, row: Delivery) -> Delivered | None:
             f"{at:%H:%M:%S} UTC",
         )
     return Delivered(row, outcome)
+
+
+def _turned_off(app: App, row: Delivery) -> bool:
+    """Whether the subscriber has turned off, since it was made, all that a message is about."""
+    off = app.store.slots.muted().get(row.subscriber, frozenset())
+    return "*" in off or (row.kind == "alert" and bool(row.topics) and off.issuperset(row.topics))
 
 
 def quiet_after(config: Config, row: Delivery, at: datetime) -> datetime:
@@ -114,6 +141,9 @@ def _attempt(app: App, config: Config, row: Delivery) -> Outcome:
     except (RenderError, SendError) as error:
         # Both are mended by a change of templates or configuration, which the message waits for.
         return Outcome("retry", type(error).__name__, str(error))
+    except Exception as error:
+        log.exception("%s: the attempt failed unexpectedly", _name(row))
+        return Outcome("retry", type(error).__name__, "the attempt failed unexpectedly; the program's log says how")
 
 
 def render(app: App, config: Config, value: Value, url: str) -> MailMessage | SlackMessage | PlainMessage:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Literal
 
 from monitor.app import App, feeds_to_poll
 from monitor.article import Article, extract
-from monitor.config import Config, Feed
+from monitor.config import Feed
 from monitor.dispatch import Notice
 from monitor.errors import WorkerError
 from monitor.fetch import Failed, Fetched, NotModified
@@ -20,11 +22,15 @@ from monitor.parse import ParsedFeed, ParsedStory, parse_feed
 from monitor.pipeline.deliver import notify_operators
 from monitor.pipeline.ingest import Ingested, content_hash, ingest, match_stories
 from monitor.timing import failure_delay, poll_interval, spread
+from monitor.urls import host
 
 log = logging.getLogger(__name__)
 
 PARSE_DEADLINE = 10.0  # seconds; a real document takes 0.02, hostile ones minutes (notes on security, 3.1)
 POLLS_AT_ONCE = 64
+POLLS_OF_A_HOST = 4  # of these
+TICK = 1.0  # seconds between two looks for what is due
+OWN_TROUBLE, OWN_TROUBLE_MOST = 30.0, 600.0  # seconds until a feed is polled again after trouble of ours
 PAGES_A_POLL = 20
 SHORT = 500  # characters of feed text below which `full_text: when_short` fetches the page
 FAILURES_TO_TELL = 6  # in a row, before the operators hear of it
@@ -46,22 +52,46 @@ async def poll_due(app: App, limit: int = POLLS_AT_ONCE) -> list[asyncio.Task[Po
     room = limit - len(app.in_flight)
     if room <= 0:
         return []
-    wanted = feeds_to_poll(app.config).keys() - app.in_flight
-    due = await app.db(app.store.feeds.due, wanted, app.now(), room)
-    return [start(app, state.feed) for state in due if state.feed not in app.in_flight]
+    feeds, clock = feeds_to_poll(app.config), asyncio.get_running_loop().time()
+    held = {name for name, (at, _) in app.not_before.items() if at > clock}
+    # What comes due before the middle of two ticks is taken now, or an interval of a second would last two.
+    soon = app.now() + timedelta(seconds=TICK / 2)
+    due = await app.db(app.store.feeds.due, feeds.keys() - app.in_flight - held, soon)
+    hosts = Counter(host(feeds[name]) for name in app.in_flight if name in feeds)
+    tasks: list[asyncio.Task[Polled]] = []
+    for state in due:
+        if len(tasks) == room:
+            break
+        # A host that hangs holds its own feeds' places only.
+        name = host(feeds[state.feed])
+        if state.feed not in app.in_flight and hosts[name] < POLLS_OF_A_HOST:
+            hosts[name] += 1
+            tasks.append(start(app, state.feed))
+    return tasks
 
 
 def start(app: App, name: str) -> asyncio.Task[Polled]:
     """Start a poll of feed `name`, which must not be in flight."""
     app.in_flight.add(name)
     task = asyncio.create_task(poll(app, name), name=f"poll {name}")
-    task.add_done_callback(lambda _: app.in_flight.discard(name))
+    task.add_done_callback(partial(_ended, app, name))
     return task
+
+
+def _ended(app: App, name: str, task: asyncio.Task[Polled]) -> None:
+    app.in_flight.discard(name)
+    if task.cancelled() or task.exception() is None:
+        app.not_before.pop(name, None)
+        return
+    # Trouble of our own (a full disk, a locked database): the publisher need not be asked again and again for it.
+    _, waited = app.not_before.get(name, (0.0, 0.0))
+    wait = min(max(2 * waited, OWN_TROUBLE), OWN_TROUBLE_MOST)
+    app.not_before[name] = (task.get_loop().time() + wait, wait)
 
 
 async def poll(app: App, name: str) -> Polled:
     """Poll one feed now. What the feed does is in the result; only trouble of our own (the database) raises."""
-    config, feed = app.config, app.config.feeds[name]
+    feed, began = app.config.feeds[name], app.now()
     assert feed.url is not None  # `feeds_to_poll` names only feeds with one
     state = await app.db(app.store.feeds.get, name)
     assert state is not None, f"feed {name} has no state"
@@ -70,9 +100,9 @@ async def poll(app: App, name: str) -> Polled:
     if isinstance(answer, Failed):
         return await _failed(app, feed, state, answer, now)
     if isinstance(answer, NotModified):
-        return await _unchanged(app, feed, state, answer.etag, answer.last_modified, 304, now)
+        return await _unchanged(app, feed, state, answer.etag, answer.last_modified, 304, began)
     if answer.body_hash == state.body_hash:
-        return await _unchanged(app, feed, state, answer.etag, answer.last_modified, answer.status, now)
+        return await _unchanged(app, feed, state, answer.etag, answer.last_modified, answer.status, began)
     try:
         parsed: ParsedFeed = await app.workers.run(
             parse_feed, answer.body, answer.url, answer.content_type, timeout=PARSE_DEADLINE
@@ -83,27 +113,29 @@ async def poll(app: App, name: str) -> Polled:
     if not parsed.readable:
         reason = " ".join(parsed.problems) or "the document is not a feed"
         return await _failed(app, feed, state, Failed(reason, answer.status, "hard", None), now)
-    return await _stories(app, config, feed, state, answer, parsed, now)
+    return await _stories(app, feed, state, answer, parsed, began)
 
 
 async def _stories(
-    app: App, config: Config, feed: Feed, state: FeedState, answer: Fetched, parsed: ParsedFeed, now: datetime
+    app: App, feed: Feed, state: FeedState, answer: Fetched, parsed: ParsedFeed, began: datetime
 ) -> Polled:
     known = await app.db(app.store.feeds.known, feed.name, [story.guid for story in parsed.stories])
     changed = [story for story in parsed.stories if known.get(story.guid) != content_hash(story)]
     pages = await _pages(app, feed, [story for story in changed if story.guid not in known])
-    rules = app.rules
+    # Read together: topics of one configuration and subscriptions of another would tell nobody. The feed may be gone.
+    config, rules = app.config, app.rules
+    feed = config.feeds.get(feed.name, feed)
     ready = await asyncio.to_thread(match_stories, rules, feed, changed, parsed.language, pages)
     baseline = state.baseline_at is None and feed.first_poll == "baseline"
     values: dict[str, Any] = {
-        **_healthy(app, state, now, await _interval(app, feed, now), answer.status),
+        **_healthy(app, state, began, await _interval(app, feed, began), answer.status),
         "etag": answer.etag,
         "last_modified": answer.last_modified,
         "body_hash": answer.body_hash,
-        "baseline_at": state.baseline_at or now,
+        "baseline_at": state.baseline_at or app.now(),
         "stories": len(parsed.stories),
         "note": "; ".join(parsed.problems)[:500] or None,
-        "changed_at": now if changed else state.changed_at,
+        "changed_at": app.now() if changed else state.changed_at,
     }
     listed = [story.guid for story in parsed.stories]
     done = await app.db(ingest, app, config, feed, ready, values, baseline=baseline, listed=listed)
@@ -151,11 +183,14 @@ async def _interval(app: App, feed: Feed, now: datetime) -> float:
     return poll_interval(feed, app.config.settings.polling, per_day)
 
 
-def _healthy(app: App, state: FeedState, now: datetime, interval: float, status: int) -> dict[str, Any]:
+def _healthy(app: App, state: FeedState, began: datetime, interval: float, status: int) -> dict[str, Any]:
+    """Return the state of a feed that answered; the interval is counted from when it was asked."""
     interval = spread(interval, app.rng)
     if state.failures:
         log.info("%s: answers again, after %d failures", state.feed, state.failures)
+    now = app.now()
     return {
+        "url": state.url,
         "polled_at": now,
         "succeeded_at": now,
         "status": status,
@@ -163,14 +198,14 @@ def _healthy(app: App, state: FeedState, now: datetime, interval: float, status:
         "failing_since": None,
         "error": None,
         "interval": interval,
-        "next_poll_at": now + timedelta(seconds=interval),
+        "next_poll_at": began + timedelta(seconds=interval),
     }
 
 
 async def _unchanged(
-    app: App, feed: Feed, state: FeedState, etag: str | None, modified: str | None, status: int, now: datetime
+    app: App, feed: Feed, state: FeedState, etag: str | None, modified: str | None, status: int, began: datetime
 ) -> Polled:
-    values = _healthy(app, state, now, await _interval(app, feed, now), status)
+    values = _healthy(app, state, began, await _interval(app, feed, began), status)
     # A 304 may carry fresh validators (RFC 9111, 4.3.4); one without keeps what we have.
     values["etag"], values["last_modified"] = etag or state.etag, modified or state.last_modified
     await app.db(app.store.feeds.update, feed.name, **values)

@@ -96,6 +96,14 @@ _OTHERS = re.compile(f"[^{_plain()}]")
 _MAYBE_UNSPACED = re.compile("[\u0e00-\u1fff\u3000-\U0003ffff]")
 
 
+def _two_letters(data: bytes) -> bytes:
+    """Return `data` with the letters that fold to two, as long as before."""
+    if not data.isascii():
+        for char, letters in _TWO_LETTERS:
+            data = data.replace(char, letters)
+    return data
+
+
 def _apart(run: re.Match[str]) -> str:
     return f" {' '.join(run[0])} "
 
@@ -166,10 +174,7 @@ class Folded:
                 data = _POSSESSIVE.sub(b"  ", data)
             data = data.replace(b"'", b" ")
         self._even = data
-        if not data.isascii():
-            for char, letters in _TWO_LETTERS:
-                data = data.replace(char, letters)
-        return _SPACES.sub(b" ", data)
+        return _SPACES.sub(b" ", _two_letters(data))
 
     def _slowly(self) -> bytes:
         self._spread = self._dropped = ""
@@ -223,8 +228,8 @@ class Folded:
             found, first = self.words(field), self.number(start) - self.bases[field]
             return field, found[first].start, found[first + self.data.count(b" ", start + 1, end - 1)].end
         if self._places is None:
-            self._places = _Places(self._even, self._spread, self._dropped)
-        low, high = self._places.of(start + 1, end - 2)
+            self._places = _Places(self.data, self._even, self._spread, self._dropped)
+        low, high = self._places.of(start, end)
         title, summary, _ = self.fields
         before = 1 if field == 0 else len(title) + 4 if field == 1 else len(title) + len(summary) + 7
         return field, low - before, high - before
@@ -233,8 +238,10 @@ class Folded:
 class _Places:
     """The way back from bytes of a story's folded words to characters of its text: each step of the folding undone."""
 
-    def __init__(self, even: bytes, spread: str, dropped: str) -> None:
-        self._even, self._ascii, self._published = even, even.isascii(), dropped
+    def __init__(self, data: bytes, even: bytes, spread: str, dropped: str) -> None:
+        self._data, self._even, self._ascii, self._published = data, even, even.isascii(), dropped
+        self._slack = len(even) - len(data)  # spaces that were squeezed out
+        self._spaced = _two_letters(even)
         self._read = (0, 0)  # a byte of the text, and the characters before it
         self._squeezed = _Removed((run.start(), run.end() - run.start() - 1) for run in _SPACES.finditer(even))
         self._runs = [run.span() for run in _UNSPACED_RUN.finditer(spread)]
@@ -244,9 +251,11 @@ class _Places:
         marks = _DROPPED.finditer(dropped)
         self._dropped = _Removed((run.start(), run.end() - run.start()) for run in marks)
 
-    def of(self, first: int, last: int) -> tuple[int, int]:
-        """Return from which to which character (not included) the words from byte `first` to `last` (included) go."""
-        low, high = self._squeezed.undo(first), self._squeezed.undo(last) + 1
+    def of(self, start: int, end: int) -> tuple[int, int]:
+        """Return from which to which character (not included) the words between two spaces of the data go."""
+        low = self._unsqueezed(start)
+        last = self._data.rindex(b" ", start, end - 1)
+        high = (low if last == start else self._unsqueezed(last)) + end - last - 2
         if not self._ascii:
             low, high = self._character(low), self._character(high)
         if self._runs:
@@ -257,6 +266,18 @@ class _Places:
             if marks is not None:
                 high += len(_IGNORED_END.sub("", marks[0]))
         return low, high
+
+    def _unsqueezed(self, space: int) -> int:
+        """Return the byte of the text, before its spaces were squeezed, of the word behind a space of the data."""
+        if not self._slack:
+            return space + 1
+        # It lies at most so many bytes further on as spaces were squeezed out: mostly it is the only such word there.
+        word = self._data[space : self._data.index(b" ", space + 1) + 1]
+        furthest = space + self._slack + len(word)
+        found = self._spaced.find(word, space, furthest)
+        if found >= 0 and self._spaced.find(word, found + 1, furthest) < 0:
+            return found + 1
+        return self._squeezed.undo(space + 1)
 
     def _character(self, byte: int) -> int:
         """Return how many characters stand before a byte of the text."""

@@ -55,6 +55,7 @@ class Store:
             self._reader = _sqlite(parsed.render_as_string(hide_password=False), "BEGIN")
         else:
             self._writer = self._reader = create_engine(parsed, pool_pre_ping=True)
+        self._writable = True
         self.feeds = Feeds(self.read, self.write)
         self.outbox = Outbox(self.read, self.write)
         self.slots = Slots(self.read, self.write)
@@ -71,9 +72,14 @@ class Store:
 
         Within it nothing else is written, so a time taken in it is later than that of every transaction before.
         """
-        with self._wrapped(), Session(self._writer, expire_on_commit=False) as session, session.begin():
-            session.connection()  # begins it now, and not at the first statement
-            yield session
+        try:
+            with self._wrapped(), Session(self._writer, expire_on_commit=False) as session, session.begin():
+                session.connection()  # begins it now, and not at the first statement
+                yield session
+        except StoreError:
+            self._writable = False
+            raise
+        self._writable = True
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -123,7 +129,9 @@ class Store:
                 connection.commit()
 
     def ready(self) -> bool:
-        """Whether the database answers and has its tables."""
+        """Whether the database answers and has its tables, and the last write to it succeeded (a disk may be full)."""
+        if not self._writable:
+            return False
         try:
             with self.read() as session:
                 session.execute(text("SELECT count(*) FROM delivery WHERE id < 0"))

@@ -45,14 +45,14 @@ class Feeds:
         with self._read() as session:
             return session.get(FeedState, feed)
 
-    def due(self, feeds: Collection[str], now: datetime, limit: int) -> list[FeedState]:
-        """Return the states of those `feeds` to poll now, the longest overdue first, at most `limit`.
+    def due(self, feeds: Collection[str], now: datetime) -> list[FeedState]:
+        """Return the states of those `feeds` to poll now, the longest overdue first.
 
         A due time further ahead than the feed's own interval allows is due: the clock went back.
         """
         with self._read() as session:
             rows = session.exec(select(FeedState).order_by(col(FeedState.next_poll_at)))
-            return [s for s in rows if s.feed in feeds and due(s.next_poll_at, s.interval, now)][:limit]
+            return [s for s in rows if s.feed in feeds and due(s.next_poll_at, s.interval, now)]
 
     def update(self, feed: str, **values: Any) -> None:
         """Set fields of a feed's state."""
@@ -82,11 +82,20 @@ class Feeds:
 
 
 def update(session: Session, feed: str, values: Mapping[str, Any]) -> None:
-    """Set fields of a feed's state within a transaction."""
+    """Set fields of a feed's state within a transaction.
+
+    `url` among them is the address that was asked: where another one is declared by now, its validators and its
+    schedule are not touched.
+    """
     state = session.get(FeedState, feed)
     assert state is not None, f"feed {feed} has no state"
+    moved = values.get("url", state.url) != state.url
     for name, value in values.items():
-        setattr(state, name, value)
+        if not (moved and name in _OF_THE_ADDRESS):
+            setattr(state, name, value)
+
+
+_OF_THE_ADDRESS = frozenset({"url", "etag", "last_modified", "body_hash", "interval", "next_poll_at"})
 
 
 def listed(session: Session, feed: str, guids: Collection[str], now: datetime) -> None:

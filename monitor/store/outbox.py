@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import update
 from sqlmodel import Session, col, func, select
@@ -25,39 +26,51 @@ class Outbox:
         with self._write() as session:
             return add(session, delivery, story_ids)
 
-    def claim(self, now: datetime, lease: float, limit: int, busy: Collection[str] = ()) -> list[Delivery]:
-        """Claim up to `limit` due messages for `lease` seconds; not for `busy` channels ("subscriber/channel").
-
-        What has expired is given up instead, with its reason.
-        """
+    def expire(self, now: datetime) -> list[Delivery]:
+        """Give up the messages whose time is over, with their reason; return them."""
         with self._write() as session:
-            session.exec(
-                update(Delivery)
-                .where(col(Delivery.state) == "pending", col(Delivery.expires_at) <= now)
-                .values(state="dead", finished_at=now, code="expired", detail="not delivered in time: given up")
+            late = session.exec(
+                select(Delivery).where(col(Delivery.state) == "pending", col(Delivery.expires_at) <= now)
+            ).all()
+            for delivery in late:
+                delivery.state, delivery.finished_at = "dead", now
+                delivery.code, delivery.detail = "expired", "not delivered in time: given up"
+            return list(late)
+
+    def claim(self, now: datetime, lease: float, limit: int, busy: Collection[str] = ()) -> list[Delivery]:
+        """Claim up to `limit` due messages for `lease` seconds, one of a channel; of `busy` ones ("subscriber/channel")
+        none. A hung server then holds one thread, order is kept, and no backlog keeps others waiting.
+
+        A message made later than `now` is due: the clock went back.
+        """
+        lane = col(Delivery.subscriber) + "/" + col(Delivery.channel)
+        place = func.row_number().over(partition_by=lane, order_by=(col(Delivery.next_attempt_at), col(Delivery.id)))
+        due = (
+            select(col(Delivery.id).label("id"), place.label("place"), col(Delivery.next_attempt_at).label("at"))
+            .where(
+                col(Delivery.state) == "pending",
+                col(Delivery.expires_at) > now,
+                (col(Delivery.next_attempt_at) <= now) | (col(Delivery.created_at) > now),
+                lane.not_in(busy),
             )
-            due = session.exec(
+            .subquery()
+        )
+        with self._write() as session:
+            ids = session.exec(select(due.c.id).where(due.c.place == 1).order_by(due.c.at, due.c.id).limit(limit)).all()
+            # PostgreSQL locks no rows of a window function, so they are chosen first and locked by name.
+            claimed = session.exec(
                 select(Delivery)
-                .where(col(Delivery.state) == "pending", col(Delivery.next_attempt_at) <= now)
+                .where(col(Delivery.id).in_(ids), col(Delivery.state) == "pending")
                 .order_by(col(Delivery.next_attempt_at), col(Delivery.id))
-                .limit(limit * 10)
                 .with_for_update(skip_locked=True)
             ).all()
-            claimed: list[Delivery] = []
-            lanes = set(busy)
-            for delivery in due:
-                # One message of a channel at a time: a hung server then holds one thread, and order is kept.
-                lane = f"{delivery.subscriber}/{delivery.channel}"
-                if lane in lanes or len(claimed) == limit:
-                    continue
-                lanes.add(lane)
+            for delivery in claimed:
                 delivery.state = "sending"
                 delivery.fence += 1
                 delivery.attempts += 1
                 delivery.lease_until = now + timedelta(seconds=lease)
                 delivery.wire_at = None
-                claimed.append(delivery)
-            return claimed
+            return list(claimed)
 
     def mark_wire(self, delivery_id: int, fence: int, now: datetime) -> bool:
         """Record that the message's bytes are about to go out; False: the claim is void and nothing may be sent."""
@@ -65,12 +78,13 @@ class Outbox:
             return _held(session, delivery_id, fence, wire_at=now)
 
     def finish(self, delivery_id: int, fence: int, now: datetime, code: str, detail: str, receipt: str) -> bool:
-        """Record that the message was taken."""
+        """Record that the message was taken; also after its lease ended, as long as nobody has claimed it anew."""
         with self._write() as session:
             return _held(
                 session,
                 delivery_id,
                 fence,
+                ("sending", "pending"),
                 state="sent",
                 finished_at=now,
                 lease_until=None,
@@ -82,7 +96,7 @@ class Outbox:
     def retry(self, delivery_id: int, fence: int, at: datetime, code: str, detail: str, maybe_sent: bool) -> bool:
         """Put the message back until `at`; `maybe_sent` marks that it may have gone out."""
         with self._write() as session:
-            extra = {"maybe_dup": Delivery.maybe_dup + 1} if maybe_sent else {}
+            extra: dict[str, Any] = {"maybe_dup": Delivery.maybe_dup + 1} if maybe_sent else {}
             return _held(
                 session,
                 delivery_id,
@@ -110,8 +124,17 @@ class Outbox:
                 detail=detail,
             )
 
-    def sweep(self, now: datetime, everything: bool = False) -> int:
+    def cancel(self, delivery_id: int, fence: int, now: datetime, detail: str) -> bool:
+        """Record that the message is not wanted any more."""
+        with self._write() as session:
+            return _held(
+                session, delivery_id, fence, state="cancelled", finished_at=now, lease_until=None, detail=detail
+            )
+
+    def sweep(self, now: datetime, everything: bool = False, busy: Collection[str] = ()) -> int:
         """Free the messages whose lease has ended (or all, when their holders are known to be gone); return how many.
+
+        Those of `busy` channels ("subscriber/channel") are still being sent by the caller.
 
         One that was on the wire may have been sent: it goes again under the same Message-ID, and is marked.
         """
@@ -119,7 +142,7 @@ class Outbox:
             held = select(Delivery).where(col(Delivery.state) == "sending")
             if not everything:
                 held = held.where(col(Delivery.lease_until) <= now)
-            rows = session.exec(held).all()
+            rows = [row for row in session.exec(held) if f"{row.subscriber}/{row.channel}" not in busy]
             for delivery in rows:
                 delivery.state, delivery.lease_until, delivery.next_attempt_at = "pending", None, now
                 if delivery.wire_at is not None:
@@ -186,10 +209,12 @@ class Outbox:
             ).one()
 
 
-def _held(session: Session, delivery_id: int, fence: int, **values: object) -> bool:
+def _held(
+    session: Session, delivery_id: int, fence: int, states: Collection[str] = ("sending",), **values: Any
+) -> bool:
     result = session.execute(
         update(Delivery)
-        .where(col(Delivery.id) == delivery_id, col(Delivery.fence) == fence, col(Delivery.state) == "sending")
+        .where(col(Delivery.id) == delivery_id, col(Delivery.fence) == fence, col(Delivery.state).in_(states))
         .values(**values)
     )
     return bool(result.rowcount)  # type: ignore[attr-defined]  # SQLAlchemy types execute() as the rowless Result

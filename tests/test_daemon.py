@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monitor import daemon as module
+from monitor.app import open_app
+from monitor.daemon import Daemon
+from monitor.errors import MonitorError
+from tests import make
+
+
+async def test_files_are_read_when_they_are_whole_and_a_failed_reload_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make.write_config(tmp_path / "config")
+    app = open_app(make.config(folder), tmp_path / "data")
+    daemon = Daemon(app, folder, {})
+    topics = folder / "topics.yaml"
+
+    def broken(*_: Any) -> None:
+        raise MonitorError("the disk is full")
+
+    try:
+        topics.write_text(make.TOPICS + "  grain:\n    any: [grain]\n", encoding="utf-8")
+        await daemon._reload()
+        assert "grain" not in app.config.topics  # it may still be being written
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "keep", broken)
+            with pytest.raises(MonitorError):
+                await daemon._reload()
+        assert not (tmp_path / "data" / "last-good").exists()
+        await daemon._reload()
+        assert "grain" in app.config.topics
+        assert "grain" in (tmp_path / "data" / "last-good" / "topics.yaml").read_text()
+    finally:
+        await app.close()

@@ -1,0 +1,141 @@
+"""The outbox goes out: fairly, once, and not against a reader's word."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from monitor.app import App, open_app
+from monitor.models import Delivery
+from monitor.pipeline.deliver import deliver_due, drain
+from tests import make
+from tests.pipe import START, Pipe, item
+from tests.servers import MailServer
+
+
+@pytest.fixture
+def mail() -> Iterator[MailServer]:
+    server = MailServer()
+    server.start()
+    yield server
+    server.stop()
+
+
+def subscribers(port: int) -> str:
+    return f"""
+subscribers:
+  ruth:
+    channels: {{mail: "mailto://127.0.0.1:{port}?to=ruth@corvid.example"}}
+    subscriptions: [{{topics: all, alert: {{via: [mail], at_most: off}}}}]
+"""
+
+
+def states(app: App) -> list[tuple[str, str]]:
+    return [(row.state, row.detail) for row in app.store.outbox.latest()]
+
+
+async def test_two_looks_at_once_send_one_message_of_a_channel_at_a_time(tmp_path: Path, mail: MailServer) -> None:
+    pipe = Pipe(tmp_path, START, subscribers=subscribers(mail.port))
+    pipe.put("wire", *(item(str(n), f"Sanctions agreed by the council, part {n}") for n in range(4)))
+    app = pipe.app
+    try:
+        one, other = await asyncio.gather(deliver_due(app), deliver_due(app))
+        assert (len(one), len(other)) == (1, 0)
+        await asyncio.wait(one)
+        await drain(app)
+        assert len(mail.mails) == 4
+    finally:
+        await app.close()
+
+
+async def test_what_was_turned_off_since_it_was_made_is_not_sent(tmp_path: Path, mail: MailServer) -> None:
+    pipe = Pipe(tmp_path, START, subscribers=subscribers(mail.port))
+    pipe.put("wire", item("1", "Sanctions and troops at the border"), item("2", "Sanctions agreed by the council"))
+    app = pipe.app
+    app.store.slots.set_preference("ruth", "sanctions", "off", app.now())
+    try:
+        await drain(app)
+        assert [m.rcpt_tos for m in mail.mails] == [["ruth@corvid.example"]]  # the one about the border too
+        app.store.slots.set_preference("ruth", "border-deployments", "off", app.now())
+        pipe.app.store.outbox.add(make.delivery("later", now=pipe.time))
+        assert sorted(state for state, _ in states(app)) == ["cancelled", "pending", "sent"]
+    finally:
+        await app.close()
+
+
+async def test_what_comes_too_late_is_told_to_the_operators_once(tmp_path: Path, mail: MailServer) -> None:
+    monitor = make.MONITOR + f'operators: ["mailto://127.0.0.1:{mail.port}?to=ops@corvid.example"]\n'
+    pipe = Pipe(tmp_path, START, subscribers=subscribers(mail.port), monitor=monitor)
+    pipe.put("wire", item("1", "Sanctions agreed"), item("2", "Sanctions extended by a year"))
+    pipe.forward(days=5)
+    try:
+        await drain(pipe.app)
+        await drain(pipe.app)
+        assert [one.rcpt_tos for one in mail.mails] == [["ops@corvid.example"]]
+        assert b"2 messages were not delivered in time" in mail.mails[0].content
+        assert [state for state, _ in states(pipe.app)].count("dead") == 2
+    finally:
+        await pipe.app.close()
+
+
+async def test_an_attempt_that_fails_in_a_way_nobody_foresaw_counts_and_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe = Pipe(tmp_path, START)
+    pipe.put("wire", item("1", "Sanctions agreed"))
+
+    def broken(*_: object) -> None:
+        raise KeyError("nobody foresaw this")
+
+    monkeypatch.setattr("monitor.pipeline.deliver.render", broken)
+    try:
+        (done,) = await drain(pipe.app)
+        assert (done.outcome.kind, done.outcome.code) == ("retry", "KeyError")
+        (row,) = pipe.rows(Delivery)
+        assert (row.state, row.attempts) == ("pending", 1)
+    finally:
+        await pipe.app.close()
+
+
+async def test_a_message_made_before_the_clock_went_back_is_due(tmp_path: Path, mail: MailServer) -> None:
+    pipe = Pipe(tmp_path, START, subscribers=subscribers(mail.port))
+    pipe.forward(days=300)
+    pipe.put("wire", item("1", "Sanctions agreed"))
+    pipe.forward(days=-300)
+    try:
+        assert [one.outcome.kind for one in await drain(pipe.app)] == ["sent"]
+    finally:
+        await pipe.app.close()
+
+
+def test_a_backlog_of_one_keeps_nobody_waiting(tmp_path: Path) -> None:
+    app = open_app(make.config(tmp_path / "config"), tmp_path / "data", lambda: make.NOW)
+    for n in range(100):
+        app.store.outbox.add(make.delivery(f"ruth-{n}", now=make.NOW - timedelta(minutes=1)))
+    app.store.outbox.add(make.delivery("sam", subscriber="sam"))
+    assert [row.key for row in app.store.outbox.claim(make.NOW, 60, 8)] == ["ruth-0", "sam"]
+    app.store.outbox.sweep(make.NOW, everything=True)
+    assert [row.key for row in app.store.outbox.claim(make.NOW, 60, 8, ("ruth/mail",))] == ["sam"]
+
+
+def test_an_answer_that_comes_after_the_lease_counts_unless_the_message_was_claimed_anew(tmp_path: Path) -> None:
+    app = open_app(make.config(tmp_path / "config"), tmp_path / "data", lambda: make.NOW)
+    outbox = app.store.outbox
+    outbox.add(make.delivery("k"))
+    (row,) = outbox.claim(make.NOW, 60, 8)
+    late = make.NOW + timedelta(seconds=90)
+    assert outbox.sweep(late, busy=("ruth/mail",)) == 0
+    assert outbox.sweep(late) == 1
+    assert row.id is not None
+    assert outbox.finish(row.id, row.fence, late, "250", "", "q1")
+    outbox.add(make.delivery("l"))
+    (one,) = outbox.claim(make.NOW, 60, 8)
+    outbox.sweep(late)
+    (again,) = outbox.claim(late, 60, 8)
+    assert one.id is not None
+    assert not outbox.finish(one.id, one.fence, late, "250", "", "q2")
+    assert again.fence == one.fence + 1
