@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -112,8 +112,14 @@ async def test_a_message_made_before_the_clock_went_back_is_due(tmp_path: Path, 
         await pipe.app.close()
 
 
-def test_a_backlog_of_one_keeps_nobody_waiting(tmp_path: Path) -> None:
-    app = open_app(make.config(tmp_path / "config"), tmp_path / "data", lambda: make.NOW)
+@pytest.fixture
+async def app(tmp_path: Path) -> AsyncIterator[App]:
+    opened = open_app(make.config(tmp_path / "config"), tmp_path / "data", lambda: make.NOW)
+    yield opened
+    await opened.close()
+
+
+async def test_a_backlog_of_one_keeps_nobody_waiting(app: App) -> None:
     for n in range(100):
         app.store.outbox.add(make.delivery(f"ruth-{n}", now=make.NOW - timedelta(minutes=1)))
     app.store.outbox.add(make.delivery("sam", subscriber="sam"))
@@ -122,8 +128,7 @@ def test_a_backlog_of_one_keeps_nobody_waiting(tmp_path: Path) -> None:
     assert [row.key for row in app.store.outbox.claim(make.NOW, 60, 8, ("ruth/mail",))] == ["sam"]
 
 
-def test_an_answer_that_comes_after_the_lease_counts_unless_the_message_was_claimed_anew(tmp_path: Path) -> None:
-    app = open_app(make.config(tmp_path / "config"), tmp_path / "data", lambda: make.NOW)
+async def test_an_answer_that_comes_after_the_lease_counts_unless_the_message_was_claimed_anew(app: App) -> None:
     outbox = app.store.outbox
     outbox.add(make.delivery("k"))
     (row,) = outbox.claim(make.NOW, 60, 8)
