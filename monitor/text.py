@@ -105,7 +105,7 @@ _BLOCKS_WITHOUT_SPACES = (
 )
 APOSTROPHES = "'’‘ʼʻ＇′´`"  # also what is typed for one
 # Half-width voicing marks are letters to Unicode, yet belong to the kana before them.
-_MARKS = (
+MARKS = (
     _ranges(code for code in range(0x300, 0x1F000) if unicodedata.category(chr(code))[0] == "M")
     + "\uff9e\uff9f\U000e0100-\U000e01ef"
 )
@@ -118,11 +118,11 @@ UNSPACED = _ranges(
 # What `\w` holds besides letters and decimal digits: superscripts, fractions, numbers in circles.
 _OTHER_NUMBERS = _ranges(code for code in range(0xB2, 0x1F110) if unicodedata.category(chr(code)) == "No")
 _LETTER = rf"[^\W_{UNSPACED}{_OTHER_NUMBERS}ʼʻ\uff9e\uff9f\u0640]"
-_WORD = re.compile(rf"[{UNSPACED}][{_MARKS}{IGNORED}]*|{_LETTER}(?:{_LETTER}|[{_MARKS}{IGNORED}])*")
+_WORD = re.compile(rf"[{UNSPACED}][{MARKS}{IGNORED}]*|{_LETTER}(?:{_LETTER}|[{MARKS}{IGNORED}])*")
 _ASCII_WORD = re.compile(r"[a-z0-9]+")
 _TRAILING = re.compile(rf"[{IGNORED}]+\Z")
 _DROPPED = re.compile(rf"[{IGNORED}]+")
-_EXCESS_MARKS = re.compile(rf"([{_MARKS}]{{{_MARKS_KEPT}}})[{_MARKS}]+")
+TOO_MANY_MARKS = re.compile(rf"([{MARKS}]{{{_MARKS_KEPT}}})[{MARKS}]+")
 
 # Letters that do not decompose; the rest of Latin loses its accents by decomposition.
 _LETTERS = str.maketrans(
@@ -145,7 +145,7 @@ _DIGITS = re.compile(r"[^\D0-9]")
 
 def _composed(text: str) -> str:
     """Return `text` in NFC, with runs of combining marks cut to a length that takes no quadratic time."""
-    return text if text.isascii() else unicodedata.normalize("NFC", _EXCESS_MARKS.sub(r"\1", text))
+    return text if text.isascii() else unicodedata.normalize("NFC", TOO_MANY_MARKS.sub(r"\1", text))
 
 
 def fold(text: str) -> str:
@@ -157,7 +157,8 @@ def fold(text: str) -> str:
     """
     if text.isascii():
         return text.lower()
-    text = _WIDTH_FORMS.sub(lambda m: unicodedata.normalize("NFKC", m[0]), _composed(text))
+    # Some ligatures and isolated marks come apart with a space inside; what was one word stays one.
+    text = _WIDTH_FORMS.sub(lambda m: unicodedata.normalize("NFKC", m[0]).replace(" ", ""), _composed(text))
     text = _composed(_DROPPED.sub("", text)).casefold().translate(_LETTERS)
     text = _DECOMPOSED.sub(lambda m: unicodedata.normalize("NFD", m[0]), text)
     text = _ACCENTS.sub("", text).translate(_LETTERS)
@@ -189,6 +190,12 @@ def words(text: str) -> tuple[Word, ...]:
         if folded and (folded != "s" or not _possessive(text, start)):
             found.append(Word(folded, start, end))
     return tuple(found)
+
+
+def possessive(text: str, start: int) -> bool:
+    """Whether the word that begins at `start` is the s of a possessive: a lone one behind a word and an apostrophe."""
+    word = _WORD.match(text, start)
+    return word is not None and _fold_word(_TRAILING.sub("", word[0])) == "s" and _possessive(text, start)
 
 
 def _possessive(text: str, start: int) -> bool:

@@ -11,7 +11,10 @@ from monitor.rules.folded import FIELD_GAP, NAMES, Folded
 from monitor.text import words
 
 # Characters that folding treats in ways of their own, beside whatever hypothesis thinks of.
-ODD = "aZ0 s'’ʼ-_\0ßẞæŒÞİıﬁéé́ññйёЁΑθήναςאַבّأً ـ\u200c\u200d\u00ad٣１Ａｶﾞがが가나制裁，。ไทย½²\u0301\u3099\ud800😀"
+ODD = (
+    "aZ0 s'’ʼ-_\0ßẞæŒÞİıﬁéé́ññйёЁΑθήναςאַבّأً ـ\u200c\u200d\u00ad٣１Ａｶﾞがが가나"
+    "制裁，。ไทยที่का के\u093eক\u09cb½²ʻ\u0301\u0308ſьﹰﷺ\u3099\ud800😀"
+)
 texts = st.one_of(st.text(alphabet=ODD, max_size=30), st.text(max_size=20))
 
 

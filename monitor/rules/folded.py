@@ -2,110 +2,112 @@
 
     " title words \\0 summary words \\0 body words "    UTF-8, one space around every word
 
-The words are those of `monitor.text.words`, exactly (a property test compares them); what differs is the cost. Nearly
-all characters fold one to one, so `replace`, `translate` and one pattern do in C what would be a Python step for each
-word. A story with other characters (decomposed accents, ligatures, vowel marks, conjoining jamo) goes the slow way, by
-`words` itself. Places in the published text are worked out only where something was found.
+The words are those of `monitor.text.words`, exactly (a property test compares them); what differs is the cost. The
+story is an array of characters, folded by one look into a table of what each stands for; a place in the published text
+is the way back that an element of the array took. A story with characters whose folding depends on their neighbours in
+ways of their own (conjoining jamo, marks that compose) goes the slow way, by `words` itself.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from bisect import bisect_right
-from collections.abc import Iterator
-from functools import cache
-from itertools import accumulate
 
-from monitor.text import APOSTROPHES, IGNORED, SEMITIC_MARKS, UNSPACED, Word, fold, words
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.text import (
+    APOSTROPHES,
+    IGNORED,
+    MARKS,
+    SEMITIC_MARKS,
+    TOO_MANY_MARKS,
+    UNSPACED,
+    Word,
+    fold,
+    possessive,
+    words,
+)
 
 MAX_CHARACTERS = 500_000  # of a field; a page that is longer is no story
 FIELD_GAP = 1_000  # between the numbers of two fields' words, so that no phrase and no NEAR (at most 100) spans both
 NAMES = ("title", "summary", "text")
 
+Codes = NDArray[np.uint32]
+Ascii = NDArray[np.uint8]
+
+_SPACE, _APOSTROPHE, _S = b" 's"
 _LOWER = bytes(
     code + 32
     if 65 <= code <= 90
     else code
-    if 48 <= code <= 57 or 97 <= code <= 122 or code >= 128 or code in (0, 39)
-    else 39
+    if 48 <= code <= 57 or 97 <= code <= 122 or code == 0
+    else _APOSTROPHE
     if chr(code) in APOSTROPHES
-    else 32
-    for code in range(256)
-)
-_SPACES = re.compile(rb"  +")
-# The look-behind stands behind the literal, so that the search for it runs at memory speed.
-_POSSESSIVE = re.compile(rb"'s(?<=[a-z0-9\x80-\xff]'s)(?![a-z0-9\x80-\xff])")
-# The same before scripts without spaces are spread, where a character of theirs may stand before or behind it.
-_POSSESSIVE_TEXT = re.compile(f"'[sS](?<=[^\\W_]'.)(?![^\\W_{UNSPACED}])")
-# Two bytes in UTF-8 before and after, so that no place moves.
-_TWO_LETTERS = tuple((char.encode(), fold(char).encode()) for char in "ßæœþ")
-_UNSPACED_RUN = re.compile(f"[{UNSPACED}]+")
+    else _SPACE
+    for code in range(128)
+).ljust(256)
+
+# What a character stands for is a character's number, or one of these, some of them with a number in the bits below.
+_PLAIN = (1 << 21) - 1
+_SPREAD = 1 << 21  # of a script without spaces: a word of its own
+_MARK = 1 << 22  # belongs to the letter before it
+_TWO = 1 << 23  # two letters, the second of them in the bits from the eighth on
+_NUMBER = 1 << 24  # a fraction or the like, which parts words and yet may have a possessive
+_GONE = 1 << 25  # dropped
+_ACCENT = 1 << 26  # dropped behind a letter from a to z; others may compose with it
+_BY_WORDS = 1 << 27  # depends on the neighbours
+_UNKNOWN = 1 << 28  # not yet asked for
+
+_UNSPACED_CHARACTER = re.compile(f"[{UNSPACED}]")
 _DROPPED = re.compile(f"[{IGNORED}{SEMITIC_MARKS}]+")
+_MARKS_BEHIND = re.compile(f"[{MARKS}{IGNORED}]+")
 _IGNORED_END = re.compile(f"[{IGNORED}]+\\Z")
 _JAMO = ((0x1100, 0x11FF), (0xA960, 0xA97F), (0xD7B0, 0xD7FF))
 
 
-_SPREAD, _NOTHING, _NUMBER = "spread", "nothing", "number"
-
-
-@cache
-def _fate(char: str) -> str | None:
-    """Return what stands for a character outside ASCII: a letter or digit, a space or apostrophe where it parts words,
-    _SPREAD for one of a script without spaces, _NOTHING for one that is dropped, _NUMBER for a fraction or the like,
-    which parts words and yet may have a possessive; None where what becomes of it depends
-    on its neighbours.
-    """
+def _meaning(char: str) -> int:
+    """Return what stands for a character; see the numbers above."""
     code, category = ord(char), unicodedata.category(char)
     if _DROPPED.match(char):
-        return _NOTHING
+        return _GONE
+    if char in APOSTROPHES:
+        return _APOSTROPHE
     if category == "No":
         return _NUMBER
-    if category[0] == "M" or category in ("Cs", "Cf") or char in "ʼʻ\uff9e\uff9f":
-        return None
-    if any(low <= code <= high for low, high in _JAMO):
-        return None
-    if char in APOSTROPHES:
-        return "'"
-    if _UNSPACED_RUN.match(char):
-        return _SPREAD if fold(char) == char else None
-    if char.lower() in ("ß", "æ", "œ", "þ"):
-        return char.lower()
-    around = [word.folded for word in words(f"a{char}a")]
-    if around == ["a", "a"]:
-        return " "
-    inside = around[0][1:-1]
-    return inside if len(around) == 1 and len(inside) == 1 else None
+    if 0x300 <= code <= 0x36F:
+        return _ACCENT
+    if category[0] == "M":
+        return _MARK | code if fold(f"क{char}") == f"क{char}" else _BY_WORDS
+    if category in ("Cs", "Cf") or char in "\uff9e\uff9f" or any(low <= code <= high for low, high in _JAMO):
+        return _BY_WORDS
+    if _UNSPACED_CHARACTER.match(char):
+        return _SPREAD | code if fold(char) == char else _BY_WORDS
+    if not char.isalnum():
+        return _SPACE
+    folded = fold(char)
+    if [word.folded for word in words(f"a{char}a")] != [f"a{folded}a"]:
+        return _BY_WORDS
+    if len(folded) == 2 and folded.isascii():
+        return _TWO | ord(folded[1]) << 8 | ord(folded[0])
+    return ord(folded) if len(folded) == 1 else _BY_WORDS
 
 
-def _plain() -> str:
-    """Return a class of characters that stand for themselves: most of a text, and so not looked at one by one."""
-    blocks = (*range(0x80, 0x700), *range(0x3041, 0x3100), *range(0x4E00, 0xA000), *range(0xAC00, 0xD7A4))
-    found = [code for code in blocks if _fate(chr(code)) in (chr(code), _SPREAD)]
-    runs: list[list[int]] = []
-    for code in found:
-        if runs and runs[-1][1] == code - 1:
-            runs[-1][1] = code
-        else:
-            runs.append([code, code])
-    return "\\x00-\\x7f" + "".join(f"\\U{low:08x}-\\U{high:08x}" for low, high in runs)
+# By a character's number. Filled as characters are met: to ask for all would take seconds.
+_meanings: Codes = np.full(0x110000, _UNKNOWN, np.uint32)
+_meanings[:128] = np.frombuffer(_LOWER, np.uint8)[:128]
 
 
-_OTHERS = re.compile(f"[^{_plain()}]")
-# All scripts without spaces lie here, and others; a class of two ranges is searched many times as fast as theirs.
-_MAYBE_UNSPACED = re.compile("[\u0e00-\u1fff\u3000-\U0003ffff]")
-
-
-def _two_letters(data: bytes) -> bytes:
-    """Return `data` with the letters that fold to two, as long as before."""
-    if not data.isascii():
-        for char, letters in _TWO_LETTERS:
-            data = data.replace(char, letters)
-    return data
-
-
-def _apart(run: re.Match[str]) -> str:
-    return f" {' '.join(run[0])} "
+def _look_up(raw: Codes) -> tuple[Codes, int]:
+    """Return what the characters stand for, and all bits that any of it has."""
+    codes = _meanings[raw]
+    bits = int(np.bitwise_or.reduce(codes))
+    if bits & _UNKNOWN:
+        for code in np.unique(raw[codes == _UNKNOWN]).tolist():
+            _meanings[code] = _meaning(chr(code))
+        codes = _meanings[raw]
+        bits = int(np.bitwise_or.reduce(codes))
+    return codes, bits
 
 
 class Folded:
@@ -114,11 +116,12 @@ class Folded:
     __slots__ = (
         "_bases",
         "_counted",
-        "_dropped",
-        "_even",
+        "_gone",
+        "_joined",
+        "_kept",
+        "_origins",
         "_places",
         "_read",
-        "_spread",
         "_words",
         "data",
         "edges",
@@ -131,55 +134,110 @@ class Folded:
         self.fields = (title, summary, text)
         self._words: dict[int, tuple[Word, ...]] = {}
         self._bases: tuple[int, int, int] | None = None
-        self._places: _Places | None = None
         self._counted = (-1, 0, 0)  # the field, byte and number asked for last
+        self._read = (0, 0)  # a byte of the data, and the characters before it
         joined = f" {title} \0 {summary} \0 {text} "
         if joined.count("\0") > 2:
             title, summary, text = (field.replace("\0", " ") for field in self.fields)
             joined = f" {title} \0 {summary} \0 {text} "
-        # The text before its spaces were squeezed, in bytes; empty where it was folded the slow way.
-        self._even = b""
-        self._spread = self._dropped = ""  # the text before scripts were spread, and before marks were dropped
-        self.data = data = self._quickly(joined) or self._slowly()
+        self._joined = joined
+        # Which characters of `joined` the data are made of: those at `_origins` (None: all) that are `_kept`.
+        self._kept: NDArray[np.bool_] | None = None  # None: the story was folded the slow way
+        self._origins: NDArray[np.intp] | None = None
+        self._places: NDArray[np.intp] | None = None
+        self._gone = False  # whether characters were dropped
+        self.data = data = self._folded()
         first = data.index(b"\0") - 1
         self.edges = (first, data.index(b"\0", first + 2) - 1)
 
-    def _quickly(self, joined: str) -> bytes:
-        if not joined.isascii():
-            published, dropped, numbers = joined, False, False
-            spread = _MAYBE_UNSPACED.search(joined) is not None and _UNSPACED_RUN.search(joined) is not None
-            for char in set(_OTHERS.findall(joined)):
-                fate = _fate(char)
-                if fate is None:
-                    return b""
-                if fate is _NOTHING:
-                    dropped = True
-                elif fate is _NUMBER:
-                    numbers = True
-                    joined = joined.replace(char, " ")
-                elif fate is not _SPREAD and fate != char:
-                    joined = joined.replace(char, fate)
-            if (dropped or numbers or spread) and ("'" in joined or "`" in joined):
-                # Whether an s behind an apostrophe is a possessive depends on what is before it.
-                if dropped or numbers:
-                    return b""
-                joined = _POSSESSIVE_TEXT.sub("  ", joined.replace("`", "'"))
-            if dropped:
-                self._dropped, joined = published, _DROPPED.sub("", joined)
-            if spread:
-                self._spread, joined = joined, _UNSPACED_RUN.sub(_apart, joined)
-        data = joined.encode().translate(_LOWER)
-        if b"'" in data:
-            if b"'s" in data:
-                data = _POSSESSIVE.sub(b"  ", data)
-            data = data.replace(b"'", b" ")
-        self._even = data
-        return _SPACES.sub(b" ", _two_letters(data))
+    def _folded(self) -> bytes:
+        joined = self._joined
+        if joined.isascii():
+            data = bytearray(joined.encode().translate(_LOWER))
+            return self._squeezed(np.frombuffer(data, np.uint8))
+        codes, bits = _look_up(np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), np.uint32))
+        if bits < 128:
+            return self._squeezed(codes.astype(np.uint8))
+        if bits > _PLAIN:
+            unfolded = self._without_specials(codes, bits)
+            if unfolded is None:
+                return self._slowly()
+            codes = unfolded
+        return self._squeezed(codes)
+
+    def _squeezed(self, codes: Codes | Ascii) -> bytes:
+        """Return the folded characters in UTF-8, without the s of possessives, with one space between words."""
+        apostrophes = (codes == _APOSTROPHE).nonzero()[0]
+        if apostrophes.size:
+            following = apostrophes[codes[apostrophes + 1] == _S]
+            if following.size:
+                inside = codes[following - 1] > _APOSTROPHE  # a letter or a digit
+                inside &= (codes[following + 2] == _SPACE) | (codes[following + 2] == _APOSTROPHE)
+                codes[following[inside] + 1] = _SPACE
+            codes[apostrophes] = _SPACE
+        letters = codes != _SPACE
+        kept = letters.copy()
+        kept[1:] |= letters[:-1]
+        kept[0] = True
+        self._kept = kept
+        data: bytes = codes[kept].tobytes()
+        return data if codes.itemsize == 1 else data.decode("utf-32-le").encode()
+
+    def _without_specials(self, codes: Codes, bits: int) -> Codes | None:
+        """Return the characters with words apart, and letters for what is special; None where only `words` knows."""
+        joined = self._joined
+        if bits & _BY_WORDS:
+            return None
+        apostrophes = (codes == _APOSTROPHE).nonzero()[0]
+        for at in apostrophes[codes[apostrophes + 1] == _S].tolist():
+            # Neighbours may be gone or be numbers, so the text itself is asked.
+            if possessive(joined, at + 1):
+                codes[at + 1] = _SPACE
+        codes[apostrophes] = _SPACE
+        if bits & _NUMBER:
+            codes[codes == _NUMBER] = _SPACE
+        if bits & _MARK and (bits & (_GONE | _ACCENT) or not self._marks_fit(codes)):
+            return None
+        if bits & _ACCENT:
+            accents = (codes == _ACCENT).nonzero()[0]
+            if ((codes[accents - 1] > 127) | (codes[accents - 1] <= _APOSTROPHE)).any():
+                return None
+            codes[accents] = _GONE
+        if bits & (_GONE | _ACCENT):
+            self._gone = True
+            self._origins = (codes != _GONE).nonzero()[0]
+            codes = codes[self._origins]
+        return self._spread(codes) if bits & (_SPREAD | _TWO | _MARK) else codes
+
+    def _marks_fit(self, codes: Codes) -> bool:
+        """Whether every mark stands behind its letter, composed as far as it can be."""
+        marks = (codes & _MARK).nonzero()[0]
+        if (codes[marks - 1] == _SPACE).any() or (codes[marks - 1] == 0).any():
+            return False
+        return unicodedata.is_normalized("NFC", self._joined) and not TOO_MANY_MARKS.search(self._joined)
+
+    def _spread(self, codes: Codes) -> Codes:
+        """Return the characters with a space around those of scripts without spaces, and with both of two letters."""
+        alone, two, mark = (codes & _SPREAD) != 0, (codes & _TWO) != 0, (codes & _MARK) != 0
+        # A character begins a word where it is a word of its own, or stands behind such a one and its marks.
+        owner = np.maximum.accumulate(np.where(mark, 0, np.arange(len(codes))))
+        spaced = alone.copy()
+        spaced[1:] |= alone[owner[:-1]] & ~mark[1:]
+        lengths = 1 + spaced.astype(np.intp) + two
+        ends = np.cumsum(lengths)
+        plain = codes & _PLAIN
+        plain[two] &= 0xFF
+        spread = np.repeat(plain, lengths)
+        spread[(ends - lengths)[spaced]] = _SPACE
+        spread[ends[two] - 1] = codes[two] >> 8 & 0xFF
+        origins = np.repeat(np.arange(len(codes)), lengths)
+        self._origins = origins if self._origins is None else self._origins[origins]
+        return spread
 
     def _slowly(self) -> bytes:
-        self._spread = self._dropped = ""
+        self._origins = None
         parts = (b" ".join(w.folded.encode("utf-8", "surrogatepass") for w in self.words(n)) for n in range(3))
-        return _SPACES.sub(b" ", b" " + b" \0 ".join(parts) + b" ")
+        return re.sub(rb"  +", b" ", b" " + b" \0 ".join(parts) + b" ")
 
     def words(self, field: int) -> tuple[Word, ...]:
         """Return the words of a field (0 title, 1 summary, 2 text)."""
@@ -224,97 +282,27 @@ class Folded:
         and the one at byte `end` - 1. Cheap when asked in ascending order.
         """
         field = self._field(start)
-        if not self._even:
+        if self._kept is None:
             found, first = self.words(field), self.number(start) - self.bases[field]
             return field, found[first].start, found[first + self.data.count(b" ", start + 1, end - 1)].end
         if self._places is None:
-            self._places = _Places(self.data, self._even, self._spread, self._dropped)
-        low, high = self._places.of(start, end)
+            places = self._kept.nonzero()[0]
+            self._places = places if self._origins is None else self._origins[places]
+        places = self._places
+        low, high = int(places[self._character(start + 1)]), int(places[self._character(end - 1) - 1]) + 1
+        if self._gone:
+            marks = _MARKS_BEHIND.match(self._joined, high)
+            if marks is not None:
+                high += len(_IGNORED_END.sub("", marks[0]))
         title, summary, _ = self.fields
         before = 1 if field == 0 else len(title) + 4 if field == 1 else len(title) + len(summary) + 7
         return field, low - before, high - before
 
-
-class _Places:
-    """The way back from bytes of a story's folded words to characters of its text: each step of the folding undone."""
-
-    def __init__(self, data: bytes, even: bytes, spread: str, dropped: str) -> None:
-        self._data, self._even, self._ascii, self._published = data, even, even.isascii(), dropped
-        self._slack = len(even) - len(data)  # spaces that were squeezed out
-        self._spaced = _two_letters(even)
-        self._read = (0, 0)  # a byte of the text, and the characters before it
-        self._squeezed = _Removed((run.start(), run.end() - run.start() - 1) for run in _SPACES.finditer(even))
-        self._runs = [run.span() for run in _UNSPACED_RUN.finditer(spread)]
-        # Spreading puts a space before each character of a run and one behind it.
-        lengths = accumulate((high - low + 1 for low, high in self._runs), initial=0)
-        self._starts = [low + put_in for (low, _), put_in in zip(self._runs, lengths, strict=False)]
-        marks = _DROPPED.finditer(dropped)
-        self._dropped = _Removed((run.start(), run.end() - run.start()) for run in marks)
-
-    def of(self, start: int, end: int) -> tuple[int, int]:
-        """Return from which to which character (not included) the words between two spaces of the data go."""
-        low = self._unsqueezed(start)
-        last = self._data.rindex(b" ", start, end - 1)
-        high = (low if last == start else self._unsqueezed(last)) + end - last - 2
-        if not self._ascii:
-            low, high = self._character(low), self._character(high)
-        if self._runs:
-            low, high = self._unspread(low), self._unspread(high - 1) + 1
-        if self._published:
-            low, high = self._dropped.undo(low), self._dropped.undo(high - 1) + 1
-            marks = _DROPPED.match(self._published, high)
-            if marks is not None:
-                high += len(_IGNORED_END.sub("", marks[0]))
-        return low, high
-
-    def _unsqueezed(self, space: int) -> int:
-        """Return the byte of the text, before its spaces were squeezed, of the word behind a space of the data."""
-        if not self._slack:
-            return space + 1
-        # It lies at most so many bytes further on as spaces were squeezed out: mostly it is the only such word there.
-        word = self._data[space : self._data.index(b" ", space + 1) + 1]
-        furthest = space + self._slack + len(word)
-        found = self._spaced.find(word, space, furthest)
-        if found >= 0 and self._spaced.find(word, found + 1, furthest) < 0:
-            return found + 1
-        return self._squeezed.undo(space + 1)
-
     def _character(self, byte: int) -> int:
-        """Return how many characters stand before a byte of the text."""
+        """Return how many characters of the data stand before a byte of it."""
+        if self.data.isascii():
+            return byte
         since, characters = self._read if self._read[0] <= byte else (0, 0)
-        characters += len(self._even[since:byte].decode())
+        characters += len(self.data[since:byte].decode())
         self._read = byte, characters
         return characters
-
-    def _unspread(self, at: int) -> int:
-        """Return where a character stood before spaces were put into scripts that have none."""
-        index = bisect_right(self._starts, at) - 1
-        if index < 0:
-            return at
-        (low, high), start = self._runs[index], self._starts[index]
-        inside = (at - start - 1) // 2
-        return low + inside if inside < high - low else high + at - start - 2 * (high - low) - 1
-
-
-class _Removed:
-    """What was taken out of a text, so that a place in the rest can be told in the whole. Read only as far as asked."""
-
-    def __init__(self, taken: Iterator[tuple[int, int]]) -> None:
-        """`taken` yields where and how many, in the whole and in ascending order."""
-        self._taken = taken
-        self._places: list[int] = [-1]
-        self._totals: list[int] = [0]
-        self._read = -1  # up to this place of the rest all is known
-
-    def undo(self, at: int) -> int:
-        """Return where character `at` of the rest stood in the whole."""
-        while self._read < at:
-            start, length = next(self._taken, (_END, 0))
-            total = self._totals[-1]
-            self._read = start - total
-            self._places.append(self._read)
-            self._totals.append(total + length)
-        return at + self._totals[bisect_right(self._places, at) - 1]
-
-
-_END = 1 << 60
