@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Generic, Protocol, Self, TypeVar
 
 ELLIPSIS = "…"
 _MOST_SPANS = 200  # evidence looked at in one field; a hostile page can hold a matched word very often
@@ -24,9 +24,7 @@ _SENTENCE_END = re.compile(
 
 
 class Span(Protocol):
-    """A dataclass that says where `term` matched in a story's `field` (rules.Evidence)."""
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
+    """Says where `term` matched in a story's `field` (rules.Evidence)."""
 
     @property
     def field(self) -> str: ...
@@ -36,6 +34,7 @@ class Span(Protocol):
     def end(self) -> int: ...
     @property
     def term(self) -> str: ...
+    def _replace(self, *, field: str = ..., start: int = ..., end: int = ...) -> Self: ...
 
 
 SpanT = TypeVar("SpanT", bound=Span)
@@ -119,7 +118,7 @@ def _window(body: str, spans: Sequence[SpanT], limit: int) -> _Window[SpanT]:
 
 def _within(spans: Sequence[SpanT], end: int) -> tuple[SpanT, ...]:
     """The spans that end by `end`; the first stays, cut, when it is longer than the whole window."""
-    return tuple(span for span in spans if span.end <= end) or (replace(spans[0], end=end),)
+    return tuple(span for span in spans if span.end <= end) or (spans[0]._replace(end=end),)
 
 
 def _shown(window: _Window[SpanT]) -> tuple[str, tuple[SpanT, ...]]:
@@ -128,7 +127,7 @@ def _shown(window: _Window[SpanT]) -> tuple[str, tuple[SpanT, ...]]:
     after = ELLIPSIS if window.cut_after else ""
     shift = len(before) - window.start
     spans = tuple(
-        replace(span, field="snippet", start=span.start + shift, end=span.end + shift) for span in window.spans
+        span._replace(field="snippet", start=span.start + shift, end=span.end + shift) for span in window.spans
     )
     return before + _one_line(passage) + after, spans
 

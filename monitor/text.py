@@ -46,8 +46,7 @@ class StoryText:
 FIELDS = ("title", "summary", "text", "author", "url", "source", "feed", "tag", "lang", "country")
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """What made a rule true: characters `start` to `end` of the story's `field` (one of FIELDS) as published.
 
     `term` is as written in the query (`deploy*`, `@venezuela`), or the alias found where entities are asked for;

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import pytest
 
 from monitor.snippets import cut, snippet
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     field: str
     start: int
     end: int

@@ -221,7 +221,7 @@ def _on_plain(text: str, evidence: Iterable[Evidence]) -> Iterator[Evidence]:
         if found.field == "title" and 0 <= found.start < found.end <= len(text):
             before, words = plain(text[: found.start]), plain(text[found.start : found.end])
             start = len(before) + bool(before and words and plain(text[: found.end]) != before + words)
-            yield replace(found, start=start, end=start + len(words))
+            yield found._replace(start=start, end=start + len(words))
 
 
 def _marks(evidence: Iterable[Evidence], field: str, length: int) -> list[tuple[int, int]]:

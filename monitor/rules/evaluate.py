@@ -123,7 +123,7 @@ class Values:
                 if not alias.weak
             ]
         return [
-            Span(number, number, replace(evidence, term=str(leaf), entity=entity))
+            Span(number, number, evidence._replace(term=str(leaf), entity=entity))
             for number, (value, evidence) in enumerate(values)
             for text, entity in wanted
             if (value == text if isinstance(leaf, Exact) else value_fits(self.name, text, value))

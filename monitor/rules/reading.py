@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from monitor.entities import Alias, Aliases, Occurrence, longest
@@ -399,7 +399,7 @@ class Scan:
 
 
 def _named(at: At, term: str) -> At:
-    return at._replace(term=term) if isinstance(at, Found) else replace(at, term=term)
+    return at._replace(term=term)
 
 
 def _place(found: tuple[Span, Alias]) -> tuple[int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from monitor.text import FIELDS, Evidence
 
@@ -11,8 +12,7 @@ MAX_EVIDENCE = 200  # spans of a match; a page can hold a word a hundred thousan
 _ORDER = {name: number for number, name in enumerate(FIELDS)}
 
 
-@dataclass(frozen=True, slots=True)
-class TopicMatch:
+class TopicMatch(NamedTuple):
     """A topic that a story matches. `rule` is the version of its compiled rule: another rule has another one."""
 
     topic: str
