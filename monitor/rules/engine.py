@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 
 from monitor.config import Config
 from monitor.entities import Aliases
@@ -13,10 +14,11 @@ from monitor.rules.compile import CompiledScope, CompiledTopic, compile_topics, 
 from monitor.rules.evaluate import Scope, find, shown, whole
 from monitor.rules.explain import explain
 from monitor.rules.index import build
-from monitor.rules.reading import Reading
+from monitor.rules.reading import Reading, Scan
 from monitor.rules.values import Explanation, TopicMatch, tidy
 from monitor.text import Evidence, StoryText
 
+_number = itemgetter(0)
 ADHOC = "query"  # the topic's name of a query that is no topic
 
 
@@ -27,6 +29,7 @@ class Rules:
         self._topics = {topic.name: topic for topic in topics}
         self._list = tuple(self._topics.values())
         self._index = build([topic.tree for topic in self._list], aliases)
+        self._names = [(topic.name, topic.version) for topic in self._list]
         self._scoped = frozenset(number for number, topic in enumerate(self._list) if not topic.scope.open)
 
     def __contains__(self, topic: object) -> bool:
@@ -37,26 +40,39 @@ class Rules:
         """Return the topics that `story` matches, in their declared order, each with what made it true."""
         scope = self.scope(story)
         text = scope.reading.text
-        matches = []
+        found = list(self._alone(text))
         for number in self._candidates(text.hits):
-            topic = self._list[number]
-            if number not in self._scoped or not topic.scope.why_not(story):
-                found = find(topic.tree, scope)
-                if found is not None:
-                    matches.append(TopicMatch(topic.name, topic.version, shown(found, text)))
-        return tuple(matches)
+            what = find(self._list[number].tree, scope)
+            if what is not None:
+                found.append((number, shown(what, text)))
+        if self._scoped:
+            found = [at for at in found if at[0] not in self._scoped or not self._list[at[0]].scope.why_not(story)]
+        found.sort(key=_number)
+        return tuple([TopicMatch(*self._names[number], evidence) for number, evidence in found])
+
+    def _alone(self, text: Scan) -> Iterator[tuple[int, tuple[Evidence, ...]]]:
+        """Yield the topics of a single leaf each that was found, with what there is to show."""
+        alone = self._index.alone
+        for number in text.hits:
+            for lookup, topics in alone[number]:
+                evidence = text.evidence(lookup)
+                if evidence:
+                    for topic in topics:
+                        yield topic, evidence
 
     def _candidates(self, hits: Mapping[int, object]) -> list[int]:
         """Return the topics to decide, by number: of all others, something that they need was not found."""
         anchored, needs, keys = self._index.anchored, self._index.needs, hits.keys()
-        found = {topic for number in hits for topic in anchored[number]}
-        sifted = [
-            topic
-            for topic in found
-            if all(one in hits for one in needs[topic][0])
-            and not any(keys.isdisjoint(any_of) for any_of in needs[topic][1])
-        ]
-        return sorted([*self._index.always, *sifted])
+        sifted = list(self._index.always)
+        for topic in {topic for number in hits for topic in anchored[number]}:
+            every, some = needs[topic]
+            if every <= keys:
+                for any_of in some:
+                    if keys.isdisjoint(any_of):
+                        break
+                else:
+                    sifted.append(topic)
+        return sifted
 
     def entities(self, story: StoryText) -> dict[str, tuple[Evidence, ...]]:
         """Return the entities named in title, summary or body, each with its aliases found there."""

@@ -115,7 +115,9 @@ class Folded:
 
     __slots__ = (
         "_bases",
+        "_before",
         "_counted",
+        "_direct",
         "_gone",
         "_joined",
         "_kept",
@@ -141,6 +143,7 @@ class Folded:
             title, summary, text = (field.replace("\0", " ") for field in self.fields)
             joined = f" {title} \0 {summary} \0 {text} "
         self._joined = joined
+        self._before = (1, len(title) + 4, len(title) + len(summary) + 7)  # characters of `joined` before each field
         # Which characters of `joined` the data are made of: those at `_origins` (None: all) that are `_kept`.
         self._kept: NDArray[np.bool_] | None = None  # None: the story was folded the slow way
         self._origins: NDArray[np.intp] | None = None
@@ -148,6 +151,7 @@ class Folded:
         self._gone = False  # whether characters were dropped
         self.data = data = self._folded()
         first = data.index(b"\0") - 1
+        self._direct = data.isascii() and not self._gone  # a byte of the data is a character kept
         self.edges = (first, data.index(b"\0", first + 2) - 1)
 
     def _folded(self) -> bytes:
@@ -277,31 +281,32 @@ class Folded:
     def _field(self, start: int) -> int:
         return 0 if start < self.edges[0] else 1 if start < self.edges[1] else 2
 
-    def place(self, start: int, end: int) -> tuple[int, int, int]:
-        """Return the field, and the characters of the published text, of the words between the space at byte `start`
-        and the one at byte `end` - 1. Cheap when asked in ascending order.
+    def place(self, start: int, end: int) -> tuple[str, int, int]:
+        """Return the field's name, and the characters of the published text, of the words between the space at byte
+        `start` and the one at byte `end` - 1. Cheap when asked in ascending order.
         """
-        field = self._field(start)
-        if self._kept is None:
-            found, first = self.words(field), self.number(start) - self.bases[field]
-            return field, found[first].start, found[first + self.data.count(b" ", start + 1, end - 1)].end
-        if self._places is None:
-            places = self._kept.nonzero()[0]
-            self._places = places if self._origins is None else self._origins[places]
+        first, second = self.edges
+        field = 0 if start < first else 1 if start < second else 2
         places = self._places
-        low, high = int(places[self._character(start + 1)]), int(places[self._character(end - 1) - 1]) + 1
+        if places is None:
+            if self._kept is None:
+                found, number = self.words(field), self.number(start) - self.bases[field]
+                last = number + self.data.count(b" ", start + 1, end - 1)
+                return NAMES[field], found[number].start, found[last].end
+            places = self._kept.nonzero()[0]
+            places = self._places = places if self._origins is None else self._origins[places]
+        before = self._before[field]
+        if self._direct:
+            return NAMES[field], places.item(start + 1) - before, places.item(end - 2) + 1 - before
+        low, high = places.item(self._character(start + 1)), places.item(self._character(end - 1) - 1) + 1
         if self._gone:
             marks = _MARKS_BEHIND.match(self._joined, high)
             if marks is not None:
                 high += len(_IGNORED_END.sub("", marks[0]))
-        title, summary, _ = self.fields
-        before = 1 if field == 0 else len(title) + 4 if field == 1 else len(title) + len(summary) + 7
-        return field, low - before, high - before
+        return NAMES[field], low - before, high - before
 
     def _character(self, byte: int) -> int:
         """Return how many characters of the data stand before a byte of it."""
-        if self.data.isascii():
-            return byte
         since, characters = self._read if self._read[0] <= byte else (0, 0)
         characters += len(self.data[since:byte].decode())
         self._read = byte, characters

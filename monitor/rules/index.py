@@ -74,19 +74,21 @@ class Group:
 
 
 # Patterns that must all be found, and sets of patterns of each of which one must be.
-Needs = tuple[tuple[int, ...], tuple[frozenset[int], ...]]
-NO_NEEDS: Needs = ((), ())
+Needs = tuple[frozenset[int], tuple[frozenset[int], ...]]
+NO_NEEDS: Needs = (frozenset(), ())
 
 
 @dataclass(slots=True)
 class Index:
-    """The compiled patterns. `anchored` maps a pattern to the topics (by number) to decide where it is found;
-    `always` are those without an anchor, decided for every story.
+    """The compiled patterns. `anchored` maps a pattern to the topics (by number) to decide where it is found, `alone`
+    to those that are one leaf and so are decided by its places; `always` are those without an anchor, decided for every
+    story.
     """
 
     aliases: Aliases
     automaton: BytesAhoCorasick = field(init=False)
     anchored: list[tuple[int, ...]] = field(init=False)
+    alone: list[tuple[tuple[Lookup, tuple[int, ...]], ...]] = field(init=False)  # by pattern: topics of one leaf each
     always: tuple[int, ...] = ()
     needs: list[Needs] = field(default_factory=list)  # of each topic, beside its anchor
     named: dict[int, tuple[Alias, ...]] = field(default_factory=dict)
@@ -125,9 +127,15 @@ def build(trees: Sequence[Node], aliases: Aliases) -> Index:
             numbers.append(number)
         index._of_entity[entity] = tuple(numbers)
     anchored: dict[int, list[int]] = {}
+    alone: dict[int, dict[Lookup, list[int]]] = {}
     always = []
     for topic, tree in enumerate(trees):
         _add(index, tree)
+        lookup = index.lookups.get(id(tree))
+        if lookup is not None and not lookup.units:
+            alone.setdefault(lookup.number, {}).setdefault(lookup, []).append(topic)
+            index.needs.append(NO_NEEDS)
+            continue
         needs = _needs(index, tree)
         if not needs:
             always.append(topic)
@@ -137,10 +145,14 @@ def build(trees: Sequence[Node], aliases: Aliases) -> Index:
         for number in anchor.any_of:
             anchored.setdefault(number, []).append(topic)
         others = {need.any_of for need in needs} - {anchor.any_of}
-        single = tuple(number for numbers in others if len(numbers) == 1 for number in numbers)
+        single = frozenset(number for numbers in others if len(numbers) == 1 for number in numbers)
         index.needs.append((single, tuple(numbers for numbers in others if len(numbers) > 1)))
     index.always = tuple(always)
     index.anchored = [tuple(anchored.get(number, ())) for number in range(len(index._numbers))]
+    index.alone = [
+        tuple((lookup, tuple(topics)) for lookup, topics in alone.get(number, {}).items())
+        for number in range(len(index._numbers))
+    ]
     index.automaton = BytesAhoCorasick(list(index._numbers))
     return index
 

@@ -15,6 +15,7 @@ from monitor.rules.folded import FIELD_GAP, MAX_CHARACTERS, NAMES, Folded
 from monitor.rules.index import Index, Lookup
 from monitor.rules.near import At, Found, Span, in_order, within
 from monitor.rules.patterns import exact_text, forms, glob, is_wild, literal_prefix, pattern
+from monitor.rules.values import MAX_EVIDENCE
 from monitor.text import (
     Evidence,
     StoryText,
@@ -242,16 +243,17 @@ class Scan:
         self._language, self._in_context = language, in_context
         self.folded = Folded(story.title, story.summary, story.text)
         self._index = index
-        self.hits: dict[int, list[tuple[int, int]]] = {}
+        # Of each pattern found: its number and the bytes that it stands in, from and up to but not including.
+        self.hits: dict[int, list[tuple[int, int, int]]] = {}
         hits = self.hits
-        for number, start, end in index.automaton.find_matches_as_indexes(self.folded.data, overlapping=True):
+        for hit in index.automaton.find_matches_as_indexes(self.folded.data, overlapping=True):
+            number = hit[0]
             if number in hits:
-                hits[number].append((start, end))
+                hits[number].append(hit)
             else:
-                hits[number] = [(start, end)]
+                hits[number] = [hit]
         self._spans: dict[int, list[Span]] = {}  # by the identity of a leaf or its lookup
         self._found: dict[int, Sequence[Found]] = {}
-        self._shown: dict[Found, Evidence] = {}
         self._surface: Surface | None = None
         self._occurrences: list[tuple[Span, Alias]] | None = None
 
@@ -292,6 +294,31 @@ class Scan:
             self._found[id(lookup)] = found
         return found
 
+    def evidence(self, lookup: Lookup) -> tuple[Evidence, ...]:
+        """Return what to show of a pattern of the automaton, by place, none overlapping: neighbours share a space."""
+        hits = self.hits.get(lookup.number, ())
+        kept: list[Evidence] = []
+        reach = 0
+        if lookup.exact is None and not lookup.wild:
+            folded, term, following = self.folded, lookup.term, lookup.open
+            for _, start, end in hits:
+                if start >= reach:
+                    if following:
+                        end = folded.data.index(b" ", end) + 1
+                    reach = end - 1
+                    field, low, high = folded.place(start, end)
+                    kept.append(Evidence(field, low, high, term))
+                    if len(kept) == MAX_EVIDENCE:
+                        break
+            return tuple(kept)
+        for at in self.look_up(lookup):
+            if at.start >= reach:
+                reach = at.end - 1
+                kept.append(self.shown(at))
+                if len(kept) == MAX_EVIDENCE:
+                    break
+        return tuple(kept)
+
     def places(self, lookup: Lookup) -> list[Span]:
         """Return the same with the numbers of its words."""
         found = self._spans.get(id(lookup))
@@ -316,12 +343,8 @@ class Scan:
         """Return what to show for what was found."""
         if isinstance(at, Evidence):
             return at
-        shown = self._shown.get(at)
-        if shown is None:
-            field, start, end = self.folded.place(at.start, at.end)
-            shown = Evidence(NAMES[field], start - at.before, end + at.after, at.term, at.entity)
-            self._shown[at] = shown
-        return shown
+        field, start, end = self.folded.place(at.start, at.end)
+        return Evidence(field, start - at.before, end + at.after, at.term, at.entity)
 
     def occurrences(self) -> list[tuple[Span, Alias]]:
         """Return the aliases of entities that stand here, in order; the longest of those within one another."""
@@ -339,7 +362,7 @@ class Scan:
     def _as_declared(self) -> Iterator[tuple[Span, Alias]]:
         folded, named = self.folded, self._index.named
         for number in self.hits.keys() & named.keys():
-            for start, end in self.hits[number]:
+            for _, start, end in self.hits[number]:
                 first = folded.number(start)
                 for alias in named[number]:
                     if not alias.exact or self._written(start, end) == alias.exact:
@@ -358,7 +381,7 @@ class Scan:
     def _written(self, start: int, end: int) -> tuple[str, ...]:
         """Return the words behind byte `start` as published."""
         field, low, high = self.folded.place(start, end)
-        text = self.folded.fields[field][low:high]
+        text = self.folded.fields[NAMES.index(field)][low:high]
         return tuple(unicodedata.normalize("NFC", text[word.start : word.end]) for word in words(text))
 
     def _entity(self, leaf: EntityRef) -> list[Span]:
@@ -383,7 +406,7 @@ class Scan:
     def _plain(self, lookup: Lookup) -> Iterator[Found]:
         """Yield where the automaton found a pattern, as far as the rest of it fits too."""
         folded = self.folded
-        for start, end in self.hits.get(lookup.number, ()):
+        for _, start, end in self.hits.get(lookup.number, ()):
             if lookup.open:
                 end = folded.data.index(b" ", end) + 1
                 if lookup.wild:
@@ -394,7 +417,7 @@ class Scan:
                 yield Found(start, end, lookup.term)
             else:
                 field, low, high = folded.place(start, end)
-                if lookup.exact.at(folded.fields[field], low, high) is not None:
+                if lookup.exact.at(folded.fields[NAMES.index(field)], low, high) is not None:
                     yield Found(start, end, lookup.term, "", lookup.exact.before, lookup.exact.after)
 
 
