@@ -57,7 +57,7 @@ def test_the_zones_are_the_numbers_of_each_fields_words(title: str, summary: str
         count = len(words(field))
         zones.append((base, base + count))
         base += count + FIELD_GAP
-    assert Folded(title, summary, text).zones() == tuple(zones)
+    assert Folded(title, summary, text).zones == tuple(zones)
 
 
 def test_fields_are_named_as_evidence_names_them() -> None:

@@ -62,24 +62,18 @@ class Rules:
 
     def _candidates(self, hits: Mapping[int, object]) -> list[int]:
         """Return the topics to decide, by number: of all others, something that they need was not found."""
-        anchored, needs, keys = self._index.anchored, self._index.needs, hits.keys()
-        sifted = list(self._index.always)
-        for topic in {topic for number in hits for topic in anchored[number]}:
-            every, some = needs[topic]
-            if every <= keys:
-                for any_of in some:
-                    if keys.isdisjoint(any_of):
-                        break
-                else:
-                    sifted.append(topic)
-        return sifted
+        index, found = self._index, hits.keys()
+        guards, needs = index.guards, index.needs
+        topics: set[int] = set().union(*map(index.anchored.__getitem__, hits))
+        sifted = [topic for topic in topics if (guard := guards[topic]) is None or guard in hits]
+        return [*index.always, *(topic for topic in sifted if not any(map(found.isdisjoint, needs[topic])))]
 
     def entities(self, story: StoryText) -> dict[str, tuple[Evidence, ...]]:
         """Return the entities named in title, summary or body, each with its aliases found there."""
         found: dict[str, list[Evidence]] = {}
         text = Reading(story, self._index).text
-        for span, alias in text.occurrences():
-            found.setdefault(alias.entity, []).append(text.shown(span.at))
+        for at, alias in text.occurrences():
+            found.setdefault(alias.entity, []).append(text.shown(at))
         return {name: tidy(spans) for name, spans in found.items()}
 
     def explain(self, story: StoryText, topic: str) -> Explanation:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain, islice
 from operator import attrgetter
 from typing import Any
@@ -44,7 +44,7 @@ LOOKED_AT = 5_000
 _first = attrgetter("first")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Scope:
     """Words in which leaves are looked up; `zones` None: all of the surface's. `name` is a field's, or empty."""
 
@@ -96,7 +96,7 @@ class Scope:
         if self.zones is not None:
             both = ((max(low, lower), min(high, upper)) for low, high in self.zones for lower, upper in zones)
             zones = tuple(zone for zone in both if zone[0] < zone[1])
-        return replace(self, zones=zones, name=name)
+        return Scope(self.reading, self.surface, zones, name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,6 +125,7 @@ class Folded:
         "_places",
         "_read",
         "_words",
+        "_zones",
         "data",
         "edges",
         "fields",
@@ -135,6 +136,7 @@ class Folded:
             title, summary, text = title[:MAX_CHARACTERS], summary[:MAX_CHARACTERS], text[:MAX_CHARACTERS]
         self.fields = (title, summary, text)
         self._words: dict[int, tuple[Word, ...]] = {}
+        self._zones: tuple[tuple[int, int], ...] | None = None
         self._bases: tuple[int, int, int] | None = None
         self._counted = (-1, 0, 0)  # the field, byte and number asked for last
         self._read = (0, 0)  # a byte of the data, and the characters before it
@@ -259,14 +261,20 @@ class Folded:
             self._bases = (0, summary, summary + self.data.count(b" ", first + 2, second) + FIELD_GAP)
         return self._bases
 
+    def run(self, field: int, first: int, last: int) -> tuple[int, int]:
+        """Return the bytes of words `first` to `last` of a field (from 0), as `place` takes them."""
+        spaces = (np.frombuffer(self.data, np.uint8) == _SPACE).nonzero()[0]
+        before = int(np.searchsorted(spaces, (0, *(edge + 2 for edge in self.edges))[field]))
+        return spaces.item(before + first), spaces.item(before + last + 1) + 1
+
+    @property
     def zones(self) -> tuple[tuple[int, int], ...]:
-        """Return the numbers of each field's words: from, up to but not including."""
-        _, summary, text = self.bases
-        return (
-            (0, summary - FIELD_GAP),
-            (summary, text - FIELD_GAP),
-            (text, text + self.data.count(b" ", self.edges[1] + 2, len(self.data) - 1)),
-        )
+        """The numbers of each field's words: from, up to but not including."""
+        if self._zones is None:
+            _, summary, text = self.bases
+            end = text + self.data.count(b" ", self.edges[1] + 2, len(self.data) - 1)
+            self._zones = ((0, summary - FIELD_GAP), (summary, text - FIELD_GAP), (text, end))
+        return self._zones
 
     def number(self, start: int) -> int:
         """Return the number of the word behind the space at byte `start`. Cheap when asked in ascending order."""

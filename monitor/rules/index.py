@@ -73,11 +73,6 @@ class Group:
     others: tuple[Node, ...]
 
 
-# Patterns that must all be found, and sets of patterns of each of which one must be.
-Needs = tuple[frozenset[int], tuple[frozenset[int], ...]]
-NO_NEEDS: Needs = (frozenset(), ())
-
-
 @dataclass(slots=True)
 class Index:
     """The compiled patterns. `anchored` maps a pattern to the topics (by number) to decide where it is found, `alone`
@@ -90,11 +85,15 @@ class Index:
     anchored: list[tuple[int, ...]] = field(init=False)
     alone: list[tuple[tuple[Lookup, tuple[int, ...]], ...]] = field(init=False)  # by pattern: topics of one leaf each
     always: tuple[int, ...] = ()
-    needs: list[Needs] = field(default_factory=list)  # of each topic, beside its anchor
+    # Of each topic, beside its anchor: a pattern that must be found, and sets of patterns of each of which one must be.
+    guards: list[int | None] = field(default_factory=list)
+    needs: list[tuple[frozenset[int], ...]] = field(default_factory=list)
     named: dict[int, tuple[Alias, ...]] = field(default_factory=dict)
     beginnings: set[int] = field(default_factory=set)  # of inflected names: what all their forms have
     lookups: dict[int, Lookup] = field(default_factory=dict)  # by the identity of a leaf of the trees
     groups: dict[int, Group] = field(default_factory=dict)  # by the identity of an OR of the trees
+    # By the identity of an @name of the trees: the entities that it stands for, and as it is written.
+    references: dict[int, tuple[frozenset[str], str]] = field(default_factory=dict)
     _numbers: dict[bytes, int] = field(default_factory=dict)
     _known: dict[Leaf, Lookup | None] = field(default_factory=dict)
     _of_entity: dict[str, tuple[int, ...]] = field(default_factory=dict)
@@ -134,19 +133,23 @@ def build(trees: Sequence[Node], aliases: Aliases) -> Index:
         lookup = index.lookups.get(id(tree))
         if lookup is not None and not lookup.units:
             alone.setdefault(lookup.number, {}).setdefault(lookup, []).append(topic)
-            index.needs.append(NO_NEEDS)
+            index.guards.append(None)
+            index.needs.append(())
             continue
         needs = _needs(index, tree)
         if not needs:
             always.append(topic)
-            index.needs.append(NO_NEEDS)
+            index.guards.append(None)
+            index.needs.append(())
             continue
         anchor = min(needs, key=lambda need: need.often)
         for number in anchor.any_of:
             anchored.setdefault(number, []).append(topic)
-        others = {need.any_of for need in needs} - {anchor.any_of}
-        single = frozenset(number for numbers in others if len(numbers) == 1 for number in numbers)
-        index.needs.append((single, tuple(numbers for numbers in others if len(numbers) > 1)))
+        others = {need.any_of: need for need in needs if need.any_of != anchor.any_of}
+        single = [need for need in others.values() if len(need.any_of) == 1]
+        guard = min(single, key=lambda need: need.often) if single else None
+        index.guards.append(None if guard is None else next(iter(guard.any_of)))
+        index.needs.append(tuple(any_of for any_of in others if guard is None or any_of != guard.any_of))
     index.always = tuple(always)
     index.anchored = [tuple(anchored.get(number, ())) for number in range(len(index._numbers))]
     index.alone = [
@@ -167,6 +170,8 @@ def _add(index: Index, tree: Node) -> None:
             lookup = index.lookup(node)
             if lookup is not None:
                 index.lookups[id(node)] = lookup
+        if isinstance(node, EntityRef):
+            index.references[id(node)] = frozenset(index.aliases.members(node.name)), str(node)
         below = children(node)
         stack.extend(below)
         if isinstance(node, Or):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -255,7 +255,8 @@ class Scan:
         self._spans: dict[int, list[Span]] = {}  # by the identity of a leaf or its lookup
         self._found: dict[int, Sequence[Found]] = {}
         self._surface: Surface | None = None
-        self._occurrences: list[tuple[Span, Alias]] | None = None
+        self._occurrences: list[tuple[Found, Alias]] | None = None
+        self._of_entities: dict[str, list[Found]] | None = None
 
     @property
     def surface(self) -> Surface:
@@ -274,14 +275,16 @@ class Scan:
             return self.places(lookup)
         found = self._spans.get(id(leaf))
         if found is None:
-            found = self._entity(leaf) if isinstance(leaf, EntityRef) else self.surface.spans(leaf)
+            found = self._numbered(self._entity(leaf)) if isinstance(leaf, EntityRef) else self.surface.spans(leaf)
             self._spans[id(leaf)] = found
         return found
 
     def found(self, leaf: Leaf) -> Sequence[At]:
         """Return what there is to show of `leaf`, in order, without the numbers of its words."""
         lookup = self._index.lookups.get(id(leaf))
-        return [span.at for span in self.spans(leaf)] if lookup is None else self.look_up(lookup)
+        if lookup is not None:
+            return self.look_up(lookup)
+        return self._entity(leaf) if isinstance(leaf, EntityRef) else [span.at for span in self.spans(leaf)]
 
     def look_up(self, lookup: Lookup) -> Sequence[Found]:
         """Return where a pattern of the automaton stands, in order."""
@@ -336,8 +339,10 @@ class Scan:
         group = self._index.groups.get(id(node))
         if group is None:
             return node.children
-        found = self.hits.keys() & group.leaves.keys()
-        return [*group.others, *(leaf for number in found for leaf in group.leaves[number])]
+        found = list(group.others)
+        for number in self.hits.keys() & group.leaves.keys():
+            found += group.leaves[number]
+        return found
 
     def shown(self, at: At) -> Evidence:
         """Return what to show for what was found."""
@@ -346,37 +351,35 @@ class Scan:
         field, start, end = self.folded.place(at.start, at.end)
         return Evidence(field, start - at.before, end + at.after, at.term, at.entity)
 
-    def occurrences(self) -> list[tuple[Span, Alias]]:
+    def occurrences(self) -> list[tuple[Found, Alias]]:
         """Return the aliases of entities that stand here, in order; the longest of those within one another."""
         if self._occurrences is None:
             found = [*self._as_declared(), *self._in_other_forms()]
-            self._occurrences = longest(
-                [(span, alias) for span, alias in found if not alias.weak or self._in_context(alias.entity)], _place
-            )
+            found = [(at, alias) for at, alias in found if not alias.weak or self._in_context(alias.entity)]
+            self._occurrences = longest(found, _place) if len(found) > 1 else found
         return self._occurrences
 
     def out_of_context(self, name: str) -> list[str]:
         """Return the weak aliases of the entity or list `name` that stand here and do not count."""
         return self.surface.out_of_context(name)
 
-    def _as_declared(self) -> Iterator[tuple[Span, Alias]]:
-        folded, named = self.folded, self._index.named
+    def _as_declared(self) -> Iterator[tuple[Found, Alias]]:
+        named = self._index.named
         for number in self.hits.keys() & named.keys():
-            for _, start, end in self.hits[number]:
-                first = folded.number(start)
-                for alias in named[number]:
+            for alias in named[number]:
+                for _, start, end in self.hits[number]:
                     if not alias.exact or self._written(start, end) == alias.exact:
-                        at = Found(start, end, alias.text, alias.entity)
-                        yield Span(first, first + len(alias.words) - 1, at), alias
+                        yield Found(start, end, alias.text, alias.entity), alias
 
-    def _in_other_forms(self) -> Iterator[tuple[Span, Alias]]:
+    def _in_other_forms(self) -> Iterator[tuple[Found, Alias]]:
         """Yield the aliases that stand here inflected; looked for only where one of their beginnings was found."""
         if self.hits.keys().isdisjoint(self._index.beginnings):
             return
         language = self._language()
-        for part in self.surface.parts:
+        for number, part in enumerate(self.surface.parts):
             for found in self._index.aliases.inflections(part.text, part.words, language):
-                yield part.span(found.first, found.last, found.alias.text, found.alias.entity), found.alias
+                start, end = self.folded.run(number, found.first, found.last)
+                yield Found(start, end, found.alias.text, found.alias.entity), found.alias
 
     def _written(self, start: int, end: int) -> tuple[str, ...]:
         """Return the words behind byte `start` as published."""
@@ -384,14 +387,22 @@ class Scan:
         text = self.folded.fields[NAMES.index(field)][low:high]
         return tuple(unicodedata.normalize("NFC", text[word.start : word.end]) for word in words(text))
 
-    def _entity(self, leaf: EntityRef) -> list[Span]:
-        members = frozenset(self._index.aliases.members(leaf.name))
-        term = str(leaf)
-        return [
-            Span(span.first, span.last, _named(span.at, term))
-            for span, alias in self.occurrences()
-            if alias.entity in members
-        ]
+    def _entity(self, leaf: EntityRef) -> list[Found]:
+        """Return where the entity, or those of the list, stand, in order."""
+        if self._of_entities is None:
+            self._of_entities = {}
+            for at, alias in self.occurrences():
+                self._of_entities.setdefault(alias.entity, []).append(at)
+        members, term = self._index.references[id(leaf)]
+        named = [self._of_entities[entity] for entity in self._of_entities.keys() & members]
+        found = [Found(at.start, at.end, term, at.entity) for places in named for at in places]
+        if len(named) > 1:
+            found.sort()
+        return found
+
+    def _numbered(self, found: Iterable[Found]) -> list[Span]:
+        number, count = self.folded.number, self.folded.data.count
+        return [Span(first := number(at.start), first + count(b" ", at.start + 1, at.end - 1), at) for at in found]
 
     def _around(self, lookup: Lookup) -> list[Span]:
         """Return where the units of a phrase in any order stand together."""
@@ -421,12 +432,8 @@ class Scan:
                     yield Found(start, end, lookup.term, "", lookup.exact.before, lookup.exact.after)
 
 
-def _named(at: At, term: str) -> At:
-    return at._replace(term=term)
-
-
-def _place(found: tuple[Span, Alias]) -> tuple[int, int]:
-    return found[0].first, found[0].last
+def _place(found: tuple[Found, Alias]) -> tuple[int, int]:
+    return found[0][:2]
 
 
 def _expression_spans(part: Part, leaf: Regex) -> Iterator[Span]:
@@ -488,7 +495,7 @@ class Reading:
 
     def zones(self, name: str) -> Zones:
         """Return the words of `title`, `lead` or `body`. Without a summary the lead has the body's first words."""
-        title, summary, body = self.text.folded.zones()
+        title, summary, body = self.text.folded.zones
         if name == "title":
             return (_with_room(title),)
         if name == "body":
@@ -500,7 +507,7 @@ class Reading:
     def first(self, count: int) -> Zones:
         """Return the first `count` words of title, summary and body."""
         zones = []
-        for low, high in self.text.folded.zones():
+        for low, high in self.text.folded.zones:
             taken = min(count, high - low)
             zones.append((low, low + taken))
             count -= taken
