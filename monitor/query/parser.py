@@ -55,6 +55,11 @@ leaf: TERM | PHRASE | NEARPHRASE | EXACT | REGEX | ENTITY | MACRO
 _CLIP = 60  # characters of an operand repeated in a suggestion
 _LONGEST_FIX = 400  # characters of a suggestion that repeats the query
 _RUN_SHOWN = 5  # operands of a run of bare neighbours repeated in a suggestion
+_LOWER = {"and": "AND", "or": "OR", "not": "AND NOT"}
+# Functions of other tools, and what is written here before or around their group.
+_CALLED = re.compile(r"atleast\d+.|(hlead|headline|lead|byline|body|allcaps|caps|nocaps)[(（]", re.IGNORECASE)
+_CALLED_HERE = {"hlead": "lead:(…)", "headline": "title:(…)", "lead": "lead:(…)", "byline": "author:(…)",
+                "body": "body:(…)", "allcaps": "{…}", "caps": "{…}"}  # fmt: skip
 _CAPITALS = re.compile(r"[A-Z]{2,}(?:/?\d+[FfWw]?)?|/\d+")
 
 
@@ -191,6 +196,8 @@ def tree(text: str) -> Node:
     if not found:
         fix = "write what to find, for example border AND troops"
         message = "the query is empty" if not text.strip() else "the query holds nothing but a comment"
+        if "#" in text:
+            fix += "; `#` begins a comment, so write a hashtag without it"
         raise QueryError(message, text, 0, 1, fix)
     try:
         node: Any = _PARSER.parse(found)
@@ -244,17 +251,26 @@ def _beside(text: str, parts: Sequence[Any]) -> QueryError:
             run = []
         else:
             break
+    if isinstance(run[0], Term) and _CALLED.fullmatch(run[0].text + text[run[1].start]):
+        return _unknown_function(text, run[0], run[1])
     for index, node in enumerate(run[1:-1], 1):
-        if isinstance(node, Term) and (_CAPITALS.fullmatch(node.text) or operator_meant(node.text)):
+        bare = isinstance(node, Term) and text[node.start] not in "(（"
+        if isinstance(node, Term) and bare and (_CAPITALS.fullmatch(node.text) or _infix(node.text)):
             return _unknown_operator(text, run[index - 1], node, run[index + 1])
     shown = [_quoted(text, node) for node in run[:_RUN_SHOWN]]
     start, end = run[0].start, run[1].end
     message = f"no operator between `{shown[0]}` and `{shown[1]}`"
-    lower = next((n.text for n in run if isinstance(n, Term) and n.text.upper() in ("AND", "OR", "NOT")), "")
+    lower = next((n.text for n in run if isinstance(n, Term) and n.text in _LOWER), "")
     if isinstance(run[1], Not):
         fix = f"write `{shown[0]} AND {shown[1]}`"
+        if len(run) > 2 and isinstance(run[1].child, Term) and (meant := _infix(run[1].child.text)):
+            fix = f"write `{shown[0]} AND NOT ({shown[0]} {meant} {shown[2]})`"
     elif lower:
-        fix = f'operators are written in capitals: {lower.upper()}; as words, write "{" ".join(shown)}" in quotes'
+        fix = f"operators are written in capitals: {lower.upper()}"
+        if run[0] != Term(lower) and len(example := f", as `{_in_capitals(text, run)}`") <= _LONGEST_FIX:
+            fix += example
+        if all(isinstance(node, Term) for node in run):
+            fix += f'; as words, write "{" ".join(shown)}" in quotes'
     else:
         if len(run) > _RUN_SHOWN:
             shown.append("…")
@@ -265,10 +281,45 @@ def _beside(text: str, parts: Sequence[Any]) -> QueryError:
     return QueryError(message, text, start, end, fix)
 
 
+def _in_capitals(text: str, run: Sequence[Node]) -> str:
+    """Return a run of neighbours with its small operators in capitals, and what stands between them as phrases."""
+    parts: list[list[Node]] = [[]]
+    joined = []
+    for node in run:
+        if isinstance(node, Term) and node.text in _LOWER and parts[-1]:
+            joined.append(_LOWER[node.text])
+            parts.append([])
+        else:
+            parts[-1].append(node)
+    shown = []
+    for part in parts:
+        words = " ".join(_quoted(text, node) for node in part) or "…"
+        shown.append(f'"{words}"' if len(part) > 1 and all(isinstance(node, Term) for node in part) else words)
+    return " ".join([shown[0], *(f"{operator} {words}" for operator, words in zip(joined, shown[1:], strict=True))])
+
+
+def _infix(word: str) -> str:
+    """Return our operator for one of another tool's between two words, also in small letters where it has a number."""
+    if word.lower() in ("w/s", "w/sent", "w/p", "w/para"):
+        return "SENTENCE" if word[2] in "sS" else "NEAR/50"
+    return operator_meant(word) or (operator_meant(word.upper()) if word[-1:].isdigit() else "")
+
+
+def _unknown_function(text: str, name: Term, group: Node) -> QueryError:
+    wanted = _CALLED_HERE.get(name.text.lower(), "a word as it is: capitals do not count outside {…}")
+    if name.text.lower().startswith("atleast"):
+        inside = _quoted(text, group).removeprefix("(").removesuffix(")")
+        wanted = f"`ATLEAST/{name.text[7:]}({inside})`"
+    return QueryError(f"unknown function `{name.text}`", text, name.start, name.end, f"write {wanted}")
+
+
 def _unknown_operator(text: str, left: Node, word: Term, right: Node) -> QueryError:
     before, after = _quoted(text, left), _quoted(text, right)
-    if meant := operator_meant(word.text):
+    if meant := _infix(word.text):
+        after = after.removeprefix("NOT ") if meant == "AND NOT" else after
         fix = f"write `{before} {meant} {after}`"
+        if meant == "SENTENCE":
+            fix = f"write `SENTENCE({before} AND {after})`"
     else:
         fix = f"operators are AND, OR, NOT, NEAR/n and ONEAR/n; if {word.text} is a word, join it with AND or OR"
     return QueryError(f"unknown operator `{word.text}`", text, word.start, word.end, fix)
@@ -301,6 +352,8 @@ def _unexpected(text: str, found: Sequence[Token], at: Token | None) -> QueryErr
             return QueryError("NEAR cannot stand before NOT", text, *place, fix)
         where = f"before `{name}`" if here is not None else "at the end"
         fix = f"write what {written} joins, or remove it" if before.type != "NOT" else "write what must be absent"
+        if here is None and "#" in text[before.end_pos :]:
+            fix = f"write what {written} joins; `#` begins a comment, so write a hashtag without it"
         return QueryError(f"{written} has nothing after it {where}", text, before.start_pos or 0, before.end_pos, fix)
     if here is not None and here.type == "RPAR":
         return QueryError("nothing stands in these parentheses", text, *place, "write a group in them, or remove them")
