@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.errors import QueryError
+from monitor.errors import QueryError, carets
 from monitor.query import (
     And,
     AtLeast,
@@ -278,6 +278,23 @@ def test_the_caret_stands_under_the_word_on_its_line() -> None:
         parse("(troops OR soldiers)\nAND border ADJ fence")
     assert caught.value.caret() == "AND border ADJ fence\n           ^^^"
     assert (caught.value.line, caught.value.column) == (2, 12)
+
+
+@pytest.mark.parametrize(
+    ("line", "marked", "under"),
+    [
+        ("部队 XOR a", "XOR", "\u3000\u3000 ^^^"),
+        ("a XOR 部队", "部队", "      ^^^^"),
+        ("кафе\u0301 XOR a", "XOR", "     ^^^"),
+        ("ก็ดี XOR a", "XOR", "   ^^^"),
+        ("می\u200cخواهم XOR", "XOR", "        ^^^"),
+        ("a\tXOR b", "XOR", " \t^^^"),
+        ("a \u0301", "\u0301", "  ^"),
+    ],
+)
+def test_carets_are_as_wide_as_what_they_stand_under(line: str, marked: str, under: str) -> None:
+    start = line.index(marked)
+    assert carets(line, start, start + len(marked)) == under
 
 
 ITEMS: list[tuple[str, Node]] = [
