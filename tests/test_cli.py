@@ -357,6 +357,7 @@ def test_the_mistake_is_marked_by_colour_too_and_alone_where_a_line_runs_from_ri
     common.mistake(_mistake("سیاست XOR مرزی"))
     shown = terminal.export_text()
     assert "    at: XOR\n" in shown
+    assert "write \u2066`سیاست OR مرزی`\u2069" in shown
     assert "^" not in shown
 
 

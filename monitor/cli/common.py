@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import sys
 import unicodedata
 from collections.abc import Iterator, Mapping
@@ -90,18 +91,27 @@ def hang(text: Text, indent: int = 0) -> None:
 
 def mistake(error: QueryError) -> None:
     """Print what is wrong with a query, where, and what to write instead."""
-    hang(told(error.message, "bold"))
+    hang(Text(_apart(clean(error.message)), "bold"))
     whole = error.text.split("\n")[error.line - 1]
-    line, start, end = _around(whole, error.column - 1, error.column - 1 + error.end - error.start, out.width - 4)
+    room = out.width - 4 if out.is_terminal else len(whole) * 2
+    line, start, end = _around(whole, error.column - 1, error.column - 1 + error.end - error.start, room)
     if line.strip():
         shown = Text(line)
         shown.stylize("bold red", start, end)
         hang(shown, 4)
         # A terminal that turns a line round shows its columns elsewhere, so no caret could stand under them.
-        turned = any(unicodedata.bidirectional(char) in ("R", "AL") for char in line)
-        hang(Text(f"at: {line[start:end]}" if turned else carets(line, start, end), style="bold red"), 4)
+        hang(Text(f"at: {line[start:end]}" if _turned(line) else carets(line, start, end), style="bold red"), 4)
     if error.fix:
-        hang(Text.assemble(("Fix: ", "bold"), clean(error.fix)))
+        hang(Text.assemble(("Fix: ", "bold"), _apart(clean(error.fix))))
+
+
+def _apart(text: str) -> str:
+    """Return `text` with each part in backticks isolated, so that its signs stay when it runs from right to left."""
+    return re.sub(r"`[^`]+`", "\u2066\\g<0>\u2069", text) if out.is_terminal and _turned(text) else text
+
+
+def _turned(text: str) -> bool:
+    return any(unicodedata.bidirectional(char) in ("R", "AL") for char in text)
 
 
 def _around(line: str, start: int, end: int, room: int) -> tuple[str, int, int]:

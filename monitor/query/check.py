@@ -203,6 +203,6 @@ class _Expansion:
 def _unknown(sign: str, name: str, known: Collection[str], kind: str) -> tuple[str, str]:
     """The message and the remedy for a name that is not declared."""
     close = get_close_matches(name, known, 1, 0.6)
-    where = "macros: in topics.yaml" if sign == "$" else "entities.yaml"
-    fix = f"did you mean `{sign}{close[0]}`?" if close else f"declare it under {where}, or write the words themselves"
+    where = "under macros: in topics.yaml" if sign == "$" else "in entities.yaml"
+    fix = f"did you mean `{sign}{close[0]}`?" if close else f"declare it {where}, or write the words themselves"
     return f"unknown {kind} `{sign}{name}`", fix

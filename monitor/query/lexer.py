@@ -36,6 +36,7 @@ _OPERATOR_SYNONYMS = {
 # What other tools write within or behind a word, which here would be punctuation and so be lost without a word.
 _TAG = re.compile(r"([A-Za-z]{2,3})[=<>]")
 _ENDINGS = re.compile(r"([^\W\d_]{3,})\$\d\Z")
+_ANY_ENDING = re.compile(r"([a-z]{3,})!\Z")  # a name such as Yahoo! begins with a capital
 _WEIGHT = re.compile(r"(.*)\^\d+\Z")
 _FIRST_WORDS = re.compile(r"(.+)/[Ff](\d+)/\Z")
 _WITHIN = re.compile(r"(.+)/[Nn](\d+)/(.+)")
@@ -342,6 +343,8 @@ def _meant_elsewhere(run: str) -> str:
         return f"write {name}:word or {name}:(one OR another)" if name else "leave it out: there is no such field"
     if endings := _ENDINGS.fullmatch(run):
         return f"write {endings[1]}*, or the words themselves joined by OR"
+    if root := _ANY_ENDING.fullmatch(run):
+        return f"write {root[1]}* for any ending, or {{{run}}} if the sign is meant"
     if weight := _WEIGHT.fullmatch(run):
         return f"leave the weight out: write {weight[1]}" if weight[1] else "leave it out: no word weighs more here"
     if first := _FIRST_WORDS.fullmatch(run):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import takewhile
 from typing import Any, ClassVar
 
 from lark import Lark, Token, Transformer
@@ -256,7 +257,7 @@ def _beside(text: str, parts: Sequence[Any]) -> QueryError:
     for index, node in enumerate(run[1:-1], 1):
         bare = isinstance(node, Term) and text[node.start] not in "(（"
         if isinstance(node, Term) and bare and (_CAPITALS.fullmatch(node.text) or _infix(node.text)):
-            return _unknown_operator(text, run[index - 1], node, run[index + 1])
+            return _unknown_operator(text, run[:index], node, run[index + 1 :])
     shown = [_quoted(text, node) for node in run[:_RUN_SHOWN]]
     start, end = run[0].start, run[1].end
     message = f"no operator between `{shown[0]}` and `{shown[1]}`"
@@ -275,8 +276,8 @@ def _beside(text: str, parts: Sequence[Any]) -> QueryError:
         if len(run) > _RUN_SHOWN:
             shown.append("…")
         forms = [f" {operator} ".join(shown) for operator in ("AND", "OR")]
-        if all(isinstance(node, Term) and text[node.start] not in "(（" for node in run):
-            forms.insert(0, f'"{" ".join(shown)}"')
+        if phrase := _as_phrase(text, run[:_RUN_SHOWN], "…" if len(run) > _RUN_SHOWN else ""):
+            forms.insert(0, phrase)
         fix = f"write {', '.join(f'`{form}`' for form in forms[:-1])} or `{forms[-1]}`"
     return QueryError(message, text, start, end, fix)
 
@@ -291,11 +292,17 @@ def _in_capitals(text: str, run: Sequence[Node]) -> str:
             parts.append([])
         else:
             parts[-1].append(node)
-    shown = []
-    for part in parts:
-        words = " ".join(_quoted(text, node) for node in part) or "…"
-        shown.append(f'"{words}"' if len(part) > 1 and all(isinstance(node, Term) for node in part) else words)
+    shown = [_as_phrase(text, part) or " ".join(_quoted(text, node) for node in part) or "…" for part in parts]
     return " ".join([shown[0], *(f"{operator} {words}" for operator, words in zip(joined, shown[1:], strict=True))])
+
+
+def _as_phrase(text: str, run: Sequence[Node], rest: str = "") -> str:
+    """Return words side by side as a phrase, in the field that stands before the first; "" for anything else."""
+    words = [run[0].child, *run[1:]] if run and isinstance(run[0], Field) else run
+    if len(words) < 2 or not all(isinstance(node, Term) and text[node.start] not in "(（" for node in words):
+        return ""
+    field = f"{run[0].name}:" if isinstance(run[0], Field) else ""
+    return f'{field}"{" ".join([*(_quoted(text, node) for node in words), *filter(None, [rest])])}"'
 
 
 def _infix(word: str) -> str:
@@ -313,8 +320,10 @@ def _unknown_function(text: str, name: Term, group: Node) -> QueryError:
     return QueryError(f"unknown function `{name.text}`", text, name.start, name.end, f"write {wanted}")
 
 
-def _unknown_operator(text: str, left: Node, word: Term, right: Node) -> QueryError:
-    before, after = _quoted(text, left), _quoted(text, right)
+def _unknown_operator(text: str, left: Sequence[Node], word: Term, right: Sequence[Node]) -> QueryError:
+    nearest = list(takewhile(_is_operand, reversed(left)))[::-1], list(takewhile(_is_operand, right))
+    before = _as_phrase(text, nearest[0]) or _quoted(text, left[-1])
+    after = _as_phrase(text, nearest[1]) or _quoted(text, right[0])
     if meant := _infix(word.text):
         after = after.removeprefix("NOT ") if meant == "AND NOT" else after
         fix = f"write `{before} {meant} {after}`"
@@ -323,6 +332,10 @@ def _unknown_operator(text: str, left: Node, word: Term, right: Node) -> QueryEr
     else:
         fix = f"operators are AND, OR, NOT, NEAR/n and ONEAR/n; if {word.text} is a word, join it with AND or OR"
     return QueryError(f"unknown operator `{word.text}`", text, word.start, word.end, fix)
+
+
+def _is_operand(node: Node) -> bool:
+    return not (isinstance(node, Term) and (node.text in _LOWER or _infix(node.text)))
 
 
 def _unexpected(text: str, found: Sequence[Token], at: Token | None) -> QueryError:
