@@ -19,7 +19,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from monitor import __version__
-from monitor.cli import cli, common, main
+from monitor.cli import cli, commands, common, main
 from monitor.config import load_config
 from monitor.errors import QueryError
 from monitor.models import Delivery
@@ -327,7 +327,15 @@ def test_many_terms_side_by_side_share_a_line(run: Run) -> None:
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Console:
     """A terminal of 40 columns in place of standard output."""
-    made = Console(file=StringIO(), force_terminal=True, color_system="standard", width=40, record=True)
+    made = Console(
+        file=StringIO(),
+        force_terminal=True,
+        color_system="standard",
+        width=40,
+        record=True,
+        highlight=False,
+        soft_wrap=True,
+    )
     monkeypatch.setattr(common, "out", made)
     return made
 
@@ -359,6 +367,17 @@ def test_the_mistake_is_marked_by_colour_too_and_alone_where_a_line_runs_from_ri
     assert "    at: XOR\n" in shown
     assert "write \u2066`سیاست OR مرزی`\u2069" in shown
     assert "^" not in shown
+
+
+def test_check_colours_the_place_and_the_mistake_and_not_the_words(
+    folder: Path, terminal: Console, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    monkeypatch.setattr(commands, "out", terminal)
+    write_config(folder / "config", topics="topics: {t: {query: border XOR troops}}", entities=ENTITIES)
+    assert run("check").code == 1
+    shown = terminal.export_text(styles=True)
+    assert "error:\x1b[0m unknown operator `XOR`\n    border XOR troops\n\x1b[1;31m           ^^^\x1b[0m\n" in shown
+    assert "\x1b[1mFix:\x1b[0m write `border OR troops`" in shown
 
 
 def test_match_answers_each_line_in_order_with_the_fields_of_the_contract(folder: Path, run: Run) -> None:
