@@ -303,6 +303,43 @@ def test_the_overview_is_read() -> None:
             assert parse(cell)
 
 
+# --- other tools
+
+
+def conversions() -> Iterator[tuple[str, str]]:
+    """What the tables of other tools show: what is written there, and the cell that says what to write here."""
+    for page in PAGES[1:]:
+        for row in re.findall(r"^\| (`.*) \| (.*) \|$", page.read_text("utf-8"), re.MULTILINE):
+            for written in re.findall(r"`([^`]+)`", row[0]):
+                yield written.replace("\\|", "|"), row[1]
+
+
+def is_read(text: str) -> bool:
+    """Whether a query, or an operator between two words, is read without a mistake."""
+    try:
+        parse(f"a {text} b" if re.fullmatch(r"/\w+|\w+/\w+|and|or|not|(and|but) not", text) else text)
+    except QueryError:
+        return False
+    return True
+
+
+def test_nothing_written_for_another_tool_is_read_as_something_else() -> None:
+    converted = [(written, here) for written, here in conversions() if not here.startswith("the same")]
+    assert len(converted) > 50
+    silent = {written for written, here in converted if is_read(written) and f"`{written}`" not in here}
+    # A word is a word, a name is looked up; the page says what the two fields mean here.
+    assert silent == {"diet", "@mention", "url:guardian.com", "country:usa"}
+
+
+def test_what_a_table_says_to_write_is_read() -> None:
+    for written, here in conversions():
+        for query in re.findall(r"`([^`]+)`", here):
+            if " " in query and not query.startswith(("scope: ", "AND NOT")):
+                assert is_read(query), f"{written}: {query}"
+        if here.startswith("the same"):
+            assert is_read(written)
+
+
 # --- what takes a thousand terms, or an archive, to show
 
 
