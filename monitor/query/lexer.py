@@ -338,6 +338,8 @@ def operator_meant(word: str) -> str:
 
 def _meant_elsewhere(run: str) -> str:
     """Return what to write for a word that only another tool's language explains (`hd=x`, `engineer$3`), or ""."""
+    if run.isalnum():
+        return ""
     if tag := _TAG.match(run):
         name = _FIELD_SYNONYMS.get(tag[1].lower())
         return f"write {name}:word or {name}:(one OR another)" if name else "leave it out: there is no such field"
