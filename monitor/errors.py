@@ -16,6 +16,7 @@ Each has a message for people: what happened, to what, and what to do. The origi
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -34,7 +35,8 @@ class Problem:
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
-        remedy = f" Fix: {self.fix}" if self.fix else ""
+        blank = "" if self.message.endswith("\n") else " "  # a query's mistake ends with its own lines
+        remedy = f"{blank}Fix: {self.fix}" if self.fix else ""
         return f"{place}: {self.level}: {self.message}{remedy}"
 
 
@@ -72,11 +74,28 @@ class QueryError(MonitorError):
         return self.start - (self.text.rfind("\n", 0, self.start) + 1) + 1
 
     def caret(self) -> str:
-        """The line with the mistake and, under it, a caret for each character of it."""
-        lines = self.text.split("\n")
-        line = lines[self.line - 1]
-        width = max(1, min(self.end - self.start, len(line) - self.column + 1))
-        return f"{line}\n{' ' * (self.column - 1)}{'^' * width}"
+        """The line with the mistake and, under it, carets as wide as the mistake."""
+        line = self.text.split("\n")[self.line - 1]
+        start = self.column - 1
+        return f"{line}\n{carets(line, start, start + self.end - self.start)}"
+
+
+def carets(line: str, start: int, end: int) -> str:
+    """Return what to print under `line` so that carets stand under its characters `start` to `end` (at least one).
+
+    Blanks are as wide as what they stand under: twice as wide under Chinese, none under a combining mark.
+    """
+    blanks = "".join(
+        "\t" if char == "\t" else ("", " ", "\u3000")[_cells(char)]  # an ideographic space is as wide as the letters
+        for char in line[:start]
+    )
+    return blanks + "^" * max(1, sum(map(_cells, line[start:end])))
+
+
+def _cells(char: str) -> int:
+    if unicodedata.category(char) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
 
 
 class URLError(MonitorError):

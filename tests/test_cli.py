@@ -10,16 +10,20 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from email.policy import default
-from io import BytesIO, TextIOWrapper
+from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.cells import cell_len
+from rich.console import Console
 
 from monitor import __version__
-from monitor.cli import cli, main
+from monitor.cli import cli, commands, common, main
 from monitor.config import load_config
+from monitor.errors import QueryError
 from monitor.models import Delivery
+from monitor.query import parse
 from monitor.store import Store
 from tests.conftest import PROJECT
 from tests.fakes import Answer, FeedServer
@@ -313,6 +317,69 @@ def test_query_shows_the_tree_or_the_mistake_with_its_caret(run: Run) -> None:
     assert list(as_json.json) == ["ok", "message", "start", "end", "fix"]
 
 
+def test_many_terms_side_by_side_share_a_line(run: Run) -> None:
+    few = " OR ".join("abcde")
+    assert run("query", few).out == "any of\n  a\n  b\n  c\n  d\n  e\n"
+    assert run("query", f"{few} OR f OR (g AND h)").out == "any of\n  a, b, c, d, e, f\n  all of\n    g\n    h\n"
+    assert run("query", f"{few} OR @ardent-lark").out.endswith("  e\n  @ardent-lark: Ardent Lark\n")
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Console:
+    """A terminal of 40 columns in place of standard output."""
+    made = Console(
+        file=StringIO(),
+        force_terminal=True,
+        color_system="standard",
+        width=40,
+        record=True,
+        highlight=False,
+        soft_wrap=True,
+    )
+    monkeypatch.setattr(common, "out", made)
+    return made
+
+
+def _mistake(query: str) -> QueryError:
+    with pytest.raises(QueryError) as caught:
+        parse(query)
+    return caught.value
+
+
+def test_in_a_terminal_a_long_query_is_cut_around_its_mistake(terminal: Console) -> None:
+    common.mistake(_mistake(f"{'alpha OR ' * 30}东京 AND beta{' OR gamma' * 30}"))
+    shown = terminal.export_text().splitlines()
+    line, under = shown[2:4]
+    assert line.startswith("    …")
+    assert line.endswith("…")
+    assert cell_len(line) <= 40
+    assert cell_len(under.rstrip("^")) == cell_len(line[: line.index("AND")])
+    assert under.endswith(" ^^^")
+    assert all(cell_len(text) <= 40 for text in shown)
+
+
+def test_the_mistake_is_marked_by_colour_too_and_alone_where_a_line_runs_from_right_to_left(terminal: Console) -> None:
+    common.mistake(_mistake("a XOR b"))
+    assert "a \x1b[1;31mXOR\x1b[0m b" in terminal.export_text(styles=True, clear=False)
+    assert "      ^^^" in terminal.export_text()
+    common.mistake(_mistake("سیاست XOR مرزی"))
+    shown = terminal.export_text()
+    assert "    at: XOR\n" in shown
+    assert "write \u2066`سیاست OR مرزی`\u2069" in shown
+    assert "^" not in shown
+
+
+def test_check_colours_the_place_and_the_mistake_and_not_the_words(
+    folder: Path, terminal: Console, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    monkeypatch.setattr(commands, "out", terminal)
+    write_config(folder / "config", topics="topics: {t: {query: border XOR troops}}", entities=ENTITIES)
+    assert run("check").code == 1
+    shown = terminal.export_text(styles=True)
+    assert "error:\x1b[0m unknown operator `XOR`\n    border XOR troops\n\x1b[1;31m           ^^^\x1b[0m\n" in shown
+    assert "\x1b[1mFix:\x1b[0m write `border OR troops`" in shown
+
+
 def test_match_answers_each_line_in_order_with_the_fields_of_the_contract(folder: Path, run: Run) -> None:
     lines = b'{"id": "a", "title": "Embargo on the Ardent Lark"}\n\n{"id": 2, "summary": "Nothing"}\r\n'
     shown = run("match", stdin=lines)
@@ -533,6 +600,17 @@ def test_explain_tells_the_journey_of_a_story(run: Run) -> None:
     ]
     assert run("explain", "embargo", "--json").out == run("explain", "embargo", "--json").out
     assert "did not match" in run("explain", "fair").out
+
+
+@pytest.mark.usefixtures("told")
+def test_explain_puts_the_terms_that_do_not_occur_together_and_a_weak_alias_apart(folder: Path, run: Run) -> None:
+    entities = "entities: {petro: {name: Gustavo Petro, weak: [Fair], context: [Bogota]}}"
+    write_config(
+        folder / "config", topics=f"topics: {{t: {{any: [{', '.join('abcdefg')}, '@petro']}}}}", entities=entities
+    )
+    shown = run("explain", "fair").out
+    assert "    ✗ does not occur: a, b, c, d, e, f, g\n" in shown
+    assert "    ✗ @petro  (does not occur: `Fair` is a weak alias" in shown
 
 
 def test_explain_shows_that_a_message_decided_on_was_given_up(told: Path, run: Run) -> None:

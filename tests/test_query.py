@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import time
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.errors import QueryError
+from monitor.errors import QueryError, carets
 from monitor.query import (
     And,
     AtLeast,
@@ -104,6 +102,8 @@ TREES: list[tuple[str, Node]] = [
     ("source:/BBC/", Field("source", Regex("BBC"))),
     ("and OR or OR not OR near", Or((Term("and"), Term("or"), Term("not"), Term("near")))),
     ("AT&T OR R&D", Or((Term("AT&T"), Term("R&D")))),
+    ("E=mc2 OR US$3 OR Yahoo! OR 24/7/", Or((Term("E=mc2"), Term("US$3"), Term("Yahoo!"), Term("24/7/")))),
+    ("hlead OR caps", Or((Term("hlead"), Term("caps")))),
 ]
 
 # A query, what is marked by the caret, what the message says, what the suggestion says.
@@ -218,6 +218,45 @@ MISTAKES = [
     (f"/{'a' * 1_001}/", f"/{'a' * 1_001}/", "at most 1,000 characters", "OR"),
     ("…", "…", "no letter or digit", "remove"),
     ("@", "@", "no letter or digit", "remove"),
+    # Written for other tools.
+    ("raw:Google+", "raw:", "unknown field", "{Google+}"),
+    ("rating:5", "rating:", "unknown field", "fields are title:"),
+    ("a AND ingress:b", "ingress:", "unknown field", "`lead:`"),
+    ("intitle:a", "intitle:", "unknown field", "`title:`"),
+    ("hd=europe", "hd=europe", "as in another tool", "title:(one OR another)"),
+    ("a AND HLP=(b OR c)", "HLP=", "as in another tool", "lead:word"),
+    ("a AND wc>500", "wc>500", "as in another tool", "leave it out"),
+    ("engineer$3", "engineer$3", "as in another tool", "engineer*"),
+    ("bankrupt! AND a", "bankrupt!", "as in another tool", "bankrupt*"),
+    ("a AND iphone^9", "iphone^9", "as in another tool", "write iphone"),
+    ("(a OR b)^9", "^9", "as in another tool", "leave it out"),
+    ("toyota/F50/", "toyota/F50/", "as in another tool", "FIRST/50(toyota)"),
+    ("boeing/N30/airways", "boeing/N30/airways", "as in another tool", "`boeing NEAR/29 airways`"),
+    ("world adj5 rugby", "adj5", "unknown operator", "`world ONEAR/4 rugby`"),
+    ("world cup adj5 rugby", "adj5", "unknown operator", '`"world cup" ONEAR/4 rugby`'),
+    ("a near5 retail sales and b", "near5", "unknown operator", '`a NEAR/5 "retail sales"`'),
+    ("title:border troops", "title:border troops", "no operator", '`title:"border troops"`'),
+    ("title:border troops and b", "title:border troops", "no operator", '`title:"border troops" AND b`'),
+    ("a w/5 b", "w/5", "unknown operator", "`a NEAR/5 b`"),
+    ("a near5 b", "near5", "unknown operator", "`a NEAR/5 b`"),
+    ("a pre/5 b", "pre/5", "unknown operator", "`a ONEAR/5 b`"),
+    ("a W/S b", "W/S", "unknown operator", "`SENTENCE(a AND b)`"),
+    ("a w/p b", "w/p", "unknown operator", "`a NEAR/50 b`"),
+    ("a /s b", "/s", "unknown operator", "SENTENCE(a AND b)"),
+    ("a NOT W/5 b", "a NOT W/5", "no operator", "`a AND NOT (a NEAR/5 b)`"),
+    ("a BUT NOT b", "BUT", "unknown operator", "`a AND NOT b`"),
+    ("atleast5 apple", "atleast5", "unknown function", "`ATLEAST/5(apple)`"),
+    ("ATLEAST5(apple)", "ATLEAST5", "unknown function", "`ATLEAST/5(apple)`"),
+    ("HLEAD(a) AND b", "HLEAD", "unknown function", "lead:(…)"),
+    ("allcaps(RICO) and money", "allcaps", "unknown function", "{…}"),
+    ("headline news", "headline news", "no operator", '"headline news"'),
+    ("tech spending and canada", "tech spending", "no operator", '`"tech spending" AND canada`'),
+    ("'a b' and c", "'a b'", "no operator", "`\"'a b'\" AND c`"),
+    ("not a", "not a", "no operator", '"not a" in quotes'),
+    ("(a NEAR/2 b) NEAR/5 c", "(a NEAR/2 b)", "another NEAR", "`(a NEAR/2 b) AND (b NEAR/5 c)`"),
+    ("c NEAR/5 (a ONEAR/2 b)", "(a ONEAR/2 b)", "another NEAR", "`(c NEAR/5 a) AND (a ONEAR/2 b)`"),
+    ("a AND #brexit", "AND", "nothing after it", "`#` begins a comment"),
+    ("#brexit", "#", "nothing but a comment", "hashtag"),
 ]
 
 
@@ -242,6 +281,23 @@ def test_the_caret_stands_under_the_word_on_its_line() -> None:
         parse("(troops OR soldiers)\nAND border ADJ fence")
     assert caught.value.caret() == "AND border ADJ fence\n           ^^^"
     assert (caught.value.line, caught.value.column) == (2, 12)
+
+
+@pytest.mark.parametrize(
+    ("line", "marked", "under"),
+    [
+        ("部队 XOR a", "XOR", "\u3000\u3000 ^^^"),
+        ("a XOR 部队", "部队", "      ^^^^"),
+        ("кафе\u0301 XOR a", "XOR", "     ^^^"),
+        ("ก็ดี XOR a", "XOR", "   ^^^"),
+        ("می\u200cخواهم XOR", "XOR", "        ^^^"),
+        ("a\tXOR b", "XOR", " \t^^^"),
+        ("a \u0301", "\u0301", "  ^"),
+    ],
+)
+def test_carets_are_as_wide_as_what_they_stand_under(line: str, marked: str, under: str) -> None:
+    start = line.index(marked)
+    assert carets(line, start, start + len(marked)) == under
 
 
 ITEMS: list[tuple[str, Node]] = [
@@ -457,28 +513,3 @@ def test_any_text_is_a_tree_or_a_query_error_within_the_text(text: str) -> None:
         assert mistake.fix
         assert 0 <= mistake.start <= len(text)
         mistake.caret()
-
-
-# --- the documentation
-
-_DOCUMENT = Path(__file__).parent.parent / "docs" / "reference" / "query.md"
-
-
-def _first_cells(*headings: str) -> list[str]:
-    """Return the queries in the first column of the tables under `headings`."""
-    found = []
-    for section in _DOCUMENT.read_text(encoding="utf-8").split("\n## ")[1:]:
-        if section.startswith(headings):
-            found += re.findall(r"^\| `([^`]+)`", section, re.MULTILINE)
-    return found
-
-
-@pytest.mark.parametrize("text", _first_cells("Terms", "Operators", "Fields"))
-def test_what_the_reference_shows_is_read(text: str) -> None:
-    assert parse(text)
-
-
-@pytest.mark.parametrize("text", _first_cells("Mistakes"))
-def test_what_the_reference_calls_a_mistake_is_one(text: str) -> None:
-    with pytest.raises(QueryError):
-        parse(text)

@@ -189,6 +189,7 @@ def test_a_problem_shows_the_query_with_a_caret(topics_file: TopicsFile) -> None
     (problem,) = problems(topics_file("topics:\n  t:\n    query: border ADJ troops\n"))
     assert problem.message.split("\n")[1:3] == ["    border ADJ troops", "           ^^^"]
     assert problem.fix == "write `border ONEAR/0 troops`"
+    assert str(problem).splitlines()[-1] == "Fix: write `border ONEAR/0 troops`"
 
 
 def test_a_topic_that_only_forbids_is_told_at_its_query(topics_file: TopicsFile) -> None:

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 from rich.progress import track
+from rich.text import Text
 
 from monitor import __version__, checking, logs, service
 from monitor.app import App, feeds_to_poll, open_app, utc_now
@@ -70,7 +71,11 @@ def check(config: Config = CONFIG, data: Data = DATA, as_json: Json = False) -> 
         to_json({"ok": found.ok, "problems": plain(found.problems)})
     else:
         for problem in found.problems:
-            out.print(logs.redact(str(problem)), markup=False, style="red" if problem.level == "error" else "yellow")
+            shown = Text(logs.redact(str(problem)))
+            colour = "bold red" if problem.level == "error" else "bold yellow"
+            shown.highlight_regex(rf"\A.*?{problem.level}:|(?m:^\s+\^+$)", colour)
+            shown.highlight_regex(r"\bFix:", "bold")
+            out.print(shown)
         errors = sum(problem.level == "error" for problem in found.problems)
         if found.ok:
             out.print(

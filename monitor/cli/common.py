@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import sys
+import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
@@ -14,6 +16,7 @@ from typing import Annotated, Any
 
 import typer
 from pydantic import BaseModel
+from rich.cells import cell_len, chop_cells
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -21,7 +24,7 @@ from rich.text import Text
 from monitor import logs
 from monitor.app import App, open_app
 from monitor.checking import Loaded, load
-from monitor.errors import ConfigError
+from monitor.errors import ConfigError, QueryError, carets
 from monitor.text import clean
 
 cli = typer.Typer(
@@ -77,6 +80,52 @@ def plain(value: Any) -> Any:
 def told(text: str, style: str = "") -> Text:
     """Return a publisher's text fit for a terminal: no control characters, and none of Rich's markup."""
     return Text(clean(text), style=style)
+
+
+def hang(text: Text, indent: int = 0) -> None:
+    """Print a text `indent` cells from the left; in a terminal, what does not fit goes on as far from it."""
+    for line in text.wrap(out, out.width - indent) if out.is_terminal else [text]:
+        line.rstrip()
+        out.print(Text(" " * indent) + line, soft_wrap=True)
+
+
+def mistake(error: QueryError) -> None:
+    """Print what is wrong with a query, where, and what to write instead."""
+    hang(Text(_apart(clean(error.message)), "bold"))
+    whole = error.text.split("\n")[error.line - 1]
+    room = out.width - 4 if out.is_terminal else len(whole) * 2
+    line, start, end = _around(whole, error.column - 1, error.column - 1 + error.end - error.start, room)
+    if line.strip():
+        shown = Text(line)
+        shown.stylize("bold red", start, end)
+        hang(shown, 4)
+        # A terminal that turns a line round shows its columns elsewhere, so no caret could stand under them.
+        hang(Text(f"at: {line[start:end]}" if _turned(line) else carets(line, start, end), style="bold red"), 4)
+    if error.fix:
+        hang(Text.assemble(("Fix: ", "bold"), _apart(clean(error.fix))))
+
+
+def _apart(text: str) -> str:
+    """Return `text` with each part in backticks isolated, so that its signs stay when it runs from right to left."""
+    return re.sub(r"`[^`]+`", "\u2066\\g<0>\u2069", text) if out.is_terminal and _turned(text) else text
+
+
+def _turned(text: str) -> bool:
+    return any(unicodedata.bidirectional(char) in ("R", "AL") for char in text)
+
+
+def _around(line: str, start: int, end: int, room: int) -> tuple[str, int, int]:
+    """Return what of `line` fits into `room` cells around its characters `start` to `end`, and where they are in it."""
+    line = "".join(char if char.isprintable() or unicodedata.category(char) == "Cf" else " " for char in line)
+    if cell_len(line) > room:
+        low = start
+        while low and cell_len(line[low - 1 : start]) < room // 3:
+            low -= 1
+        line = ("…" if low else "") + line[low:]
+        start, end = start - low + bool(low), end - low + bool(low)
+    if cell_len(line) > room:
+        line = f"{chop_cells(line, room - 1)[0]}…"
+    return line, min(start, len(line)), max(min(end, len(line)), start + 1)
 
 
 def table(*columns: str) -> Table:

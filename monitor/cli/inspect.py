@@ -5,16 +5,35 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from monitor import checking, service
-from monitor.cli.common import CONFIG, DATA, Config, Data, Json, cli, clock, out, plain, table, to_json, told, using
+from monitor.cli.common import (
+    CONFIG,
+    DATA,
+    Config,
+    Data,
+    Json,
+    cli,
+    clock,
+    hang,
+    mistake,
+    out,
+    plain,
+    table,
+    to_json,
+    told,
+    using,
+)
 from monitor.cli.stream import match_stream, read_lines
 from monitor.daemon import read_state
 from monitor.errors import InputError, QueryError, WorkerError
@@ -25,8 +44,10 @@ from monitor.pipeline.poll import PARSE_DEADLINE
 from monitor.query import as_json as tree_as_json
 from monitor.render import MailMessage, SlackMessage
 from monitor.rules import Explanation
+from monitor.text import clean
 from monitor.workers import Workers
 
+_LISTED = 5  # terms side by side that still have a line each
 READ_LIMIT = 50_000_000  # bytes of a file given to `monitor parse`
 
 
@@ -96,17 +117,24 @@ def query(
         if as_json:
             to_json({"ok": False, "message": error.message, "start": error.start, "end": error.end, "fix": error.fix})
         else:
-            out.print(f"{error.message}\n\n{error.caret()}", markup=False)
-            if error.fix:
-                out.print(f"\n{error.fix}", markup=False)
+            mistake(error)
         raise typer.Exit(1) from None
     if as_json:
         to_json({"ok": True, "query": str(found.written), "tree": tree_as_json(found.tree)})
         return
-    for depth, line in found.lines:
-        out.print(f"{'  ' * depth}{line}", markup=False)
+    for depth, line in _joined(found.lines):
+        hang(Text(line), 2 * depth)
     if found.note:
         Console(stderr=True, soft_wrap=True).print(found.note, style="yellow", markup=False)
+
+
+def _joined(lines: Sequence[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+    """Yield a tree's lines with their depth; many terms side by side, without names of their own, share one."""
+    depths = [*(depth for depth, _ in lines), 0]
+    alone = [deeper > depth or ": " in line for (depth, line), deeper in zip(lines, depths[1:], strict=True)]
+    for (depth, shared), run in groupby(enumerate(lines), lambda at: (at[1][0], not alone[at[0]])):
+        terms = [line for _, (_, line) in run]
+        yield from [(depth, ", ".join(terms))] if shared and len(terms) > _LISTED else [(depth, term) for term in terms]
 
 
 @cli.command()
@@ -313,10 +341,21 @@ def _show_story(found: service.Explained) -> None:
         out.print(told(f"one event with {journey.event.stories} stories: {', '.join(journey.outlets)}"))
 
 
-def _show_tree(node: Explanation, depth: int) -> None:
+def _show_tree(node: Explanation, depth: int, style: str = "") -> None:
+    """Print a node and what is below it; dim what does not make it true or false."""
     mark = "✓" if node.true else "✗"
     words = ", ".join(dict.fromkeys(f"{e.term} in {e.field}" for e in node.evidence))[:200]
     note = f"  ({node.note})" if node.note else f"  [{words}]" if words and not node.children else ""
-    out.print(told(f"{'  ' * depth}{mark} {node.text}{note}", "" if node.true else "dim"))
+    note = f"  {clean(note)}" if note else ""
+    colour = style or ("green" if node.true else "red")
+    hang(Text.assemble((mark, colour), (f" {clean(node.text)}{note}", style)), 2 * depth)
+    # A note with a colon says more than that: of a weak alias, say.
+    missing = [child for child in node.children if child.note.startswith("does not occur") and ":" not in child.note]
+    shared = len(missing) > _LISTED
     for child in node.children:
-        _show_tree(child, depth + 1)
+        if not (shared and child in missing):
+            matters = node.text == "not" or child.true == node.true
+            _show_tree(child, depth + 1, style if matters else "dim")
+    if shared:
+        words = ", ".join(child.text for child in missing)
+        hang(Text(clean(f"✗ does not occur: {words}"), style="dim" if node.true else style), 2 * depth + 2)

@@ -2,7 +2,7 @@
 
     text → lexer → parser (Lark) → nodes → check, expand (macros, names) → the tree that `monitor.rules` decides by
 
-`docs/reference/query.md` is the language for people.
+`docs/reference/query-language.md` is the language for people.
 """
 
 from __future__ import annotations

@@ -72,6 +72,8 @@ def check_near(node: Near, text: str) -> None:
         except QueryError as error:
             if isinstance(child, And) and len(node.children) == 2:
                 error.fix = _distributed(node, child)
+            elif isinstance(child, Near) and len(node.children) == 2:
+                error.fix = _apart(node, child)
             raise
 
 
@@ -80,6 +82,15 @@ def _distributed(node: Near, group: And) -> str:
     parts = [replace(node, children=tuple(p if c is group else c for c in node.children)) for p in group.children]
     written = " AND ".join(f"({part})" for part in parts)
     return f"write `{written}`" if len(written) <= 200 else _WHY[And][1]
+
+
+def _apart(node: Near, group: Near) -> str:
+    """Return `(a NEAR/2 b) NEAR/5 c` as `(a NEAR/2 b) AND (b NEAR/5 c)`, unless that is long."""
+    first = node.children[0] is group
+    outer = (group.children[-1], node.children[1]) if first else (node.children[0], group.children[0])
+    parts = [f"({group})", f"({replace(node, children=outer)})"]
+    written = " AND ".join(parts if first else reversed(parts))
+    return f"write `{written}`" if len(written) <= 200 else _WHY[Near][1]
 
 
 def check_positions(node: Node, operator: str, text: str) -> None:
@@ -192,6 +203,6 @@ class _Expansion:
 def _unknown(sign: str, name: str, known: Collection[str], kind: str) -> tuple[str, str]:
     """The message and the remedy for a name that is not declared."""
     close = get_close_matches(name, known, 1, 0.6)
-    where = "macros: in topics.yaml" if sign == "$" else "entities.yaml"
-    fix = f"did you mean `{sign}{close[0]}`?" if close else f"declare it under {where}, or write the words themselves"
+    where = "under macros: in topics.yaml" if sign == "$" else "in entities.yaml"
+    fix = f"did you mean `{sign}{close[0]}`?" if close else f"declare it {where}, or write the words themselves"
     return f"unknown {kind} `{sign}{name}`", fix

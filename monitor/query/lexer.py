@@ -26,11 +26,20 @@ _FIELD_SYNONYMS = {
     "headline": "title", "hl": "title", "subject": "title", "hlp": "lead", "lp": "lead", "intro": "lead",
     "content": "body", "text": "body", "domain": "site", "host": "site", "link": "url", "by": "author",
     "publisher": "source", "outlet": "source", "category": "tag", "language": "lang", "location": "country",
+    "intitle": "title", "allintitle": "title", "ingress": "lead", "intext": "body", "inurl": "url", "allinurl": "url",
+    "hd": "title", "td": "body", "la": "lang", "sn": "source",
 }  # fmt: skip
 _OPERATOR_SYNONYMS = {
     "&": "AND", "&&": "AND", "+": "AND", "|": "OR", "||": "OR", "!": "AND NOT", "-": "AND NOT",
     "ANDNOT": "AND NOT", "BUT": "AND NOT", "XOR": "OR", "ADJ": "ONEAR/0", "SAME": "NEAR/50", "WITHIN": "NEAR/8",
 }  # fmt: skip
+# What other tools write within or behind a word, which here would be punctuation and so be lost without a word.
+_TAG = re.compile(r"([A-Za-z]{2,3})[=<>]")
+_ENDINGS = re.compile(r"([^\W\d_]{3,})\$\d\Z")
+_ANY_ENDING = re.compile(r"([a-z]{3,})!\Z")  # a name such as Yahoo! begins with a capital
+_WEIGHT = re.compile(r"(.*)\^\d+\Z")
+_FIRST_WORDS = re.compile(r"(.+)/[Ff](\d+)/\Z")
+_WITHIN = re.compile(r"(.+)/[Nn](\d+)/(.+)")
 _DISTANCE_OPERATOR = re.compile(r"(?P<name>[A-Z]*)/?(?P<distance>\d+)[FfWw]?")
 _ORDERED_OPERATORS = ("ADJ", "PRE", "P", "ONEAR", "BEFORE", "FOLLOWEDBY")
 _NEAR_OPERATORS = ("W", "N", "NEAR", "WITHIN", "")
@@ -171,6 +180,9 @@ class _Lexer:
         if not match[2]:
             end = start + len((_RUN.match(text, start) or match)[0])
             fix = 'add `/` where it ends, or write "…" where words are meant'
+            if text[start:end].lower() in ("/s", "/p"):
+                fix = "in one sentence is SENTENCE(a AND b); paragraphs are not known, so write `a NEAR/50 b`"
+                raise self._error(f"unknown operator `{text[start:end]}`", start, end, fix)
             raise self._error("this regular expression is never closed", start, end, fix)
         end = match.end()
         flags = (_FLAGS.match(text, end) or match)[0]
@@ -255,9 +267,11 @@ class _Lexer:
 
     def _unknown_field(self, start: int, run: str, written: str) -> None:
         known = ", ".join(f"{name}:" for name in FIELDS)
-        close = get_close_matches(written.lower(), FIELDS, 1, 0.6)
+        close = get_close_matches(written.lower(), FIELDS, 1, 0.65)
         name = _FIELD_SYNONYMS.get(written.lower()) or (close[0] if close else "")
         fix = f"did you mean `{name}:`?" if name else f'fields are {known}; if it is a text to find, write "{run}"'
+        if written.lower() == "raw":
+            fix = f"write {{{run[4:] or 'NATO'}}}: within braces case and signs count"
         raise self._error(f"unknown field `{written}:`", start, start + len(written) + 1, fix)
 
     def _term(self, start: int, run: str, inside: str) -> None:
@@ -268,6 +282,8 @@ class _Lexer:
             fix = f"write {_OPERATOR_SYNONYMS[run[0]]} {run[1:]}" if run[1:] else "write AND, OR or AND NOT"
             raise self._error(f"unknown operator `{run[0]}`", start, start + 1, fix)
         if inside not in META_FIELDS:
+            if fix := _meant_elsewhere(run):
+                raise self._error(f"`{run}` is written as in another tool", start, end, fix)
             self._check_commas(start, run)
             if (tilde := run.find("~")) >= 0:
                 fix = f'write a wildcard, as {run[:tilde] if tilde > 2 else "deploy"}*, or "two words"~8'
@@ -313,9 +329,31 @@ def operator_meant(word: str) -> str:
     match = _DISTANCE_OPERATOR.fullmatch(word)
     if match is None:
         return ""
+    if match["name"] == "ADJ":  # it counts from one word to the other, so that ADJ1 is side by side
+        return f"ONEAR/{max(int(match['distance'][:6]) - 1, 0)}"
     if match["name"] in _ORDERED_OPERATORS:
         return f"ONEAR/{match['distance']}"
     return f"NEAR/{match['distance']}" if match["name"] in _NEAR_OPERATORS and not word.isdigit() else ""
+
+
+def _meant_elsewhere(run: str) -> str:
+    """Return what to write for a word that only another tool's language explains (`hd=x`, `engineer$3`), or ""."""
+    if run.isalnum():
+        return ""
+    if tag := _TAG.match(run):
+        name = _FIELD_SYNONYMS.get(tag[1].lower())
+        return f"write {name}:word or {name}:(one OR another)" if name else "leave it out: there is no such field"
+    if endings := _ENDINGS.fullmatch(run):
+        return f"write {endings[1]}*, or the words themselves joined by OR"
+    if root := _ANY_ENDING.fullmatch(run):
+        return f"write {root[1]}* for any ending, or {{{run}}} if the sign is meant"
+    if weight := _WEIGHT.fullmatch(run):
+        return f"leave the weight out: write {weight[1]}" if weight[1] else "leave it out: no word weighs more here"
+    if first := _FIRST_WORDS.fullmatch(run):
+        return f"write FIRST/{first[2]}({first[1]})"
+    if within := _WITHIN.fullmatch(run):  # it counts from one word to the other
+        return f"write `{within[1]} NEAR/{max(int(within[2][:6]) - 1, 0)} {within[3]}`"
+    return ""
 
 
 def _letters(text: str) -> int:

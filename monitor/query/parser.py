@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import takewhile
 from typing import Any, ClassVar
 
 from lark import Lark, Token, Transformer
@@ -55,6 +56,11 @@ leaf: TERM | PHRASE | NEARPHRASE | EXACT | REGEX | ENTITY | MACRO
 _CLIP = 60  # characters of an operand repeated in a suggestion
 _LONGEST_FIX = 400  # characters of a suggestion that repeats the query
 _RUN_SHOWN = 5  # operands of a run of bare neighbours repeated in a suggestion
+_LOWER = {"and": "AND", "or": "OR", "not": "AND NOT"}
+# Functions of other tools, and what is written here before or around their group.
+_CALLED = re.compile(r"atleast\d+.|(hlead|headline|lead|byline|body|allcaps|caps|nocaps)[(（]", re.IGNORECASE)
+_CALLED_HERE = {"hlead": "lead:(…)", "headline": "title:(…)", "lead": "lead:(…)", "byline": "author:(…)",
+                "body": "body:(…)", "allcaps": "{…}", "caps": "{…}"}  # fmt: skip
 _CAPITALS = re.compile(r"[A-Z]{2,}(?:/?\d+[FfWw]?)?|/\d+")
 
 
@@ -191,6 +197,8 @@ def tree(text: str) -> Node:
     if not found:
         fix = "write what to find, for example border AND troops"
         message = "the query is empty" if not text.strip() else "the query holds nothing but a comment"
+        if "#" in text:
+            fix += "; `#` begins a comment, so write a hashtag without it"
         raise QueryError(message, text, 0, 1, fix)
     try:
         node: Any = _PARSER.parse(found)
@@ -244,34 +252,90 @@ def _beside(text: str, parts: Sequence[Any]) -> QueryError:
             run = []
         else:
             break
+    if isinstance(run[0], Term) and _CALLED.fullmatch(run[0].text + text[run[1].start]):
+        return _unknown_function(text, run[0], run[1])
     for index, node in enumerate(run[1:-1], 1):
-        if isinstance(node, Term) and (_CAPITALS.fullmatch(node.text) or operator_meant(node.text)):
-            return _unknown_operator(text, run[index - 1], node, run[index + 1])
+        bare = isinstance(node, Term) and text[node.start] not in "(（"
+        if isinstance(node, Term) and bare and (_CAPITALS.fullmatch(node.text) or _infix(node.text)):
+            return _unknown_operator(text, run[:index], node, run[index + 1 :])
     shown = [_quoted(text, node) for node in run[:_RUN_SHOWN]]
     start, end = run[0].start, run[1].end
     message = f"no operator between `{shown[0]}` and `{shown[1]}`"
-    lower = next((n.text for n in run if isinstance(n, Term) and n.text.upper() in ("AND", "OR", "NOT")), "")
+    lower = next((n.text for n in run if isinstance(n, Term) and n.text in _LOWER), "")
     if isinstance(run[1], Not):
         fix = f"write `{shown[0]} AND {shown[1]}`"
+        if len(run) > 2 and isinstance(run[1].child, Term) and (meant := _infix(run[1].child.text)):
+            fix = f"write `{shown[0]} AND NOT ({shown[0]} {meant} {shown[2]})`"
     elif lower:
-        fix = f'operators are written in capitals: {lower.upper()}; as words, write "{" ".join(shown)}" in quotes'
+        fix = f"operators are written in capitals: {lower.upper()}"
+        if run[0] != Term(lower) and len(example := f", as `{_in_capitals(text, run)}`") <= _LONGEST_FIX:
+            fix += example
+        if all(isinstance(node, Term) for node in run):
+            fix += f'; as words, write "{" ".join(shown)}" in quotes'
     else:
         if len(run) > _RUN_SHOWN:
             shown.append("…")
         forms = [f" {operator} ".join(shown) for operator in ("AND", "OR")]
-        if all(isinstance(node, Term) and text[node.start] not in "(（" for node in run):
-            forms.insert(0, f'"{" ".join(shown)}"')
+        if phrase := _as_phrase(text, run[:_RUN_SHOWN], "…" if len(run) > _RUN_SHOWN else ""):
+            forms.insert(0, phrase)
         fix = f"write {', '.join(f'`{form}`' for form in forms[:-1])} or `{forms[-1]}`"
     return QueryError(message, text, start, end, fix)
 
 
-def _unknown_operator(text: str, left: Node, word: Term, right: Node) -> QueryError:
-    before, after = _quoted(text, left), _quoted(text, right)
-    if meant := operator_meant(word.text):
+def _in_capitals(text: str, run: Sequence[Node]) -> str:
+    """Return a run of neighbours with its small operators in capitals, and what stands between them as phrases."""
+    parts: list[list[Node]] = [[]]
+    joined = []
+    for node in run:
+        if isinstance(node, Term) and node.text in _LOWER and parts[-1]:
+            joined.append(_LOWER[node.text])
+            parts.append([])
+        else:
+            parts[-1].append(node)
+    shown = [_as_phrase(text, part) or " ".join(_quoted(text, node) for node in part) or "…" for part in parts]
+    return " ".join([shown[0], *(f"{operator} {words}" for operator, words in zip(joined, shown[1:], strict=True))])
+
+
+def _as_phrase(text: str, run: Sequence[Node], rest: str = "") -> str:
+    """Return words side by side as a phrase, in the field that stands before the first; "" for anything else."""
+    words = [run[0].child, *run[1:]] if run and isinstance(run[0], Field) else run
+    if len(words) < 2 or not all(isinstance(node, Term) and text[node.start] not in "(（" for node in words):
+        return ""
+    field = f"{run[0].name}:" if isinstance(run[0], Field) else ""
+    return f'{field}"{" ".join([*(_quoted(text, node) for node in words), *filter(None, [rest])])}"'
+
+
+def _infix(word: str) -> str:
+    """Return our operator for one of another tool's between two words, also in small letters where it has a number."""
+    if word.lower() in ("w/s", "w/sent", "w/p", "w/para"):
+        return "SENTENCE" if word[2] in "sS" else "NEAR/50"
+    return operator_meant(word) or (operator_meant(word.upper()) if word[-1:].isdigit() else "")
+
+
+def _unknown_function(text: str, name: Term, group: Node) -> QueryError:
+    wanted = _CALLED_HERE.get(name.text.lower(), "a word as it is: capitals do not count outside {…}")
+    if name.text.lower().startswith("atleast"):
+        inside = _quoted(text, group).removeprefix("(").removesuffix(")")
+        wanted = f"`ATLEAST/{name.text[7:]}({inside})`"
+    return QueryError(f"unknown function `{name.text}`", text, name.start, name.end, f"write {wanted}")
+
+
+def _unknown_operator(text: str, left: Sequence[Node], word: Term, right: Sequence[Node]) -> QueryError:
+    nearest = list(takewhile(_is_operand, reversed(left)))[::-1], list(takewhile(_is_operand, right))
+    before = _as_phrase(text, nearest[0]) or _quoted(text, left[-1])
+    after = _as_phrase(text, nearest[1]) or _quoted(text, right[0])
+    if meant := _infix(word.text):
+        after = after.removeprefix("NOT ") if meant == "AND NOT" else after
         fix = f"write `{before} {meant} {after}`"
+        if meant == "SENTENCE":
+            fix = f"write `SENTENCE({before} AND {after})`"
     else:
         fix = f"operators are AND, OR, NOT, NEAR/n and ONEAR/n; if {word.text} is a word, join it with AND or OR"
     return QueryError(f"unknown operator `{word.text}`", text, word.start, word.end, fix)
+
+
+def _is_operand(node: Node) -> bool:
+    return not (isinstance(node, Term) and (node.text in _LOWER or _infix(node.text)))
 
 
 def _unexpected(text: str, found: Sequence[Token], at: Token | None) -> QueryError:
@@ -301,6 +365,8 @@ def _unexpected(text: str, found: Sequence[Token], at: Token | None) -> QueryErr
             return QueryError("NEAR cannot stand before NOT", text, *place, fix)
         where = f"before `{name}`" if here is not None else "at the end"
         fix = f"write what {written} joins, or remove it" if before.type != "NOT" else "write what must be absent"
+        if here is None and "#" in text[before.end_pos :]:
+            fix = f"write what {written} joins; `#` begins a comment, so write a hashtag without it"
         return QueryError(f"{written} has nothing after it {where}", text, before.start_pos or 0, before.end_pos, fix)
     if here is not None and here.type == "RPAR":
         return QueryError("nothing stands in these parentheses", text, *place, "write a group in them, or remove them")
