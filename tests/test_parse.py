@@ -169,17 +169,33 @@ def test_a_document_says_what_is_wrong_with_it_for_people() -> None:
     assert parse_feed(rss("<guid>1</guid><title>Tom &amp; Ann</title>"), URL, "text/xml").problems == ()
 
 
-def test_a_bare_ampersand_is_an_ampersand() -> None:
-    found = story(
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("AT&T wins", "AT&T wins"),
+        ("Q&A, R&D; S&P 500 & more", "Q&A, R&D; S&P 500 & more"),
+        ("caf&eacute; & bar", "café & bar"),
+        ("<![CDATA[AT&T &amp; Q&A]]>", "AT&T & Q&A"),
+        ("<!-- R&D -->R&D", "R&D"),
+        ("&#00000000000000065;&#;&#x;", "A&#;&#x;"),
+    ],
+)
+def test_a_bare_ampersand_stands_for_itself(written: str, read: str) -> None:
+    parsed = parse_feed(
         rss(
-            "<guid isPermaLink='false'>a?b=2&copy=3&lang=en</guid><title>AT&T wins & R&D; &#x41;&amp;</title>"
-            "<link>https://wire.example/a?b=2&copy=3&lang=en</link>"
-            "<description><![CDATA[Q&A &amp; more]]></description><!-- a & b -->"
-        )
+            f"<guid>1?a&b</guid><title>{written}</title>"
+            "<link>https://wire.example/?a=1&b=2&copy=3&lang=en&amp;x=&eacute</link>"
+        ),
+        URL,
     )
-    assert (found.guid, found.url) == ("a?b=2&copy=3&lang=en", "https://wire.example/a?b=2&copy=3&lang=en")
-    assert (found.title, found.summary) == ("AT&T wins & R&D; A&", "Q&A & more")
-    for hostile in ("<![CDATA[", "<!--", "&", "<![CDATA[]]"):
+    assert parsed.problems == ()
+    (found,) = parsed.stories
+    assert (found.title, found.guid) == (read, "1?a&b")
+    assert found.url == "https://wire.example/?a=1&b=2&copy=3&lang=en&x=&eacute"
+
+
+def test_ampersands_are_mended_in_time_linear_in_their_number() -> None:
+    for hostile in ("<![CDATA[", "<!--", "&", "<![CDATA[]]", "<![CDATA[&", "&a", "&#", "&#x", "&#xD83D;", "<![cdata["):
         began = time.process_time()
         mend(hostile * 200_000, 10)
         assert time.process_time() - began < 5, hostile
@@ -316,9 +332,30 @@ def test_short_utf8_is_not_read_as_the_single_bytes_that_it_is_called() -> None:
     assert decode(xml.encode("gbk"))[0] == xml
 
 
-def test_a_mark_of_utf8_before_another_encoding_is_only_a_mark() -> None:
-    xml = "<?xml version='1.0' encoding='windows-1251'?>" + rss("<guid>1</guid><title>Взрыв</title>").decode()
-    assert story(b"\xef\xbb\xbf" + xml.encode("cp1251")).title == "Взрыв"
+@pytest.mark.parametrize(("encoding", "text"), [("gb2312", "母"), ("cp866", "рав"), ("windows-874", "เขต")])
+def test_a_word_that_is_utf8_by_chance_is_read_as_declared(encoding: str, text: str) -> None:
+    xml = f"<?xml version='1.0' encoding='{encoding}'?>" + rss(f"<guid>1</guid><title>{text}</title>").decode()
+    body = xml.encode("cp874" if encoding == "windows-874" else encoding)
+    assert body.decode("utf-8")  # valid, and wrong
+    assert parse_feed(body, URL).stories[0].title == text
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [("iso-8859-1", "à la carte, déjà vu"), ("windows-1251", "Взрыв в порту"), ("shift_jis", "港で爆発")],
+)
+def test_a_mark_of_utf8_before_something_else_is_not_believed(encoding: str, text: str) -> None:
+    xml = f"<?xml version='1.0' encoding='{encoding}'?>" + rss(f"<guid>1</guid><title>{text}</title>").decode()
+    parsed = parse_feed(b"\xef\xbb\xbf" + xml.encode(encoding), URL)
+    assert parsed.stories[0].title == text
+    assert parsed.problems == ("the document's mark says UTF-8, and it is not",)
+    unnamed = b"\xef\xbb\xbf" + rss("<guid>1</guid><title>déjà vu</title>").decode().encode("cp1252")
+    assert story(unnamed).title == "déjà vu"
+
+
+def test_a_mark_of_utf8_is_believed_in_spite_of_one_bad_byte_and_of_another_name() -> None:
+    xml = "<?xml version='1.0' encoding='windows-1251'?>" + rss("<guid>1</guid><title>Взрыв @</title>").decode()
+    assert story(b"\xef\xbb\xbf" + xml.encode().replace(b"@", b"\x96")).title == "Взрыв –"
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be", "utf-16", "utf-32"])
@@ -328,11 +365,16 @@ def test_wide_characters_are_read_without_a_mark_and_after_white_space(encoding:
     assert story(body.encode(encoding)).title == "Взрыв"
     items = '{"version": "https://jsonfeed.org/version/1.1", "items": [{"id": "1", "title": "Взрыв"}]}'
     assert story((before + items).encode(encoding)).title == "Взрыв"
+    page = "<!DOCTYPE html><html><head><title>Взрыв</title></head></html>"
+    assert "web page" in parse_feed((before + page).encode(encoding)).problems[0]
 
 
-def test_a_json_feed_in_latin_letters_of_one_byte_is_read() -> None:
-    items = '{"version": "https://jsonfeed.org/version/1.1", "items": [{"id": "1", "title": "L\'été"}]}'
-    assert story(items.encode("latin-1")).title == "L'été"
+def test_a_json_feed_in_windows_1252_is_read_and_that_is_said() -> None:
+    feed = '{"version": "https://jsonfeed.org/version/1.1", "items": [{"id": "1", "title": "déjà vu"}]}'
+    for mark in (b"", b"\xef\xbb\xbf"):
+        parsed = parse_feed(mark + feed.encode("cp1252"))
+        assert parsed.stories[0].title == "déjà vu"
+        assert parsed.problems == ("the document's encoding is unknown; it was read as windows-1252",)
 
 
 # Titles and texts
@@ -390,12 +432,20 @@ def test_a_dropped_element_that_is_closed_at_once_takes_no_text_with_it() -> Non
     assert from_html("a <script>x</script> b <style>y", 100) == "a b"
 
 
-def test_a_title_that_names_a_tag_is_not_cut() -> None:
-    assert from_html("How to use <script> tags safely", 100, title=True) == "How to use tags safely"
-    assert from_html("a <script>x</script> b", 100, title=True) == "a b"
-    named = '{"id": "1", "title": "How to use <script> tags safely"}, {"id": "2", "title": "<b>Rates</b> rise"}'
-    found = stories(f'{{"version": "https://jsonfeed.org/version/1.1", "items": [{named}]}}'.encode())
-    assert [one.title for one in found] == ["How to use <script> tags safely", "Rates rise"]
+@pytest.mark.parametrize("form", ["{}", "<![CDATA[{}]]>"])
+@pytest.mark.parametrize(
+    ("title", "said"),
+    [
+        ("How to use <script> tags safely", "How to use <script> tags safely"),
+        ("How to use <script> tags & more", "How to use <script> tags & more"),
+        ("<b>SVG</b>: why <svg> and <style> matter", "SVG: why <svg> and <style> matter"),
+        ("Rates <style>b { color: red }</style>rise<script/>", "Rates rise"),
+    ],
+)
+def test_a_title_that_names_a_tag_is_not_cut_there(title: str, said: str, form: str) -> None:
+    written = form.format(title if "CDATA" in form else title.replace("&", "&amp;").replace("<", "&lt;"))
+    assert story(rss(f"<guid>1</guid><title>{written}</title>")).title == said
+    assert story(atom(f"<id>1</id><title type='html'>{written}</title>")).title == said
 
 
 def test_a_pictures_caption_is_no_summary_unless_there_is_no_other() -> None:
@@ -484,12 +534,22 @@ def test_a_guid_is_kept_as_published_and_a_permalink_stands_in_for_the_link() ->
     assert (plain.guid, plain.url) == ("urn:7", "https://wire.example/c")
 
 
-def test_a_permalink_within_the_site_stands_in_for_the_link() -> None:
-    relative, name = stories(rss("<guid isPermaLink='true'>/blog/9</guid>", "<guid isPermaLink='false'>/blog/8</guid>"))
-    assert (relative.guid, relative.url) == ("/blog/9", "https://wire.example/blog/9")
-    assert (name.guid, name.url) == ("/blog/8", "")
-    found = story(atom("<id>/t/378265</id><title>a</title>"))
-    assert (found.guid, found.url) == ("/t/378265", "https://wire.example/t/378265")
+def test_a_guid_that_is_a_path_stands_in_for_the_link_on_the_site_itself() -> None:
+    items = [
+        "<guid isPermaLink='true'>/blog/9</guid><title>a</title>",
+        "<guid>/blog/8</guid><title>b</title>",
+        "<guid isPermaLink='false'>/blog/7</guid><title>c</title>",
+        "<guid>/blog/6</guid><link>/news/6</link><title>d</title>",
+        "<guid>/</guid><title>e</title>",
+    ]
+    found = stories(rss(*items, head="<link>https://site.example/blog</link>"))
+    assert [one.guid for one in found] == ["/blog/9", "/blog/8", "/blog/7", "/blog/6", "/"]
+    assert [one.url for one in found] == [
+        *("https://site.example/blog/9", "https://site.example/blog/8", ""),
+        *("https://wire.example/news/6", "https://site.example/"),
+    ]
+    entry = story(atom("<id>/t/378265</id><title>a</title>"))
+    assert (entry.guid, entry.url) == ("/t/378265", "https://wire.example/t/378265")
 
 
 def test_without_a_guid_the_link_and_without_a_link_the_words_name_a_story() -> None:

@@ -23,8 +23,8 @@ TAGS = 30
 GUID = 2_000
 MADE_TITLE = 100  # characters of text that stand in for a missing title
 
-_HTML = re.compile(rb"(?i)<(?:!doctype\s+html|html|head|body)\b")
-_OPML = re.compile(rb"(?i)<opml\b")
+_HTML = re.compile(r"(?i)<(?:!doctype\s+html|html|head|body)\b")
+_OPML = re.compile(r"(?i)<opml\b")
 _ANNOUNCED = re.compile(r"(?i)<link\b[^<>]{0,1000}>")
 _ATTRIBUTE = re.compile(r"(?i)\b(rel|type|href)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>]+))")
 
@@ -46,10 +46,14 @@ def _parse(body: bytes, url: str, content_type: str) -> ParsedFeed:
     text, odd = decode(body, content_type)
     if jsonfeed.looks_like_json(text):
         raw = jsonfeed.read(text)
-        return _feed(raw, url) if raw else _unreadable("The document is JSON, and not a JSON Feed.")
-    raw = xmlfeed.read(text, url, odd)
-    if raw is None or (not raw.entries and _HTML.search(body[:2048]) and raw.kind == "unknown"):
-        return _unreadable(_what_instead(body, url))
+        if raw is None:
+            return _unreadable("The document is JSON, and not a JSON Feed.")
+    else:
+        raw = xmlfeed.read(text, url)
+        if raw is None or (not raw.entries and _HTML.search(text[:2048]) and raw.kind == "unknown"):
+            return _unreadable(_what_instead(text, url))
+    if odd:
+        raw.problems.insert(0, odd)
     return _feed(raw, url)
 
 
@@ -57,15 +61,15 @@ def _unreadable(reason: str) -> ParsedFeed:
     return ParsedFeed("none", problems=(reason,), readable=False)
 
 
-def _what_instead(body: bytes, url: str) -> str:
+def _what_instead(text: str, url: str) -> str:
     """Say what a document is that is no feed, and where the feed may be."""
-    if _OPML.search(body[:4096]):
+    if _OPML.search(text[:4096]):
         return "The document is not a feed: it is OPML, a list of feeds."
-    if _HTML.search(body[:4096]):
-        found = _announced(body[:200_000].decode("utf-8", "replace"), url)
+    if _HTML.search(text[:4096]):
+        found = _announced(text[:200_000], url)
         where = f" It announces {', '.join(found)}." if found else ""
         return f"The document is a web page, not a feed.{where}"
-    if b"\x00" in body[:1024]:
+    if "\x00" in text[:1024]:
         return "The document is neither XML nor JSON: binary data."
     return "The document is not a feed: no RSS, Atom or JSON Feed is in it."
 
@@ -86,11 +90,11 @@ def _feed(raw: RawFeed, url: str) -> ParsedFeed:
     base = url or raw.link
     # An empty relative link leads to the document itself, which is no story's page.
     links = ["" if (link := resolve(base, entry.link)) == url else link for entry in raw.entries]
-    links = [link or _guid_link(entry) for entry, link in zip(raw.entries, links, strict=True)]
+    home = resolve(url, raw.link)
+    links = [link or _guid_link(entry, home or url) for entry, link in zip(raw.entries, links, strict=True)]
     named = [clean(entry.guid)[:GUID] or link for entry, link in zip(raw.entries, links, strict=True)]
     canonical = [canonical_url(link) for link in links]
-    home = canonical_url(resolve(url, raw.link))
-    shared: dict[str, set[str]] = {home: {"", "home"}}  # a link to the site's front page is no story's
+    shared: dict[str, set[str]] = {canonical_url(home): {"", "home"}}  # a link to the site's front page is no story's
     for entry, name, key in zip(raw.entries, named, canonical, strict=True):
         # Without a guid, the words tell apart what stands at one address (a live page, a page of short news).
         shared.setdefault(key, set()).add(name if clean(entry.guid) else _hash(entry))
@@ -102,15 +106,18 @@ def _feed(raw: RawFeed, url: str) -> ParsedFeed:
         stories.setdefault(guid, story)  # only exact copies share a guid
     return ParsedFeed(
         raw.kind,
-        from_html(raw.title, TITLE),
-        resolve(url, raw.link),
+        from_html(raw.title, TITLE, title=True),
+        home,
         _language(raw.language),
         tuple(stories.values()),
         tuple(clean(problem) for problem in raw.problems),
     )
 
 
-def _guid_link(entry: RawEntry) -> str:
+def _guid_link(entry: RawEntry, home: str) -> str:
+    """Return a guid that stands for the link: a whole address, or a path on the site, which need not be the feed's."""
+    if entry.permalink and entry.guid.startswith("/"):
+        return resolve(home, entry.guid)
     return resolve("", entry.guid) if "://" in entry.guid else ""
 
 
@@ -142,7 +149,7 @@ def _story(entry: RawEntry, link: str, guid: str, key_url: str) -> ParsedStory:
     title = from_html(entry.title, TITLE, title=True)
     if not title:
         title = cut(" ".join((summary or text).split()), MADE_TITLE) or link
-    tags = dict.fromkeys(from_html(tag, TAG) for tag in entry.tags[:TAGS])
+    tags = dict.fromkeys(from_html(tag, TAG, title=True) for tag in entry.tags[:TAGS])
     return ParsedStory(
         guid,
         link,
