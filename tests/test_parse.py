@@ -811,6 +811,69 @@ def test_a_json_feed_names_its_authors_and_dates_in_many_ways() -> None:
     assert found[4].title == "b c"
 
 
+# News sitemaps
+
+
+def sitemap(*pages: str, news: str = "xmlns:n='http://www.google.com/schemas/sitemap-news/0.9'") -> bytes:
+    inside = "".join(f"<url>{page}</url>" for page in pages)
+    return f"<urlset xmlns='http://www.sitemaps.org/schemas/sitemap/0.9' {news}>{inside}</urlset>".encode()
+
+
+def page(number: int, title: str, language: str = "en") -> str:
+    return (
+        f"<loc> https://wire.example/{number} </loc><lastmod>2026-11-25</lastmod><n:news><n:publication>"
+        f"<n:name>Northern Wire</n:name><n:language>{language}</n:language></n:publication>"
+        f"<n:publication_date>2026-11-24T10:00:00+01:00</n:publication_date><n:title>{title}</n:title>"
+        "<n:keywords>Ships, Ports &amp; tides,</n:keywords></n:news>"
+    )
+
+
+def test_a_news_sitemap_is_a_feed() -> None:
+    parsed = parse_feed(
+        sitemap(page(1, "Harbour & rail: strike ends"), "<loc>https://wire.example/about</loc>", page(2, "Fin", "fr")),
+        "https://wire.example/news.xml",
+        "application/xml",
+    )
+    assert (parsed.kind, parsed.title, parsed.language, parsed.problems) == ("sitemap", "Northern Wire", "en", ())
+    first, second = parsed.stories
+    assert first == ParsedStory(
+        guid="https://wire.example/1",
+        url="https://wire.example/1",
+        title="Harbour & rail: strike ends",
+        published_raw="2026-11-24T10:00:00+01:00",
+        published=datetime(2026, 11, 24, 9, tzinfo=UTC),
+        tags=("Ships", "Ports & tides"),
+        key_url="https://wire.example/1",
+    )
+    assert (second.title, second.language) == ("Fin", "fr")
+    assert parse_feed(sitemap(), URL).readable
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        sitemap("<loc>https://wire.example/about</loc>"),
+        sitemap(news=""),
+        b"<sitemapindex><sitemap><loc>https://wire.example/1.xml</loc></sitemap></sitemapindex>",
+        b"<urlset><url>" * 50_000,
+    ],
+)
+def test_other_sitemaps_hold_no_stories(body: bytes) -> None:
+    parsed = parse_feed(body, URL)
+    assert not parsed.readable
+    assert parsed.problems[0].startswith("The document is a sitemap without news tags")
+
+
+def test_a_malformed_or_endless_news_sitemap_keeps_what_can_be_read() -> None:
+    cut = parse_feed(sitemap(page(1, "One"), page(2, "Two"))[:-30], URL)
+    assert [one.title for one in cut.stories] == ["One"]
+    assert cut.problems[0].startswith("the document is malformed (")
+    long = parse_feed(sitemap(*(page(n, f"Story {n}") for n in range(2_100))), URL)
+    assert (len(long.stories), long.problems) == (2_000, ("only the first 2000 of 2100 stories are read",))
+    entity = b"<!DOCTYPE urlset [<!ENTITY a 'aaaaaaaaaa'><!ENTITY b '&a;&a;&a;&a;'>]>" + sitemap(page(1, "&b; &lt;3"))
+    assert story(entity).title == "&b; <3"
+
+
 # Safety
 
 

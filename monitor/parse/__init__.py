@@ -6,9 +6,10 @@ import hashlib
 import re
 from typing import Any
 
-from monitor.parse import jsonfeed, xmlfeed
+from monitor.parse import jsonfeed, sitemap, xmlfeed
 from monitor.parse.dates import parse_date
 from monitor.parse.encoding import decode
+from monitor.parse.mend import root
 from monitor.parse.plain import from_html
 from monitor.parse.raw import RawEntry, RawFeed
 from monitor.parse.values import ParsedFeed, ParsedStory
@@ -48,6 +49,10 @@ def _parse(body: bytes, url: str, content_type: str) -> ParsedFeed:
         raw = jsonfeed.read(text)
         if raw is None:
             return _unreadable("The document is JSON, and not a JSON Feed.")
+    elif root(text) in sitemap.ROOTS:
+        raw = sitemap.read(text)
+        if raw is None:
+            return _unreadable("The document is a sitemap without news tags: it lists pages or sitemaps, not stories.")
     else:
         raw = xmlfeed.read(text, url)
         if raw is None or (not raw.entries and _HTML.search(text[:2048]) and raw.kind == "unknown"):

@@ -27,14 +27,24 @@ _BARE = re.compile(
     re.DOTALL,
 )
 _XML_NAMES = {"lt", "gt", "amp", "quot", "apos"}
-_ROOT = re.compile(r"<(?:[A-Za-z_][\w.-]{0,40}:)?(?:rss|feed|rdf|channel)(?=[\s>/])", re.IGNORECASE)
+_ROOT = re.compile(r"<(?:[A-Za-z_][\w.-]{0,40}:)?(?:rss|feed|rdf|channel|urlset|sitemapindex)(?=[\s>/])", re.IGNORECASE)
 _SKIPPED = re.compile(r"\s+|<\?[^>]*>|<!--.*?-->", re.DOTALL)
 _SAFE_ENTITY = re.compile(rf"""<!ENTITY\s+(\w{{1,40}})\s+"((?:&#\w{{1,8}};|[^&"%<>]){{0,{ENTITY}}})"\s*>""")
-_STORY = re.compile(r"<((?:[A-Za-z_][\w.-]{0,40}:)?(?:item|entry))(?=[\s>])", re.IGNORECASE)
+STORIES = re.compile(r"<(?:[A-Za-z_][\w.-]{0,40}:)?(?:item|entry)(?=[\s>])", re.IGNORECASE)
+PAGES = re.compile(r"<(?:[A-Za-z_][\w.-]{0,40}:)?url(?=[\s>])")
 
 
-def mend(text: str, most: int) -> tuple[str, int]:
-    """Return a document without what no XML parser takes, and how many stories beyond the first `most` were cut off."""
+def root(text: str) -> str:
+    """Return the name of a document's root element, without its prefix and in small letters; "" where none is known."""
+    match = re.match(r"<(?:[^\s:>/]{1,41}:)?([^\s:>/]{1,20})", _split(text)[1])
+    return match.group(1).lower() if match else ""
+
+
+def mend(text: str, most: int, story: re.Pattern[str] = STORIES) -> tuple[str, int]:
+    """Return a document without what no XML parser takes, and how many stories beyond the first `most` were cut off.
+
+    `story` finds the beginnings of stories.
+    """
     text = _NO_CHARACTER.sub("", text)
     head, text = _split(text)
     text = _CDATA.sub("<![CDATA[", text)
@@ -42,7 +52,7 @@ def mend(text: str, most: int) -> tuple[str, int]:
     text = _NAMED.sub(_named, text)
     declared = dict(_SAFE_ENTITY.findall(head)[:ENTITIES])
     text = _bare(text, _XML_NAMES | declared.keys())
-    text, cut = _first(text, most)
+    text, cut = _first(text, most, story)
     return _doctype(declared) + text, cut
 
 
@@ -94,9 +104,9 @@ def _named(match: re.Match[str]) -> str:
     return f"&#{html.entities.name2codepoint[name]};"
 
 
-def _first(text: str, most: int) -> tuple[str, int]:
+def _first(text: str, most: int, story: re.Pattern[str]) -> tuple[str, int]:
     """Cut a document before the story after the first `most`, and close what was open there."""
-    starts = [match.start() for match in _STORY.finditer(text)]
+    starts = [match.start() for match in story.finditer(text)]
     if len(starts) <= most:
         return text, 0
     root = re.match(r"<([^\s>/]{1,80})", text)
