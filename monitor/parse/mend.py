@@ -36,7 +36,7 @@ PAGES = re.compile(r"<(?:[A-Za-z_][\w.-]{0,40}:)?url(?=[\s>])")
 
 def root(text: str) -> str:
     """Return the name of a document's root element, without its prefix and in small letters; "" where none is known."""
-    match = re.match(r"<(?:[^\s:>/]{1,41}:)?([^\s:>/]{1,20})", _split(text)[1])
+    match = re.match(r"<(?:[^\s:>/]{1,41}:)?([^\s:>/]{1,20})", split_head(text)[1])
     return match.group(1).lower() if match else ""
 
 
@@ -46,7 +46,7 @@ def mend(text: str, most: int, story: re.Pattern[str] = STORIES) -> tuple[str, i
     `story` finds the beginnings of stories.
     """
     text = _NO_CHARACTER.sub("", text)
-    head, text = _split(text)
+    head, text = split_head(text)
     text = _CDATA.sub("<![CDATA[", text)
     text = _REFERENCE.sub(_reference, join_pairs(text))
     text = _NAMED.sub(_named, text)
@@ -56,7 +56,7 @@ def mend(text: str, most: int, story: re.Pattern[str] = STORIES) -> tuple[str, i
     return _doctype(declared) + text, cut
 
 
-def _split(text: str) -> tuple[str, str]:
+def split_head(text: str) -> tuple[str, str]:
     """Part what stands before the root element (declaration, comments, DOCTYPE, a server's warnings) from the rest."""
     start = 0
     while match := _SKIPPED.match(text, start, MOST_HEAD):
