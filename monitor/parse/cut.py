@@ -80,7 +80,7 @@ def pieces(text: str) -> Pieces | None:
     while sign := _SIGN.search(text, at):
         found = sign.group()
         at = _past_hidden(text, sign.end()) if found == "<!" else text.find(">", sign.end()) + 1
-        if found == "<?" or at <= 0 or len(ranges) > MOST:
+        if found == "<?" or at <= 0:
             return None
         if found == "<!":
             continue
@@ -89,14 +89,10 @@ def pieces(text: str) -> Pieces | None:
                 return None
             ranges.append((began, at))
             began = -1
+        elif began >= 0 or name not in ("", found[1:]) or text[at - 2] == "/" or len(ranges) == MOST:
+            return None
         else:
-            between = text[ranges[-1][1] : sign.start()] if ranges else ""
-            if (
-                began >= 0
-                or found[1:] != (name or found[1:])
-                or text[at - 2] == "/"
-                or _COMMENT.sub("", between).strip()
-            ):
+            if ranges and _COMMENT.sub("", text[ranges[-1][1] : sign.start()]).strip():
                 return None
             name, began = found[1:], sign.start()
     if began >= 0 or not ranges:
