@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from monitor.parse import ParsedFeed, parse_feed
-from monitor.parse.cut import MOST, Pieces, header_mark, pieces, seen
+from monitor.parse.cut import LONGEST, MOST, Pieces, header_mark, pieces, seen
 
 URL = "https://wire.example/feeds/world.xml"
 
@@ -241,6 +241,14 @@ def test_what_is_not_known_from_a_reading_changes_nothing() -> None:
         parsed = parse_feed(body, URL, "", known)
         assert parsed.whole
         assert titles(parsed) == ["Story 1", "Story 2"]
+
+
+def test_what_is_known_is_of_no_more_than_so_many_characters() -> None:
+    def document(length: int) -> bytes:
+        return rss(*(f"<item><guid isPermaLink='false'>{n:0{length}}</guid></item>" for n in range(MOST)))
+
+    assert 0 < len(parse_feed(document(100), URL).seen) <= LONGEST
+    assert parse_feed(document(200), URL).seen == ""
 
 
 # Real documents

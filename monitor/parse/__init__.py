@@ -69,7 +69,7 @@ def _parse(body: bytes, url: str, content_type: str, known: str) -> ParsedFeed:
     # Malformed documents are read by guesses, in which each item has a say.
     if parts and not raw.problems and len(places) == len(parts.items) and _apart(places):
         items = dict(zip(map(mark, parts.items), places, strict=True))
-        return replace(parsed, seen=str(Seen(header_mark(parts, url), items)))
+        return replace(parsed, seen=Seen(header_mark(parts, url), items).written())
     return parsed
 
 
@@ -89,7 +89,7 @@ def _new_stories(parts: Pieces, url: str, odd: str, known: Seen) -> ParsedFeed |
     if len(items) != len(marks) or not _apart(items.values()):
         return None
     listed = tuple(place.guid for place in items.values())
-    return replace(parsed, listed=listed, seen=str(Seen(header, items)), whole=False)
+    return replace(parsed, listed=listed, seen=Seen(header, items).written(), whole=False)
 
 
 def _apart(places: Collection[Place]) -> bool:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from monitor.parse.mend import split_head
 
-MOST = 1_000  # items of a document that are remembered
+MOST, LONGEST = 1_000, 200_000  # items of a document that are remembered, in so many characters
 _MARK = 16  # letters of a hash
 
 # What an item begins or ends with, and what may hide such a thing.
@@ -57,13 +57,15 @@ class Seen:
     header: str
     items: Mapping[str, Place] = field(default_factory=dict)
 
-    def __str__(self) -> str:
-        # A guid is of one line.
-        return "\n".join((self.header, *(f"{mark}{at.key or '-' * _MARK}{at.guid}" for mark, at in self.items.items())))
+    def written(self) -> str:
+        """Return it as text for the next reading; "" where that is too long to keep."""
+        lines = (f"{item}{at.key or '-' * _MARK}{at.guid}" for item, at in self.items.items())
+        text = "\n".join((self.header, *lines))  # a guid is of one line
+        return text if len(text) <= LONGEST else ""
 
 
 def seen(text: str) -> Seen:
-    """Return what `str` made of a Seen."""
+    """Return what was `written`."""
     header, *lines = text.split("\n")
     keys = ((line, line[_MARK : 2 * _MARK].strip("-")) for line in lines)
     return Seen(header, {line[:_MARK]: Place(line[2 * _MARK :], key) for line, key in keys})

@@ -53,7 +53,7 @@ def load(most: int) -> list[Document]:
             whole = seen(known)
             new = next(iter(whole.items))
             rest = {name: place for name, place in whole.items.items() if name != new}
-            found.append(Document(path.name, body, len(whole.items), known, str(Seen(whole.header, rest))))
+            found.append(Document(path.name, body, len(whole.items), known, Seen(whole.header, rest).written()))
     random.Random(5).shuffle(found)
     fifty = [one for one in found if 40 <= one.items <= 60][: most // 2]
     others = [one for one in found if one.items >= 5 and not 40 <= one.items <= 60]
