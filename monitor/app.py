@@ -59,6 +59,8 @@ class App:
         self.claiming = asyncio.Lock()
         self.not_before: dict[str, tuple[float, float]] = {}  # feed → when it is polled again after trouble of ours,
         # on the loop's clock, and the seconds waited
+        self.documents: dict[str, tuple[str, datetime]] = {}  # feed → the items of its last document whose stories are
+        # saved, as `parse_feed` wrote them, and when one was last read whole
         self.wake_delivery = asyncio.Event()
         self._database = ThreadPoolExecutor(1, "database")
         self._senders = ThreadPoolExecutor(SENDERS, "send")
@@ -75,6 +77,8 @@ class App:
             self._fetcher = None
         redactor.learn((*self.config.secrets, *config.secrets))
         self.config, self.rules = config, rules
+        for feed in self.documents.keys() - config.feeds.keys():
+            self.documents.pop(feed, None)
         self.sender = Sender(config.settings.mail_from)
 
     @property

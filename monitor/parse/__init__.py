@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
-from monitor.parse import jsonfeed, xmlfeed
+from monitor.parse import jsonfeed, sitemap, xmlfeed
+from monitor.parse.cut import Pieces, Place, Seen, header_mark, mark, pieces, seen
 from monitor.parse.dates import parse_date
 from monitor.parse.encoding import decode
+from monitor.parse.mend import root
 from monitor.parse.plain import from_html
 from monitor.parse.raw import RawEntry, RawFeed
 from monitor.parse.values import ParsedFeed, ParsedStory
-from monitor.snippets import cut
+from monitor.snippets import cut as shortened
 from monitor.text import clean
 from monitor.urls import canonical_url, resolve
 
@@ -23,49 +27,90 @@ TAGS = 30
 GUID = 2_000
 MADE_TITLE = 100  # characters of text that stand in for a missing title
 
-_HTML = re.compile(rb"(?i)<(?:!doctype\s+html|html|head|body)\b")
-_OPML = re.compile(rb"(?i)<opml\b")
+_HTML = re.compile(r"(?i)<(?:!doctype\s+html|html|head|body)\b")
+_OPML = re.compile(r"(?i)<opml\b")
 _ANNOUNCED = re.compile(r"(?i)<link\b[^<>]{0,1000}>")
 _ATTRIBUTE = re.compile(r"(?i)\b(rel|type|href)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>]+))")
 
 
-def parse_feed(body: bytes, url: str = "", content_type: str = "") -> ParsedFeed:
+def parse_feed(body: bytes, url: str = "", content_type: str = "", known: str = "") -> ParsedFeed:
     """Return what a document says. Never raises for what it holds; `readable` tells whether it is a feed at all.
 
-    `url` is its address, for relative links; `content_type` what the server sent.
+    `url` is its address, for relative links; `content_type` what the server sent. `known` is the `seen` of the feed's
+    last document, once its stories are saved: of the items that it had word for word, only the guids are returned.
     """
     try:
-        return _parse(body, url, content_type)
+        return _parse(body, url, content_type, known)
     except Exception as error:  # noqa: BLE001 - hostile input makes parsers raise anything; one bad feed is a value
         return _unreadable(f"The document could not be read: {type(error).__name__}.")
 
 
-def _parse(body: bytes, url: str, content_type: str) -> ParsedFeed:
+def _parse(body: bytes, url: str, content_type: str, known: str) -> ParsedFeed:
     if not body.strip(b"\xef\xbb\xbf\xff\xfe \t\r\n\x00"):
         return _unreadable("The document is empty.")
     text, odd = decode(body, content_type)
+    parts = None
     if jsonfeed.looks_like_json(text):
         raw = jsonfeed.read(text)
-        return _feed(raw, url) if raw else _unreadable("The document is JSON, and not a JSON Feed.")
-    raw = xmlfeed.read(text, url, odd)
-    if raw is None or (not raw.entries and _HTML.search(body[:2048]) and raw.kind == "unknown"):
-        return _unreadable(_what_instead(body, url))
-    return _feed(raw, url)
+        if raw is None:
+            return _unreadable("The document is JSON, and not a JSON Feed.")
+    elif root(text) in sitemap.ROOTS:
+        raw = sitemap.read(text)
+        if raw is None:
+            return _unreadable("The document is a sitemap without news tags: it lists pages or sitemaps, not stories.")
+    else:
+        parts = pieces(text)
+        if parts and known and (parsed := _new_stories(parts, url, odd, seen(known))):
+            return parsed
+        raw = xmlfeed.read(text, url)
+        if raw is None or (not raw.entries and _HTML.search(text[:2048]) and raw.kind == "unknown"):
+            return _unreadable(_what_instead(text, url))
+    parsed, places = _feed(raw, url, odd)
+    # Malformed documents are read by guesses, in which each item has a say.
+    if parts and not raw.problems and len(places) == len(parts.items) and _apart(places):
+        items = dict(zip(map(mark, parts.items), places, strict=True))
+        return replace(parsed, seen=Seen(header_mark(parts, url), items).written())
+    return parsed
+
+
+def _new_stories(parts: Pieces, url: str, odd: str, known: Seen) -> ParsedFeed | None:
+    """Return what a document says, without the stories of `known`; None where only the whole document tells that."""
+    header = header_mark(parts, url)
+    marks = [mark(item) for item in parts.items]
+    fresh = [item for item, name in zip(parts.items, marks, strict=True) if name not in known.items]
+    if header != known.header or len(fresh) == len(marks):
+        return None
+    raw = xmlfeed.read(parts.holding(fresh), url)
+    if raw is None or raw.problems or len(raw.entries) != len(fresh):
+        return None
+    parsed, places = _feed(raw, url, odd)
+    found = iter(places)
+    items = {name: known.items.get(name) or next(found) for name in marks}
+    if len(items) != len(marks) or not _apart(items.values()):
+        return None
+    listed = tuple(place.guid for place in items.values())
+    return replace(parsed, listed=listed, seen=Seen(header, items).written(), whole=False)
+
+
+def _apart(places: Collection[Place]) -> bool:
+    """Whether no two stories share a guid or a link, so that each is what it is without the others."""
+    keys = [place.key for place in places if place.key]
+    return len({place.guid for place in places}) == len(places) and len(set(keys)) == len(keys)
 
 
 def _unreadable(reason: str) -> ParsedFeed:
     return ParsedFeed("none", problems=(reason,), readable=False)
 
 
-def _what_instead(body: bytes, url: str) -> str:
+def _what_instead(text: str, url: str) -> str:
     """Say what a document is that is no feed, and where the feed may be."""
-    if _OPML.search(body[:4096]):
+    if _OPML.search(text[:4096]):
         return "The document is not a feed: it is OPML, a list of feeds."
-    if _HTML.search(body[:4096]):
-        found = _announced(body[:200_000].decode("utf-8", "replace"), url)
+    if _HTML.search(text[:4096]):
+        found = _announced(text[:200_000], url)
         where = f" It announces {', '.join(found)}." if found else ""
         return f"The document is a web page, not a feed.{where}"
-    if b"\x00" in body[:1024]:
+    if "\x00" in text[:1024]:
         return "The document is neither XML nor JSON: binary data."
     return "The document is not a feed: no RSS, Atom or JSON Feed is in it."
 
@@ -81,51 +126,59 @@ def _announced(page: str, url: str) -> list[str]:
     return [address for address in dict.fromkeys(found) if address][:3]
 
 
-def _feed(raw: RawFeed, url: str) -> ParsedFeed:
+def _feed(raw: RawFeed, url: str, odd: str) -> tuple[ParsedFeed, list[Place]]:
+    """Return what a document says, and the place of each of its entries. `odd` is what is odd about its encoding."""
     url = url or resolve("", raw.address)
     base = url or raw.link
     # An empty relative link leads to the document itself, which is no story's page.
     links = ["" if (link := resolve(base, entry.link)) == url else link for entry in raw.entries]
-    links = [link or _guid_link(entry) for entry, link in zip(raw.entries, links, strict=True)]
+    home = resolve(url, raw.link)
+    links = [link or _guid_link(entry, home or url) for entry, link in zip(raw.entries, links, strict=True)]
     named = [clean(entry.guid)[:GUID] or link for entry, link in zip(raw.entries, links, strict=True)]
     canonical = [canonical_url(link) for link in links]
-    home = canonical_url(resolve(url, raw.link))
-    shared: dict[str, set[str]] = {home: {"", "home"}}  # a link to the site's front page is no story's
+    shared: dict[str, set[str]] = {canonical_url(home): {"", "home"}}  # a link to the site's front page is no story's
     for entry, name, key in zip(raw.entries, named, canonical, strict=True):
         # Without a guid, the words tell apart what stands at one address (a live page, a page of short news).
         shared.setdefault(key, set()).add(name if clean(entry.guid) else _hash(entry))
     stories: dict[str, ParsedStory] = {}
+    names = [name or f"hash:{_hash(entry)}" for entry, name in zip(raw.entries, named, strict=True)]
     for entry, link, guid, key in zip(
-        raw.entries, links, _guids(raw.entries, named, canonical), canonical, strict=True
+        raw.entries, links, _guids(raw.entries, names, canonical), canonical, strict=True
     ):
         story = _story(entry, link, guid, key if len(shared[key]) == 1 else "")
         stories.setdefault(guid, story)  # only exact copies share a guid
-    return ParsedFeed(
+    parsed = ParsedFeed(
         raw.kind,
-        from_html(raw.title, TITLE),
-        resolve(url, raw.link),
+        from_html(raw.title, TITLE, title=True),
+        home,
         _language(raw.language),
         tuple(stories.values()),
-        tuple(clean(problem) for problem in raw.problems),
+        tuple(clean(problem) for problem in (*([odd] if odd else []), *raw.problems)),
+        listed=tuple(stories),
     )
+    places = [Place(name, mark(key) if key else "") for name, key in zip(names, canonical, strict=True)]
+    return parsed, places
 
 
-def _guid_link(entry: RawEntry) -> str:
+def _guid_link(entry: RawEntry, home: str) -> str:
+    """Return a guid that stands for the link: a whole address, or a path on the site, which need not be the feed's."""
+    if entry.permalink and entry.guid.startswith("/"):
+        return resolve(home, entry.guid)
     return resolve("", entry.guid) if "://" in entry.guid else ""
 
 
-def _guids(entries: list[RawEntry], named: list[str], canonical: list[str]) -> list[str]:
+def _guids(entries: list[RawEntry], names: list[str], canonical: list[str]) -> list[str]:
     """Return each entry's identity within the feed; different entries under one guid get different ones.
 
     The canonical link tells them apart (as Miniflux does), and where that is shared too, their words.
     """
+    found = names
     words = [_hash(entry) for entry in entries]
-    found = [name or f"hash:{said}" for name, said in zip(named, words, strict=True)]
     for marks in (canonical, words):
         marked: dict[str, set[str]] = {}
-        for guid, mark in zip(found, marks, strict=True):
-            marked.setdefault(guid, set()).add(mark)
-        found = [f"{guid}|{mark}" if len(marked[guid]) > 1 else guid for guid, mark in zip(found, marks, strict=True)]
+        for guid, sign in zip(found, marks, strict=True):
+            marked.setdefault(guid, set()).add(sign)
+        found = [f"{guid}|{sign}" if len(marked[guid]) > 1 else guid for guid, sign in zip(found, marks, strict=True)]
     return found
 
 
@@ -141,8 +194,8 @@ def _story(entry: RawEntry, link: str, guid: str, key_url: str) -> ParsedStory:
         summary, text = text, ""
     title = from_html(entry.title, TITLE, title=True)
     if not title:
-        title = cut(" ".join((summary or text).split()), MADE_TITLE) or link
-    tags = dict.fromkeys(from_html(tag, TAG) for tag in entry.tags[:TAGS])
+        title = shortened(" ".join((summary or text).split()), MADE_TITLE) or link
+    tags = dict.fromkeys(from_html(tag, TAG, title=True) for tag in entry.tags[:TAGS])
     return ParsedStory(
         guid,
         link,

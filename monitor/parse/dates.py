@@ -6,10 +6,12 @@ from __future__ import annotations
 import contextlib
 import re
 import unicodedata
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from email.utils import parsedate_to_datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+# A day after the time that computers count from: nearer to it, a clock was not set or a field was empty.
 EARLIEST, LATEST = datetime(1970, 1, 2, tzinfo=UTC), datetime(2101, 1, 1, tzinfo=UTC)
 _WEST, _EAST = timedelta(hours=12), timedelta(hours=14)  # the zones furthest from Greenwich
 _PLACES = {  # names for standard and summer time alike
@@ -80,152 +82,150 @@ _MONTHS = {
     name: number
     for number, names in enumerate(
         (
-            "jan januar january janvier enero ene gennaio gen janeiro stycznia янв января ιαν "
-            "januari ocak oca січня січ ledna ianuarie ian tammikuuta tammikuu يناير január",
-            "feb februar february février fevrier févr fevr fév febrero febbraio fev fevereiro lutego фев февраля φεβ "
-            "februari şubat şub лютого лют února únor helmikuuta helmikuu فبراير február",
-            "mar mär mrz märz march mars marzo março maart mrt marca мар марта μαρ "
-            "marts maret mart березня бер března březen martie maaliskuuta maaliskuu مارس március",
-            "apr april avril abril abr aprile avr kwietnia апр апреля απρ "
-            "nisan nis квітня кві dubna duben aprilie huhtikuuta huhtikuu أبريل ابريل إبريل április",
-            "may mai mayo maggio mag maio mei maja мая май μαϊ μαι "
-            "maj mayıs травня тра května květen toukokuuta toukokuu مايو május",
-            "jun juni june juin junio giugno giu junho czerwca июн июня ιουν "
-            "haziran haz червня чер června červen iunie iun kesäkuuta kesäkuu يونيو يونيه június",
-            "jul juli july juillet juil julio luglio lug julho lipca июл июля ιουλ "
-            "temmuz tem липня лип července červenec iulie iul heinäkuuta heinäkuu يوليو يوليه július",
-            "aug august août aout agosto ago augustus sierpnia авг августа αυγ "
-            "agustus ağustos ağu серпня сер srpna srpen elokuuta elokuu أغسطس اغسطس augusztus",
-            "sep sept september septembre septiembre settembre set setembro września сен сент сентября σεπ "
-            "eylül eyl вересня вер září septembrie syyskuuta syyskuu سبتمبر szeptember",
-            "oct okt october oktober octobre octubre ottobre ott outubro out października окт октября οκτ "
-            "ekim eki жовтня жов října říjen octombrie lokakuuta lokakuu أكتوبر اكتوبر október",
-            "nov november novembre noviembre novembro listopada ноя нояб ноября νοε "
-            "kasım kas листопада лис listopadu noiembrie noi marraskuuta marraskuu نوفمبر",
-            "dec dez december dezember décembre decembre déc diciembre dicembre dezembro dic grudnia дек декабря δεκ "
-            "desember aralık ara грудня гру prosince prosinec decembrie joulukuuta joulukuu ديسمبر",
+            "jan januar january januari janvier enero ene gennaio gen janeiro stycznia янв января січ січня "
+            "ιαν ιανουαρίου oca ocak led ledna ian ianuarie tammikuu tammikuuta január يناير",
+            "feb februar february februari février fevrier févr fevr fév febrero febbraio fev fevereiro "
+            "lutego фев февраля лют лютого φεβ φεβρουαρίου şub şubat úno února únor februarie helmikuu helmikuuta "
+            "február فبراير شباط",
+            "mar mär mrz märz march mars marzo março maart mrt marca marts maret мар марта бер березня μαρ "
+            "μαρτίου mart bře března březen martie maaliskuu maaliskuuta március مارس آذار",
+            "apr april avril abril abr aprile avr kwietnia апр апреля кві квіт квітня απρ απριλίου nis nisan "
+            "dub dubna duben aprilie huhtikuu huhtikuuta április أبريل ابريل إبريل نيسان",
+            "may mai mayo maggio mag maio mei maja maj мая май тра трав травня μαϊ μαι μαΐου μαίου mayıs kvě "
+            "května květen toukokuu toukokuuta május مايو أيار",
+            "jun juni june juin junio giugno giu junho czerwca июн июня чер черв червня ιουν ιουνίου haz "
+            "haziran čvn června červen iun iunie kesäkuu kesäkuuta június يونيو يونيه حزيران",
+            "jul juli july juillet juil julio luglio lug julho lipca июл июля лип липня ιουλ ιουλίου tem "
+            "temmuz čvc července červenec iul iulie heinäkuu heinäkuuta július يوليو يوليه تموز",
+            "aug august août aout agosto ago augustus sierpnia augusti agustus авг августа сер серп серпня "
+            "αυγ αυγούστου ağu ağustos srp srpna srpen elokuu elokuuta augusztus أغسطس اغسطس آب",
+            "sep sept september septembre septiembre settembre set setembro września сен сент сентября вер "
+            "вересня σεπ σεπτεμβρίου eyl eylül zář září septembrie syyskuu syyskuuta szeptember سبتمبر أيلول",
+            "oct okt october oktober octobre octubre ottobre ott outubro out października окт октября жов "
+            "жовт жовтня οκτ οκτωβρίου eki ekim říj října říjen octombrie lokakuu lokakuuta október أكتوبر اكتوبر",
+            "nov november novembre noviembre novembro listopada ноя нояб ноября лис лист листопада νοε "
+            "νοεμβρίου kas kasım listopadu noi noiembrie marraskuu marraskuuta نوفمبر",
+            "dec dez december dezember décembre decembre déc diciembre dicembre dezembro dic grudnia des "
+            "desember дек декабря гру груд грудня δεκ δεκεμβρίου ara aralık pro prosince prosinec decembrie joulukuu "
+            "joulukuuta ديسمبر",
         ),
         1,
     )
     for name in names.split()
 }
-_AT = r"(?:(?:um|-|alle|à|o|at|om|às|kl\.?|saat|в|о|ob)\s+)?"
-_TIME = r"(\d{1,2})[:h時时시]\s?(\d{1,2})(?:[:分분]\s?(\d{1,2}))?[分분秒초]?(?:[.,]\d+)?\s*([AaPp][Mm])?"
-_CLOCK = rf"(?:[Tt,\s]+{_AT}{_TIME})?"
-_ZONE = r"\s*([Zz]|[A-Za-z]{2,5}|[A-Z][A-Za-z]{1,20}/[A-Za-z_/]{2,40})?(?:\d[A-Za-z]{3})?\s*([+-]\d{1,2}(?::?\d{2})?)?"
-_DAY = r"(\d{1,2})(?:st|nd|rd|th|er|\.)?"
-_LAST_WORD = r"(?:,?\s[^\W\d_]{3,12})?"  # a weekday
-_YEAR_FIRST = re.compile(rf"(\d{{4}})[-/.](\d{{1,2}})[-/.](\d{{1,2}}){_CLOCK}{_ZONE}")
-_DAY_FIRST = re.compile(rf"(\d{{1,2}})[-/.](\d{{1,2}})[-/.](\d{{4}}){_CLOCK}{_ZONE}")
-_SHORT_YEAR = re.compile(rf"(\d{{1,2}})\.(\d{{1,2}})\.(\d\d){_CLOCK}{_ZONE}")
-_AMERICAN = re.compile(rf"[A-Z][a-z]+,?\s(\d\d)/(\d\d)/(\d{{4}}){_CLOCK}{_ZONE}")
-_NAMED = re.compile(
-    rf"(?:[^\W\d_]+(?:-feira)?\.?,?\s*)?{_DAY}(?:\s+|-)(?:de\s+)?([^\W\d_]+)\.?,?(?:\s+|-)(?:de[l]?\s+)?(\d{{4}})"
-    rf"(?:\s?[гр]\.)?{_CLOCK}{_ZONE}{_LAST_WORD}"
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_AFTERNOON = {"p", "오후", "下午", "午後"}
+_WORD = r"[^\W\d_]+"
+_WEEKDAY = rf"(?:(?P<weekday>{_WORD})(?:-feira)?\.?[,،]?\s*)?"
+_CLOCK = (
+    r"(?:(?:[T,،\s]+|(?<=[日일]))(?:(?:um|at|alle|ore|klo?\.?|om?|à|às|saat|в|о|ob|-|\|)\s+)?"
+    r"(?:(?P<before>오전|오후|上午|下午|午前|午後)\s?)?"
+    r"(?P<hour>\d{1,2})(?:(?P<mark>[:.])|\s?[h時时点點시]\s?)(?P<minute>\d{1,2})"
+    r"(?:(?:(?P=mark)|\s?[分분]\s?)(?P<second>\d{1,2})(?:\s?[秒초])?|\s?[分분])?(?:[.,]\d+)?"
+    r"(?:\s*(?P<after>[ap])\.?\s?m\b\.?)?)?"
 )
-_NAME_FIRST = re.compile(rf"(?:[^\W\d_]+\.?,?\s+)?([^\W\d_]+)\.?\s+{_DAY},?\s+(\d{{4}}){_CLOCK}{_ZONE}")
-_YEAR_NAMED = re.compile(rf"(\d{{4}})(?:-|\.\s?)([^\W\d_]+)(?:-|\s)(\d{{1,2}})\.?{_CLOCK}{_ZONE}{_LAST_WORD}")
-_VIETNAMESE = re.compile(rf"(\d{{1,2}})\stháng\s(\d{{1,2}}),?\s(?:năm\s)?(\d{{4}}){_CLOCK}{_ZONE}")
-_EAST_ASIAN = re.compile(rf"(\d{{4}})\s?[年년]\s?(\d{{1,2}})\s?[月월]\s?(\d{{1,2}})\s?[日일](?:[T,\s]*{_TIME})?{_ZONE}")
+_ZONE = (
+    r"\s*(?P<zone>Z|[A-Z]{2,5}|[A-Z]{2,21}/[A-Z_/]{2,40})?(?:\d[A-Z]{3})?"
+    r"\s*(?P<offset>[+-]\d{1,2}(?::?\d{2})?)?"
+)
+_FORMS = (
+    *(
+        re.compile(form + _CLOCK + _ZONE, re.IGNORECASE)
+        for form in (
+            r"(?P<y>\d{4})[-/.]\s?(?P<m>\d{1,2})[-/.]\s?(?P<d>\d{1,2})\.?",
+            _WEEKDAY + r"(?P<d>\d{1,2})[-/.](?P<m>\d{1,2})[-/.](?P<y>\d{4})",
+            r"(?P<d>\d{1,2})\.(?P<m>\d{1,2})\.(?P<y>\d{2})",
+            _WEEKDAY + rf"(?P<d>\d{{1,2}})(?:\.|st|nd|rd|th|er|º)?(?:\s+|-)(?:de\s+|of\s+)?(?P<n>{_WORD})\.?,?(?:\s+|-)"
+            rf"(?:del?\s+)?(?P<y>\d{{4}})(?:\s?[гр]\.)?(?:,?\s{_WORD})??",
+            rf"(?:{_WORD}\.?,?\s+)?(?P<n>{_WORD})\.?\s+(?P<d>\d{{1,2}})(?:st|nd|rd|th|\.)?,?\s+(?P<y>\d{{4}})",
+            rf"(?P<y>\d{{4}})(?:\.?\s|-)(?P<n>{_WORD})(?:\.?\s|-)(?P<d>\d{{1,2}})\.?(?:,?\s{_WORD})??",
+            r"(?P<y>\d{4})\s?[年년]\s?(?P<m>\d{1,2})\s?[月월]\s?(?P<d>\d{1,2})\s?[日일]",
+            rf"(?:{_WORD},?\s){{0,3}}(?P<d>\d{{1,2}})\stháng\s(?P<m>\d{{1,2}})(?:,|\snăm)\s(?P<y>\d{{4}})",
+        )
+    ),
+    re.compile(r"(?P<y>\d{4})(?P<m>\d\d)(?P<d>\d\d)(?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)?" + _ZONE, re.I),
+    re.compile(r"(?P<y>\d{4})(?:-(?P<m>\d\d))?"),
+)
+_TIME_FIRST = re.compile(
+    r"(?i)(\d{1,2}:\d{2}(?::\d{2})?(?:\s?[ap]\.?m\b\.?)?(?:\s[A-Z]{3,4})?)(?:,?\s-?\s?|,)(?:on\s)?(.+)"
+)
 _DAY_OF_YEAR = re.compile(r"(\d{4})-?(\d{3})")
-_MONTH_ONLY = re.compile(r"(\d{4})(?:-(\d{2}))?")
-_RUN = re.compile(r"\d{14}")
-_EPOCH = re.compile(r"\d{10}(\d{3})?")
+_EPOCH = re.compile(r"(\d{10})(?:\.\d{1,9})?|(\d{13})")
 _COMMENT = re.compile(r"\([^()]*\)|\($")
-_TIME_FIRST = re.compile(r"(\d{1,2}:\d{2}(?::\d{2})?(?:\s?[AaPp][Mm])?),?\s(.+)")
-_HALF_FIRST = re.compile(r"(오전|上午|午前|오후|下午|午後)\s*(\d{1,2}[:時时시][\d:時时시分분]*)")
-_SIGNS = str.maketrans({"\u2010": "-", "\u2011": "-", "\u2013": "-", "\u2212": "-", "،": ","})
+_DASHES = str.maketrans("−–—‐‑", "-----")
 # Where no month is named, feedparser fills what it does not understand with today's month and day.
 _MONTH_NAMED = re.compile(r"[^\W\d_]{3}")
-_FORMS = (
-    (_YEAR_FIRST, "ymd"),
-    (_DAY_FIRST, "dmy"),
-    (_NAMED, "dny"),
-    (_NAME_FIRST, "ndy"),
-    (_EAST_ASIAN, "ymd"),
-    (_SHORT_YEAR, "dmy"),
-    (_YEAR_NAMED, "ynd"),
-    (_VIETNAMESE, "dmy"),
-)
 
 
 def parse_date(raw: str, otherwise: datetime | None = None) -> datetime | None:
     """Return what `raw` says, in UTC; `otherwise` (feedparser's reading) where we cannot; None for no date.
 
-    A time without a zone is UTC. The first day of 1970 (some program's zero) and what lies before it or after 2100 are
-    mistakes, and no date.
+    A time without a zone is UTC; a month or year alone is its first day. What lies before 2 January 1970 or after 2100
+    is a mistake, and no date.
     """
     # Full-width digits become ASCII ones; other scripts' digits are understood as they are.
-    text = " ".join(_COMMENT.sub(" ", unicodedata.normalize("NFKC", raw[:200])).split())[:100]
-    text = _HALF_FIRST.sub(_half_last, text.translate(_SIGNS))
-    if match := _TIME_FIRST.fullmatch(text):
-        text = f"{match.group(2)} {match.group(1)}"
+    text = unicodedata.normalize("NFKC", raw[:200]).translate(_DASHES)
+    text = " ".join(_COMMENT.sub(" ", text).split())[:100]
     found = _read(text)
-    if found is None and otherwise and _MONTH_NAMED.search(text) and _says_year(text, otherwise):
+    if found is None and (match := _TIME_FIRST.fullmatch(text)):
+        found = _read(f"{match[2]} {match[1]}")
+    if found is None and otherwise is not None and _stands_in(otherwise, text):
         found = otherwise
-    if found is None or not EARLIEST <= found < LATEST:
-        return None
-    return found.astimezone(UTC)
+    return found.astimezone(UTC) if found is not None and EARLIEST <= found < LATEST else None
 
 
-def _half_last(match: re.Match[str]) -> str:
-    return f"{match.group(2)} {'AM' if match.group(1) in ('오전', '上午', '午前') else 'PM'}"
-
-
-def _says_year(text: str, found: datetime) -> bool:
-    """Whether a reading's year stands in the text; feedparser fills what it does not understand with today's."""
-    years = {(found + timedelta(days=days)).year for days in (-1, 0, 1)}  # in the publisher's zone it may be another
-    numbers = set(re.findall(r"\d+", text))
-    return any({str(year), f"{year % 100:02}"} & numbers for year in years)
+def _stands_in(found: datetime, text: str) -> bool:
+    """Whether a text says this year and day (in whatever zone): where it does not, feedparser took today's."""
+    numbers = {int(digits) for digits in re.findall(r"\d{1,9}", text)}
+    try:
+        near = [found + timedelta(hours=hours) for hours in (-14, 0, 14)]
+    except OverflowError:
+        return False
+    return bool(_MONTH_NAMED.search(text)) and any({day.year, day.day} <= numbers for day in near)
 
 
 def _read(text: str) -> datetime | None:
     if match := _EPOCH.fullmatch(text):
-        seconds = int(text) / (1000 if match.group(1) else 1)
-        return datetime.fromtimestamp(seconds, UTC)
-    # Drupal's form; only the weekday tells which number is the month.
-    if match := _AMERICAN.fullmatch(text):
-        readings = [_build(match.groups(), order) for order in ("mdy", "dmy")]
-        fitting = [one for one in readings if one and one.strftime("%a") == text[:3]]
-        return next(iter(fitting), readings[0] or readings[1])
-    for pattern, order in _FORMS:
+        return datetime.fromtimestamp(int(match[1]) if match[1] else int(match[2]) / 1000, UTC)
+    for pattern in _FORMS:
         match = pattern.fullmatch(text)
-        if match and (found := _build(match.groups(), order)):
+        if match and (found := _build(match.groupdict())):
             return found
     try:
         if match := _DAY_OF_YEAR.fullmatch(text):
             return datetime.strptime("".join(match.groups()), "%Y%j").replace(tzinfo=UTC)
-        if match := _MONTH_ONLY.fullmatch(text):
-            return datetime(int(match.group(1)), int(match.group(2) or 1), 1, tzinfo=UTC)
-        if _RUN.fullmatch(text):
-            return datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=UTC)
         found = parsedate_to_datetime(text) if _MONTH_NAMED.search(text) else datetime.fromisoformat(text)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def _build(groups: tuple[str | None, ...], order: str) -> datetime | None:
-    parts = dict(zip(order, groups[:3], strict=True))
-    hour, minute, second, half, zone, offset = groups[3:]
-    month = _MONTHS.get(str(parts["n"]).lower(), 0) if "n" in parts else int(parts["m"] or 0)
-    day = int(parts["d"] or 0)
-    if order == "dmy" and month > 12 >= day:  # an American date
-        day, month = month, day
-    hours = int(hour or 0)
-    if half:
-        hours = hours % 12 + (12 if half.lower() == "pm" else 0)
-    year = int(parts["y"] or 0)
-    if year < 100:
-        year += 2000 if year < 70 else 1900
+def _build(parts: Mapping[str, str | None]) -> datetime | None:
+    year, day = int(parts["y"] or 0), int(parts.get("d") or 1)
+    if len(parts["y"] or "") == 2:
+        year += 2000 if year < 69 else 1900  # as POSIX and RFC 5322 read them
+    month = _MONTHS.get(str(parts["n"]).lower(), 0) if "n" in parts else int(parts["m"] or 1)
+    hour, minute, second = (int(parts.get(name) or 0) for name in ("hour", "minute", "second"))
+    if half := (parts.get("after") or parts.get("before") or "").lower():
+        hour = hour % 12 + (12 if half in _AFTERNOON else 0)
+    # 24:00 is the end of the day (ISO 8601), and 23:59:60 a leap second.
+    if hour > 24 or minute > 59 or second > 60:
+        return None
     try:
-        midnight = datetime(year, month, day, tzinfo=_zone(zone, offset))
-        # 24:00 is the end of the day (ISO 8601), and 23:59:60 a leap second.
-        if hours > 24 or int(minute or 0) > 59 or int(second or 0) > 60:
-            return None
-        return midnight + timedelta(hours=hours, minutes=int(minute or 0), seconds=int(second or 0))
+        if _american(year, month, day, parts):
+            day, month = month, day
+        midnight = datetime(year, month, day, tzinfo=_zone(parts.get("zone"), parts.get("offset")))
+        return midnight + timedelta(hours=hour, minutes=minute, seconds=second)
     except (ValueError, OverflowError):
         return None
+
+
+def _american(year: int, month: int, day: int, parts: Mapping[str, str | None]) -> bool:
+    """Whether what was read as day and month are month and day: no month has that number, or the weekday says so."""
+    if "weekday" not in parts or "n" in parts or day > 12:
+        return False
+    weekday = str(parts["weekday"]).lower()[:3]
+    return month > 12 or (weekday in _DAYS and _DAYS[date(year, day, month).weekday()] == weekday)
 
 
 def _zone(name: str | None, offset: str | None) -> tzinfo:

@@ -15,7 +15,6 @@ _CHARSET = re.compile(r"""(?i)charset\s*=\s*["']?([A-Za-z0-9._:-]{1,40})""")
 _MARKS = (  # byte-order marks; those of UTF-32 first, since UTF-16's begins theirs
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
-    (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
@@ -62,7 +61,7 @@ _DEFAULTS = {"us-ascii", "ascii", "iso-8859-1", "latin1"}
 _SEVEN_BIT = ("iso2022", "hz")
 # So many bytes of valid UTF-8 outside ASCII do not come about by chance in these encodings, and none in the others.
 _SURE = 12
-_LIKE_UTF8 = ("gb", "big5", "cp9", "euc", "shift_jis", "johab", "cp866")
+_LIKE_UTF8 = ("gb", "big5", "cp9", "euc", "shift_jis", "johab", "cp866", "cp874")
 
 
 def decode(body: bytes, content_type: str = "") -> tuple[str, str]:
@@ -72,13 +71,13 @@ def decode(body: bytes, content_type: str = "") -> tuple[str, str]:
     """
     for mark, name in _MARKS:
         if body.startswith(mark):
-            body = body[len(mark) :]
-            if name != "utf-8":
-                return body.decode(name, "replace"), ""
-            break  # some programs put UTF-8's mark before what is in another encoding
+            return body[len(mark) :].decode(name, "replace"), ""
+    marked = body.startswith(codecs.BOM_UTF8)  # a program put it there, which may not have looked at what follows
+    body = body.removeprefix(codecs.BOM_UTF8)
     if name := _wide(body):
         return body.decode(name, "replace"), ""
-    declared = _codecs(body, content_type)
+    declared = ["utf-8"] if marked else []
+    declared += [name for name in _codecs(body, content_type) if name not in declared]
     for name in declared:
         if name.startswith(_SEVEN_BIT):  # ASCII to the eye: must be tried before it
             return body.decode(name, "replace"), ""
@@ -86,7 +85,7 @@ def decode(body: bytes, content_type: str = "") -> tuple[str, str]:
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError:
-        return _other(body, declared, beyond_ascii)
+        return _other(body, declared, beyond_ascii, marked)
     doubtful = 0 < beyond_ascii < _SURE and declared and declared[0].startswith(_LIKE_UTF8)
     if doubtful and (found := _strict(body, declared[0])):
         return found, ""
@@ -94,14 +93,14 @@ def decode(body: bytes, content_type: str = "") -> tuple[str, str]:
     return text, f"the document says that it is in {declared[0]}, and is in UTF-8" if odd else ""
 
 
-def _other(body: bytes, declared: list[str], beyond_ascii: int) -> tuple[str, str]:
-    for name in declared:
-        if name != "utf-8" and (found := _strict(body, name)) is not None:
-            return found, ""
-    patched = body.decode("utf-8", _PATCH)
+def _other(body: bytes, declared: list[str], beyond_ascii: int, marked: bool) -> tuple[str, str]:
     bad = body.decode("utf-8", "replace").count("\ufffd")
-    if bad * 3 <= beyond_ascii:
-        return patched, "the document holds bytes that are not UTF-8"
+    mostly = bad * 3 <= beyond_ascii
+    for name in declared if not (marked and mostly) else ():
+        if name != "utf-8" and (found := _strict(body, name)) is not None:
+            return found, "the document's mark says UTF-8, and it is not" if marked else ""
+    if mostly:
+        return body.decode("utf-8", _PATCH), "the document holds bytes that are not UTF-8"
     if declared and declared[0] != "utf-8":
         return body.decode(declared[0], "replace"), f"the document holds bytes that are not {declared[0]}"
     return body.decode("cp1252", "replace"), "the document's encoding is unknown; it was read as windows-1252"

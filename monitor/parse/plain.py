@@ -10,10 +10,9 @@ from monitor.text import clean
 # None of these runs past the next "<" looking for the end of a tag, or tries a stretch in two ways: so they are linear.
 _INSIDE = r"""(?:[^<>"']|"[^"<]*"|'[^'<]*')*+"""
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)|<!\[CDATA\[|\]\]>", re.DOTALL)
-_DROPPED_NAMES = "script|style|template|noscript|iframe|svg"
-_DROPPED = re.compile(
-    rf"<(?:{_DROPPED_NAMES})\b[^<>]*/>|<({_DROPPED_NAMES})\b[^<>]*>.*?(?:(</\1\s*>)|\Z)", re.DOTALL | re.IGNORECASE
-)
+_DROPPED = ("script", "style", "template", "noscript", "iframe", "svg")
+_OPENED = re.compile(rf"<({'|'.join(_DROPPED)})\b[^<>]*>", re.IGNORECASE)
+_CLOSED = {name: re.compile(rf"</{name}\s*>", re.IGNORECASE) for name in _DROPPED}
 _BLOCK_NAMES = (
     "p|div|br|hr|li|ul|ol|tr|td|th|table|h[1-6]|blockquote|section|article|figure|figcaption|pre|dd|dt|img|option"
 )
@@ -33,20 +32,42 @@ _MARKUP = re.compile(
 def from_html(text: str, limit: int, *, title: bool = False) -> str:
     """Return the words of HTML, at most `limit` characters: without tags, scripts, styles and comments.
 
-    A `title` keeps what follows a `<script>` that is never closed: there it is a word more often than a tag.
-    Text that was escaped twice ("&amp;lt;b&amp;gt;", a common mistake of publishers) is read once more.
+    Text that was escaped twice ("&amp;lt;b&amp;gt;", a common mistake of publishers) is read once more. In a `title`
+    a `<script>` that nothing closes is a word.
     """
-    text = _strip(text[: limit * 12], title)
-    text = _strip(text, title) if _MARKUP.search(text) else _unescape(text)
+    text = _strip(text[: limit * 12], named=title)
+    text = _strip(text, named=True) if _MARKUP.search(text) else _unescape(text)
     return clean(text)[:limit].rstrip()
 
 
-def _strip(text: str, title: bool) -> str:
+def _strip(text: str, *, named: bool) -> str:
     text = _COMMENT.sub(" ", text)
-    text = _DROPPED.sub(lambda match: match.group() if title and match.group(1) and not match.group(2) else " ", text)
+    text = _without_dropped(text, named)
     text = _BLOCK.sub("\n", text)
     text = _TAG.sub("", text)
     return _unescape(text)
+
+
+def _without_dropped(text: str, named: bool) -> str:
+    """Drop scripts and the like with what is in them.
+
+    One without an end reaches to the end of the text, as in a browser, unless it is merely `named` there. One that is
+    closed at once (`<iframe …/>`) holds nothing: no browser reads it so, but publishers whose tools write XML mean it.
+    """
+    parts, at, endless = [], 0, set[str]()  # each name is looked for in vain once only, so that time stays linear
+    while match := _OPENED.search(text, at):
+        name = match.group(1).lower()
+        end = None
+        if match.group().endswith("/>"):
+            end = match
+        elif name not in endless and not (end := _CLOSED[name].search(text, match.end())):
+            endless.add(name)
+        parts.append(text[at : match.start()])
+        if end is None and not named:
+            return "".join(parts)
+        parts.append(" " if end else f"&lt;{match.group()[1:]}")
+        at = (end or match).end()
+    return "".join(parts) + text[at:]
 
 
 def join_pairs(text: str) -> str:

@@ -8,9 +8,13 @@ from datetime import datetime
 
 @dataclass(slots=True)
 class RawEntry:
-    """One entry. `summary` and `content` may be HTML; `published` is the reader's own understanding of the date."""
+    """One entry. `summary` and `content` may be HTML; `published` is the reader's own understanding of the date.
+
+    `permalink` tells that the guid may stand for the link.
+    """
 
     guid: str = ""
+    permalink: bool = False
     link: str = ""
     title: str = ""
     summary: str = ""

@@ -29,7 +29,11 @@ class ParsedStory:
 
 @dataclass(frozen=True, slots=True)
 class ParsedFeed:
-    """A document. `readable` is false when it is no feed at all; the reason then stands first in `problems`."""
+    """A document. `readable` is false when it is no feed at all; the reason then stands first in `problems`.
+
+    `listed` are the guids of all its stories; `stories` has not those that were known, unless it was read `whole`.
+    `seen` tells the next reading which those are, "" where it must be of the whole document too.
+    """
 
     kind: str
     title: str = ""
@@ -38,3 +42,6 @@ class ParsedFeed:
     stories: tuple[ParsedStory, ...] = ()
     problems: tuple[str, ...] = ()
     readable: bool = True
+    listed: tuple[str, ...] = ()
+    seen: str = ""
+    whole: bool = True

@@ -81,11 +81,8 @@ def _few_attributes(self: Any, name: Any, qname: Any, attrs: Any) -> None:
 _Strict.startElementNS = _few_attributes
 
 
-def read(text: str, url: str, odd: str = "") -> RawFeed | None:
-    """Return the feed in a document, None when feedparser finds none. Malformed documents keep their entries.
-
-    `odd` is what is odd about its encoding.
-    """
+def read(text: str, url: str) -> RawFeed | None:
+    """Return the feed in a document, None when feedparser finds none. Malformed documents keep their entries."""
     text, cut = mend(text, MOST)
     headers = {"content-type": "application/xml; charset=utf-8"}
     if url:
@@ -100,7 +97,7 @@ def read(text: str, url: str, odd: str = "") -> RawFeed | None:
     version = str(found.get("version") or "")
     if not version and not found.entries:
         return None
-    problems = [odd] if odd else []
+    problems = []
     if found.get("bozo"):
         problems.append(
             f"the document is malformed ({_short(found.get('bozo_exception'))}); what could be read was read"
@@ -142,6 +139,7 @@ def _entry(entry: Mapping[str, Any], language: str) -> RawEntry:
     own = str(title.get("language") or "")
     return RawEntry(
         guid=str(entry.get("id") or ""),
+        permalink=bool(entry.get("guidislink")),
         link=_link(entry),
         title=value.replace("&", "&amp;").replace("<", "&lt;") if plain and not _REFERENCE.search(value) else value,
         summary=str(entry.get("summary") or ("" if content else entry.get("media_description")) or ""),
@@ -162,9 +160,6 @@ def _link(entry: Mapping[str, Any]) -> str:
     for link in links:
         if link.get("rel", "alternate") == "alternate":
             return str(link["href"])
-    guid = str(entry.get("id") or "")
-    if guid.startswith("/") and entry.get("guidislink", True):
-        return guid
     # A guid that may be a permalink stands in feedparser's `link`; it is one only when it is a whole address.
     return "" if entry.get("guidislink") else str(entry.get("link") or "")
 

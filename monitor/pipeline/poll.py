@@ -31,6 +31,7 @@ POLLS_AT_ONCE = 64
 POLLS_OF_A_HOST = 4  # of these
 TICK = 1.0  # seconds between two looks for what is due
 OWN_TROUBLE, OWN_TROUBLE_MOST = 30.0, 600.0  # seconds until a feed is polled again after trouble of ours
+WHOLE_EVERY = timedelta(days=1)  # a document is parsed whole, although some of its items are known
 PAGES_A_POLL = 20
 SHORT = 500  # characters of feed text below which `full_text: when_short` fetches the page
 FAILURES_TO_TELL = 6  # in a row, before the operators hear of it
@@ -105,7 +106,7 @@ async def poll(app: App, name: str) -> Polled:
         return await _unchanged(app, feed, state, answer.etag, answer.last_modified, answer.status, began)
     try:
         parsed: ParsedFeed = await app.workers.run(
-            parse_feed, answer.body, answer.url, answer.content_type, timeout=PARSE_DEADLINE
+            parse_feed, answer.body, answer.url, answer.content_type, _known(app, name), timeout=PARSE_DEADLINE
         )
     except WorkerError as error:
         reason = f"the document could not be read: {error}"
@@ -114,6 +115,12 @@ async def poll(app: App, name: str) -> Polled:
         reason = " ".join(parsed.problems) or "the document is not a feed"
         return await _failed(app, feed, state, Failed(reason, answer.status, "hard", None), now)
     return await _stories(app, feed, state, answer, parsed, began)
+
+
+def _known(app: App, feed: str) -> str:
+    """Return which items need not be parsed again: those of the last document, but none every so often, as a check."""
+    known, whole_at = app.documents.get(feed, ("", app.now()))
+    return known if abs(app.now() - whole_at) < WHOLE_EVERY else ""
 
 
 async def _stories(
@@ -133,18 +140,19 @@ async def _stories(
         "last_modified": answer.last_modified,
         "body_hash": answer.body_hash,
         "baseline_at": state.baseline_at or app.now(),
-        "stories": len(parsed.stories),
+        "stories": len(parsed.listed),
         "note": "; ".join(parsed.problems)[:500] or None,
         "changed_at": app.now() if changed else state.changed_at,
     }
-    listed = [story.guid for story in parsed.stories]
-    done = await app.db(ingest, app, config, feed, ready, values, baseline=baseline, listed=listed)
+    done = await app.db(ingest, app, config, feed, ready, values, baseline=baseline, listed=parsed.listed)
+    _, whole_at = app.documents.get(feed.name, ("", began))
+    app.documents[feed.name] = (parsed.seen, began if parsed.whole else whole_at)
     if done.alerts:
         app.wake_delivery.set()
     log.info(
         "%s: %d stories, %d new, %d edited, %d matched, %d alerts%s",
         feed.name,
-        len(parsed.stories),
+        len(parsed.listed),
         done.new,
         done.edited,
         done.matched,
