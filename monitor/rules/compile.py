@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from monitor.config import Config, Topic
+from monitor.config import Config, Scope, Topic
 from monitor.entities import Aliases
 from monitor.errors import Problem, QueryError
 from monitor.query import (
@@ -61,13 +61,16 @@ class CompiledScope:
         return ""
 
 
+EVERYWHERE = CompiledScope()
+
+
 @dataclass(frozen=True, slots=True)
 class CompiledTopic:
     """A topic's whole tree, without macros, and the version of its rule."""
 
     name: str
     tree: Node
-    scope: CompiledScope = field(default_factory=CompiledScope)
+    scope: CompiledScope = EVERYWHERE
     version: str = ""
 
 
@@ -91,12 +94,14 @@ def compile_tree(text: str, config: Config, aliases: Aliases) -> Node:
 
 def version(tree: Node, scope: CompiledScope, aliases: Aliases) -> str:
     """Return a short hash of everything that decides what the rule matches: tree, scope, aliases."""
-    digest = hashlib.blake2b(str(tree).encode(), digest_size=8)
-    for restriction in (scope.languages, scope.tags, scope.feeds):
-        digest.update(b"\x00" + "\x01".join(sorted(restriction)).encode())
-    for name in sorted({node.name for node in walk(tree) if isinstance(node, EntityRef)}):
-        for entity in aliases.members(name):
-            digest.update(f"{name}\x00{entity}\x00{aliases.fingerprint(entity)}".encode())
+    written = str(tree)
+    restrictions = (scope.languages, scope.tags, scope.feeds)
+    said = (written, *("\x01".join(sorted(restriction)) for restriction in restrictions))
+    digest = hashlib.blake2b("\x00".join(said).encode(), digest_size=8)
+    if "@" in written:
+        for name in sorted({node.name for node in walk(tree) if isinstance(node, EntityRef)}):
+            for entity in aliases.members(name):
+                digest.update(f"{name}\x00{entity}\x00{aliases.fingerprint(entity)}".encode())
     return digest.hexdigest()
 
 
@@ -124,11 +129,7 @@ class _Compiler:
         tree = found[0] if len(found) == 1 else And(found)
         if not self._finds_something(topic, tree):
             return None
-        scope = CompiledScope(
-            frozenset(map(primary, topic.scope.languages)),
-            frozenset(map(fold, topic.scope.tags)),
-            frozenset(topic.scope.feeds),
-        )
+        scope = _scope(topic.scope)
         return CompiledTopic(topic.name, tree, scope, version(tree, scope, self._aliases))
 
     def _parts(self, topic: Topic) -> list[Node | None]:
@@ -176,7 +177,7 @@ class _Compiler:
         """Return what `text` says, expanded; note its problem at the character where it is."""
         try:
             node = read(text)
-            if any(isinstance(at, MacroRef) and at.name in self.broken for at in walk(node)):
+            if self.broken and _macros(node) & self.broken:
                 return None
             node = expand(node, self.macros, self._aliases, text, part=True)
             if for_near:
@@ -234,6 +235,15 @@ class _Compiler:
     def _problem(self, path: KeyPath, message: str, fix: str) -> None:
         place = self._config.place(*path)
         self.problems.append(Problem("error", place.file, place.line, place.column, message, fix))
+
+
+def _scope(declared: Scope) -> CompiledScope:
+    """Return the scope as stories are compared with it; the one that restricts nothing is shared by all topics."""
+    if not (declared.languages or declared.tags or declared.feeds):
+        return EVERYWHERE
+    return CompiledScope(
+        frozenset(map(primary, declared.languages)), frozenset(map(fold, declared.tags)), frozenset(declared.feeds)
+    )
 
 
 def _excerpt(error: QueryError) -> str:
