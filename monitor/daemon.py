@@ -273,7 +273,7 @@ class Daemon:
                 return
         app, now = self.app, self.app.now()
         try:
-            loaded = await asyncio.to_thread(load, self.folder, self.env, app.config)
+            loaded = await asyncio.to_thread(load, self.folder, self.env, Loaded(app.config, app.rules))
         except ConfigError as error:
             await asyncio.to_thread(write_state, app.data, now, app.config, error.problems)
             for problem in error.problems:
