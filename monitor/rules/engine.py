@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 
+from monitor.collector import uncollected
 from monitor.config import Config
 from monitor.entities import Aliases
 from monitor.errors import ConfigError, NotFoundError, Problem
@@ -107,23 +106,11 @@ def compile_rules(config: Config, before: tuple[Config, Rules] | None = None) ->
 
 def compile_sound(config: Config, before: tuple[Config, Rules] | None = None) -> tuple[Rules, tuple[Problem, ...]]:
     """Return the rules of the topics without mistakes, and every problem of the others, each at its place."""
-    with _uncollected():
+    with uncollected():
         earlier = None if before is None else Earlier(before[0], before[1]._index.aliases, before[1]._topics)
         aliases = aliases_of(config, earlier)
         topics, problems = compile_topics(config, aliases, earlier)
         return Rules(topics, aliases), problems
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Leave the garbage collector out: with ten thousand trees, none of them garbage, it would stop all for long."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 def compile_query(text: str, config: Config) -> Rules:
