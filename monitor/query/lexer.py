@@ -103,7 +103,7 @@ class _Lexer:
         if word in _OPERATORS:
             self._add(word, *plain.span(1), word)
         else:
-            self._field()
+            self.field_before = ""
             self._add("TERM", *plain.span(1), word)
 
     def _next(self, start: int, char: str) -> None:

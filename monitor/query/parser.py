@@ -39,13 +39,10 @@ from monitor.query.nodes import (
 
 _GRAMMAR = """
 start: group
-group: operand ((AND | OR)? operand)*
-?operand: NOT (primary | near) -> negation
-        | primary
-        | near
-near: primary (NEAR primary)+
-?primary: FIELD atom -> field
-        | atom
+group: (negation | near | field | atom) ((AND | OR)? (negation | near | field | atom))*
+negation: NOT (near | field | atom)
+near: (field | atom) (NEAR (field | atom))+
+field: FIELD atom
 ?atom: (TERM | PHRASE | NEARPHRASE | EXACT | REGEX | ENTITY | MACRO) -> leaf
      | LPAR group RPAR -> parentheses
      | (ATLEAST | FIRST | SENTENCE | FORMS) LPAR group RPAR -> function
