@@ -158,9 +158,20 @@ def channel_url(config: Config, subscriber: str, channel: str) -> str | None:
     return declared.channels[channel].get_secret_value()
 
 
-def open_app(config: Config, data: Path, clock: Callable[[], datetime] = utc_now, *, migrate: bool = True) -> App:
-    """Return an App on `data`, which is made when absent. Raises ConfigError, StoreError or MonitorError."""
-    rules = compile_rules(config)
+def open_app(
+    config: Config,
+    data: Path,
+    clock: Callable[[], datetime] = utc_now,
+    *,
+    rules: Rules | None = None,
+    migrate: bool = True,
+) -> App:
+    """Return an App on `data`, which is made when absent; `rules` are those of `config`, where they are made already.
+
+    Raises ConfigError, StoreError or MonitorError.
+    """
+    if rules is None:
+        rules = compile_rules(config)
     try:
         data.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -66,14 +66,15 @@ class _Examined:
     unsure: frozenset[str]
 
 
-def load(folder: Path, env: Mapping[str, str], before: Config | None = None) -> Loaded:
+def load(folder: Path, env: Mapping[str, str], before: Loaded | None = None) -> Loaded:
     """Return the configuration in `folder`, checked whole but for its examples. Raises ConfigError.
 
     `before` is the one that is running: a file that it was read from, and that is gone now, is an error and no empty
-    section, since an editor or a deployment may be about to write it anew.
+    section, since an editor or a deployment may be about to write it anew. Its rules are taken over where nothing
+    changed.
     """
     draft = read_config(folder, env)
-    examined = _examine(draft)
+    examined = _examine(draft, before)
     problems = in_order(folder, (*examined.problems, *_vanished(draft.config, before)))
     if any(problem.level == "error" for problem in problems):
         raise ConfigError(problems)
@@ -129,12 +130,12 @@ def idle(config: Config) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _examine(draft: Draft) -> _Examined:
+def _examine(draft: Draft, before: Loaded | None = None) -> _Examined:
     problems = [*draft.problems, *_address_problems(draft)]
     # A rule's problem where the file's own is told already only follows from it.
     told = {(problem.file, problem.line, problem.column) for problem in problems if problem.level == "error"}
     config, unsure = _with_stand_ins(draft)
-    rules, found = compile_sound(config)
+    rules, found = compile_sound(config, None if before is None else (before.config, before.rules))
     problems += [problem for problem in found if (problem.file, problem.line, problem.column) not in told]
     return _Examined(rules, tuple(problems), unsure)
 
@@ -150,8 +151,8 @@ def _address_problems(draft: Draft) -> Iterator[Problem]:
             yield Problem("error", place.file, place.line, place.column, wrong, "see docs/howto/channels.md")
 
 
-def _vanished(config: Config, before: Config | None) -> Iterator[Problem]:
-    gone = _stems(before) - _stems(config) if before is not None else set()
+def _vanished(config: Config, before: Loaded | None) -> Iterator[Problem]:
+    gone = _stems(before.config) - _stems(config) if before is not None else set()
     for stem in sorted(gone & {"feeds", "topics", "subscribers"}):
         file, fix = config.folder / f"{stem}.yaml", f"make it again; to have none, write `{stem}: {{}}` in it"
         yield Problem("error", str(file), 0, 0, "is gone, and the running configuration was read from it", fix)
@@ -171,6 +172,8 @@ def _sure_of_feeds(draft: Draft) -> Config:
 def _with_stand_ins(draft: Draft) -> tuple[Config, frozenset[str]]:
     """Return the configuration with stand-ins for what could not be read, and the topics that hang on one."""
     config = draft.config
+    if not any(problem.level == "error" for problem in draft.problems):
+        return config, frozenset()  # all could be read
     topics = {name: _mended(topic, draft) for name, topic in config.topics.items()}
     unsure = {("topics", name) for name, topic in topics.items() if topic is not config.topics[name]}
     config = replace(config, topics=MappingProxyType(topics))

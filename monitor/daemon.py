@@ -23,6 +23,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from monitor import __version__
 from monitor.app import App, feeds_to_poll, utc_now
 from monitor.checking import Loaded, idle, load
+from monitor.collector import lasting, set_aside
 from monitor.config import Config, copy_files
 from monitor.errors import ConfigError, MonitorError, Problem
 from monitor.pipeline import deliver_due, digest_due, poll_due, prune
@@ -34,6 +35,9 @@ ROLES = frozenset({"poll", "deliver", "web"})
 LAST_GOOD = "last-good"
 STATE = "config-state.json"
 STOP_GRACE = 7.0  # seconds that messages on their way get to end; a container is killed after ten
+RELOADS_SET_ASIDE = (
+    100  # after so many, the garbage that they froze is collected; it stops all for 0.4 s at 10,000 topics
+)
 
 
 def load_or_last_good(folder: Path, data: Path, env: Mapping[str, str], now: datetime) -> Loaded:
@@ -137,6 +141,7 @@ class Daemon:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stamp = self._seen = stamp(folder)
         self._again = False
+        self._reloads = 0
 
     async def run(self) -> None:
         """Run until `stop` or a signal."""
@@ -157,6 +162,7 @@ class Daemon:
         if self.serve is not None and "web" in self.roles:
             web = asyncio.create_task(self.serve(app), name="the web server")
             web.add_done_callback(self._ended)
+        set_aside()
         scheduler.start()
         log.info(
             "News Monitor %s: %d feeds, %d topics, %d subscribers",
@@ -273,7 +279,7 @@ class Daemon:
                 return
         app, now = self.app, self.app.now()
         try:
-            loaded = await asyncio.to_thread(load, self.folder, self.env, app.config)
+            loaded = await asyncio.to_thread(self._load)
         except ConfigError as error:
             await asyncio.to_thread(write_state, app.data, now, app.config, error.problems)
             for problem in error.problems:
@@ -285,11 +291,18 @@ class Daemon:
         # Only now: what failed on the way (a full disk) is tried again with the next tick.
         self._stamp, self._again = fresh, False
 
+    def _load(self) -> Loaded:
+        with lasting():
+            return load(self.folder, self.env, Loaded(self.app.config, self.app.rules))
+
     async def _use(self, loaded: Loaded, now: datetime) -> None:
         app, before = self.app, self.app.config
         await app.db(app.store.feeds.ensure, feeds_to_poll(loaded.config), now)
         app.use(loaded.config, loaded.rules)
         await asyncio.to_thread(keep, app.data, loaded.config, now)
+        self._reloads += 1
+        if self._reloads % RELOADS_SET_ASIDE == 0:
+            set_aside()
         if loaded.config.fingerprint == before.fingerprint:
             return
         log.info("the configuration was loaded anew: %d topics", len(loaded.config.topics))

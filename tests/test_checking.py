@@ -166,7 +166,7 @@ def test_a_daemon_with_nothing_to_poll_or_nobody_to_tell_says_so(tmp_path: Path)
 
 def test_a_file_that_is_gone_since_the_running_configuration_was_read_is_an_error(tmp_path: Path) -> None:
     folder = write_config(tmp_path)
-    running = load(folder, {}).config
+    running = load(folder, {})
     (folder / "subscribers.yaml").unlink()
     with pytest.raises(ConfigError) as caught:
         load(folder, {}, running)

@@ -7,6 +7,7 @@ import pytest
 
 from monitor import daemon as module
 from monitor.app import open_app
+from monitor.checking import load
 from monitor.daemon import Daemon
 from monitor.errors import MonitorError
 from tests import make
@@ -35,5 +36,22 @@ async def test_files_are_read_when_they_are_whole_and_a_failed_reload_is_tried_a
         await daemon._reload()
         assert "grain" in app.config.topics
         assert "grain" in (tmp_path / "data" / "last-good" / "topics.yaml").read_text()
+    finally:
+        await app.close()
+
+
+async def test_a_reload_takes_over_the_topics_that_did_not_change(tmp_path: Path) -> None:
+    folder = make.write_config(tmp_path / "config")
+    loaded = load(folder, {})
+    app = open_app(loaded.config, tmp_path / "data", rules=loaded.rules)
+    daemon = Daemon(app, folder, {})
+    try:
+        assert app.rules is loaded.rules
+        (folder / "topics.yaml").write_text(f"# moved\n{make.TOPICS}  grain:\n    any: [grain]\n", encoding="utf-8")
+        daemon._ask_reload()
+        await daemon._reload()
+        assert "grain" in app.rules
+        for name in loaded.config.topics:
+            assert app.rules.compiled(name) is loaded.rules.compiled(name)
     finally:
         await app.close()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -26,9 +29,12 @@ from monitor.query import (
     Regex,
     Sentence,
     Term,
+    as_json,
     expand,
+    lexer,
     parse,
     parse_item,
+    parser,
 )
 
 A, B, C, D = Term("a"), Term("b"), Term("c"), Term("d")
@@ -432,6 +438,11 @@ def test_a_tree_without_its_text_shows_errors_in_its_own_words() -> None:
     assert caught.value.caret() == "a AND @venezuelo\n      ^^^^^^^^^^"
 
 
+def test_a_tree_without_macros_is_left_as_it_is() -> None:
+    tree = parse("(a OR title:b) AND NOT c NEAR/3 @venezuela")
+    assert expand(tree, MACROS, ENTITIES, "(a OR title:b) AND NOT c NEAR/3 @venezuela") is tree
+
+
 def test_macros_that_multiply_are_stopped() -> None:
     macros: dict[str, Node] = {"m0": parse("a OR b")}
     macros |= {f"m{n}": parse(f"$m{n - 1} OR $m{n - 1}") for n in range(1, 60)}
@@ -513,3 +524,32 @@ def test_any_text_is_a_tree_or_a_query_error_within_the_text(text: str) -> None:
         assert mistake.fix
         assert 0 <= mistake.start <= len(text)
         mistake.caret()
+
+
+# --- the short ways to a tree, which must lead where the long ones do
+
+_PARTS = r"""a border é कि ² a_b AND OR NOT NEAR NEAR/3 FORMS FORMS( ( ) （ title: tag: deploy* a,b -x ADJ {A} @e #"""
+_WRITTEN = st.lists(st.sampled_from([*_PARTS.split(), "<<<x>>>", " ", "\n"]), max_size=8).map("".join)
+
+
+@settings(deadline=None, max_examples=600)
+@given(_WRITTEN)
+def test_plain_words_are_read_as_all_words_are(text: str) -> None:
+    def read() -> list[tuple[str, str, int, int]] | tuple[str, int, int, str]:
+        try:
+            return [(one.type, one.value, one.start_pos or 0, one.end_pos or 0) for one in lexer.tokens(text)]
+        except QueryError as error:
+            return error.message, error.start, error.end, error.fix
+
+    at_once = read()
+    with patch.object(lexer, "_PLAIN", re.compile(r"(?!)")):
+        assert read() == at_once
+
+
+@pytest.mark.parametrize(
+    "text", ["border", " border\n", "al-Shabaab", '"a b"', '"a b"~3', "{A}", "/a/i", "@e", "$m", "a # b"]
+)
+def test_a_query_of_one_term_is_what_the_grammar_makes_of_it(text: str) -> None:
+    by_grammar: Any = parser._PARSER.parse(lexer.tokens(text))
+    with patch.object(parser, "_PARSER"):
+        assert as_json(parser.tree(text)) == as_json(by_grammar)

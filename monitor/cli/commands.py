@@ -102,7 +102,8 @@ def schema(config: Config = CONFIG, data: Data = DATA, as_json: Json = False) ->
 @cli.command()
 def migrate(config: Config = CONFIG, data: Data = DATA, as_json: Json = False) -> None:
     """Bring the database up to date (`run` does so by itself on SQLite)."""
-    app = open_app(checking.load(config, os.environ).config, data, migrate=False)
+    loaded = checking.load(config, os.environ)
+    app = open_app(loaded.config, data, rules=loaded.rules, migrate=False)
     app.store.migrate()
     asyncio.run(app.close())
     if as_json:
@@ -127,7 +128,7 @@ def run(
         raise typer.BadParameter(f"{', '.join(sorted(roles - ROLES))}: a role is one of poll, deliver, web")
     with only_one(data):
         loaded = load_or_last_good(config, data, os.environ, utc_now())
-        app = open_app(loaded.config, data)
+        app = open_app(loaded.config, data, rules=loaded.rules)
         if once:
             for sentence in checking.idle(app.config):
                 err.print(sentence, markup=False)

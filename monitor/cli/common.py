@@ -147,7 +147,8 @@ def clock(at: datetime | None) -> str:
 def opened(config: Path, data: Path) -> App:
     """Open the program for a question: on the configuration in `config`, or the last good one while that is bad."""
     logs.setup("WARNING")
-    return open_app(load_any(config, data).config, data)
+    loaded = load_any(config, data)
+    return open_app(loaded.config, data, rules=loaded.rules)
 
 
 def load_any(config: Path, data: Path) -> Loaded:

@@ -92,7 +92,7 @@ class _Demo:
         }
         self._introduce()
         loaded = load_config(CONFIG, env)
-        app = open_app(loaded.config, self.folder / "data", self.clock)
+        app = open_app(loaded.config, self.folder / "data", self.clock, rules=loaded.rules)
         self.begun = time.monotonic()
         daemon = Daemon(app, CONFIG, env, {"poll", "deliver"})
         running = asyncio.create_task(daemon.run())

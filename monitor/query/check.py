@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from operator import is_
 
 from monitor.errors import QueryError
 from monitor.query.lexer import MAX_DEPTH, MAX_OPERANDS
@@ -31,6 +32,8 @@ from monitor.query.nodes import (
 )
 from monitor.query.parser import tree
 
+_WHOLE = frozenset(META_FIELDS) - frozenset(SEARCHED)  # fields compared as a whole
+_POSITIONED = (*LEAVES, MacroRef)
 MAX_NODES = 50_000  # of a tree with its macros put in; macros within macros can multiply
 
 
@@ -42,6 +45,12 @@ def check(node: Node, text: str) -> None:
         if depth > MAX_DEPTH:
             fix = "make a macro of the inner part, or leave out parentheses"
             raise QueryError(f"the query is nested more than {MAX_DEPTH} deep", text, at.start, at.end, fix)
+        if isinstance(at, LEAVES):
+            if inside in _WHOLE and isinstance(at, (Forms, Regex)):
+                what = "inflected forms" if isinstance(at, Forms) else "regular expressions"
+                fix = f"write {inside}:word, {inside}:wor*, or several joined by OR"
+                raise QueryError(f"`{inside}:` is compared as a whole, without {what}", text, at.start, at.end, fix)
+            continue
         if isinstance(at, Near):
             check_near(at, text)
         elif isinstance(at, AtLeast):
@@ -51,14 +60,10 @@ def check(node: Node, text: str) -> None:
                 fix = "name one field only, or join two fields with AND"
                 raise QueryError(f"the field `{at.name}:` stands inside `{inside}:`", text, at.start, at.end, fix)
             inside = at.name
-        elif inside in META_FIELDS and isinstance(at, Near | AtLeast | First | Sentence):
+        elif inside in META_FIELDS and isinstance(at, (Near, AtLeast, First, Sentence)):
             fix = "join the terms with AND, OR and NOT"
             raise QueryError(f"`{inside}:` takes terms and phrases", text, at.start, at.end, fix)
-        elif inside in META_FIELDS and inside not in SEARCHED and isinstance(at, Forms | Regex):
-            what = "inflected forms" if isinstance(at, Forms) else "regular expressions"
-            fix = f"write {inside}:word, {inside}:wor*, or several joined by OR"
-            raise QueryError(f"`{inside}:` is compared as a whole, without {what}", text, at.start, at.end, fix)
-        stack.extend((child, inside, depth + 1) for child in reversed(children(at)))
+        stack += [(child, inside, depth + 1) for child in reversed(children(at))]
 
 
 def check_near(node: Near, text: str) -> None:
@@ -100,7 +105,7 @@ def check_positions(node: Node, operator: str, text: str) -> None:
         at = stack.pop()
         if isinstance(at, Or) or (isinstance(at, Field) and at.name not in META_FIELDS):
             stack.extend(reversed(children(at)))
-        elif not isinstance(at, (*LEAVES, MacroRef)):
+        elif not isinstance(at, _POSITIONED):
             name, fix = _WHY[type(at)]
             if operator == "ATLEAST":
                 fix = "ATLEAST takes a term or an OR group of terms"
@@ -146,16 +151,18 @@ def expand(
 ) -> Node:
     """Return `node` with each $macro's tree in its place, checked whole; its place is the reference's.
 
-    `entities` are the names that @ may name (entities and lists), `text` is what `node` was parsed from (else its own
-    `str`, which errors then show). `part`: the tree is only a part of a query, so it may say only what is absent.
-    Raises QueryError.
+    `entities` are the names that @ may name (entities and lists), `text` is what `parse` made `node` of (else its own
+    `str`, which errors then show). Without macros it is `node` itself, which was checked when it was parsed. `part`:
+    the tree is only a part of a query, so it may say only what is absent. Raises QueryError.
     """
-    if not text:
+    parsed = bool(text)
+    if not parsed:
         text = str(node)
         node = tree(text)
     try:
         whole = _Expansion(macros, entities, text).put_in(node, (), None, 1)
-        check(whole, text)
+        if whole is not node or not parsed:
+            check(whole, text)
         if not part:
             check_found(whole, text)
     except QueryError as error:
@@ -184,8 +191,10 @@ class _Expansion:
             raise self._error(f"the query with its macros has {what}", "use fewer macros within macros", at)
         if origin is not None:
             node = replace(node, start=origin.start, end=origin.end)
-        if isinstance(node, EntityRef) and node.name not in self.entities:
-            raise self._error(*_unknown("@", node.name, self.entities, "entity or list"), at)
+        if isinstance(node, LEAVES):
+            if isinstance(node, EntityRef) and node.name not in self.entities:
+                raise self._error(*_unknown("@", node.name, self.entities, "entity or list"), at)
+            return node
         if isinstance(node, MacroRef):
             if node.name in chain:
                 circle = " → ".join(f"${name}" for name in (*chain[chain.index(node.name) :], node.name))
@@ -194,7 +203,8 @@ class _Expansion:
                 raise self._error(*_unknown("$", node.name, self.macros, "macro"), at)
             return self.put_in(self.macros[node.name], (*chain, node.name), at, depth + 1)
         below = children(node)
-        return with_children(node, tuple([self.put_in(child, chain, origin, depth + 1) for child in below]))
+        new = tuple([self.put_in(child, chain, origin, depth + 1) for child in below])
+        return node if all(map(is_, new, below)) else with_children(node, new)
 
     def _error(self, message: str, fix: str, at: Node) -> QueryError:
         return QueryError(message, self.text, at.start, at.end, fix)

@@ -46,6 +46,10 @@ _NEAR_OPERATORS = ("W", "N", "NEAR", "WITHIN", "")
 
 _OPEN_QUOTES, _CLOSING_QUOTE = '"“”„', re.compile('["“”]')
 _RUN = re.compile(r"(?:(?!<<<)[^\s()（）\"“”„{}])+")
+# Blanks and a run of letters and digits alone: an operator or a word, in which nothing can be wrong.
+_PLAIN = re.compile(r"\s*+([^\W_]++)(?=[\s()（）]|\Z)")
+_OPERATORS = ("AND", "OR", "NOT")
+_ASKING_MORE = ("NEAR", "ONEAR", "PRE", "ATLEAST", "FIRST", "SENTENCE", "FORMS")  # words that stand for no word
 _NEAR = re.compile(r"(NEAR|ONEAR|PRE)(?:/(.*))?\Z", re.DOTALL)
 _FUNCTION = re.compile(r"(ATLEAST|FIRST|SENTENCE|FORMS)(?:/(.*))?\Z", re.DOTALL)
 _FIELD = re.compile(r"([^\W\d_]+):")
@@ -69,8 +73,14 @@ class _Lexer:
     field_before: str = ""  # the field whose `name:` was just read
 
     def run(self) -> list[Token]:
-        while (start := self._skip_blanks()) < len(self.text):
-            self._next(start, self.text[start])
+        while True:
+            plain = _PLAIN.match(self.text, self.at)
+            if plain is not None and plain[1] not in _ASKING_MORE:
+                self._plain(plain)
+            elif (start := self._skip_blanks()) < len(self.text):
+                self._next(start, self.text[start])
+            else:
+                break
         if self.open:
             start = self.open[-1][0]
             raise self._error("this parenthesis is never closed", start, start + 1, "add `)` where its group ends")
@@ -96,6 +106,14 @@ class _Lexer:
             else:
                 break
         return self.at
+
+    def _plain(self, plain: re.Match[str]) -> None:
+        word = plain[1]
+        if word in _OPERATORS:
+            self._add(word, *plain.span(1), word)
+        else:
+            self.field_before = ""
+            self._add("TERM", *plain.span(1), word)
 
     def _next(self, start: int, char: str) -> None:
         if char in "(（":
@@ -131,7 +149,8 @@ class _Lexer:
 
     def _add(self, kind: str, start: int, end: int, value: str | None = None) -> None:
         text = self.text[start:end] if value is None else value
-        self.tokens.append(Token(kind, text, start_pos=start, end_pos=end))
+        # In Lark's order: start_pos, line, column, end_line, end_column, end_pos. By name it takes twice as long.
+        self.tokens.append(Token(kind, text, start, None, None, None, None, end))
         self.at = end
 
     def _phrase(self, start: int) -> None:
@@ -203,7 +222,7 @@ class _Lexer:
         """One run of characters up to a blank, a bracket or a quote."""
         end = start + len(run)
         inside = self.field_before or (self.open[-1][1] if self.open else "")
-        if run in ("AND", "OR", "NOT"):
+        if run in _OPERATORS:
             self._add(run, start, end)
         elif near := _NEAR.match(run):
             self._near(start, run, near)

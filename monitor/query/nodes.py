@@ -192,6 +192,7 @@ class Sentence(Place):
 Leaf = Term | Phrase | Exact | Forms | Regex | EntityRef
 Node = Leaf | MacroRef | And | Or | Not | Near | Field | AtLeast | First | Sentence
 LEAVES = (Term, Phrase, Exact, Forms, Regex, EntityRef)
+_SEVERAL, _ONE = (And, Or, Near), (Not, Field, AtLeast, First, Sentence)  # by what stands right under them
 
 
 def _inside(child: Node, *loose: type) -> str:
@@ -201,20 +202,18 @@ def _inside(child: Node, *loose: type) -> str:
 
 def children(node: Node) -> tuple[Node, ...]:
     """Return the nodes right under `node`."""
-    if isinstance(node, And | Or | Near):
+    if isinstance(node, LEAVES):
+        return ()
+    if isinstance(node, _SEVERAL):
         return node.children
-    if isinstance(node, Not | Field | AtLeast | First | Sentence):
-        return (node.child,)
-    return ()
+    return (node.child,) if isinstance(node, _ONE) else ()
 
 
 def with_children(node: Node, new: tuple[Node, ...]) -> Node:
     """Return `node` with `new` in place of the nodes right under it."""
-    if isinstance(node, And | Or | Near):
+    if isinstance(node, _SEVERAL):
         return replace(node, children=new)
-    if isinstance(node, Not | Field | AtLeast | First | Sentence):
-        return replace(node, child=new[0])
-    return node
+    return replace(node, child=new[0]) if isinstance(node, _ONE) else node
 
 
 def walk(node: Node) -> Iterator[Node]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
-from monitor.config import Config, Topic
+from monitor.config import Config, Scope, Topic
 from monitor.entities import Aliases
 from monitor.errors import Problem, QueryError
 from monitor.query import (
@@ -61,21 +61,51 @@ class CompiledScope:
         return ""
 
 
+EVERYWHERE = CompiledScope()
+
+
 @dataclass(frozen=True, slots=True)
 class CompiledTopic:
-    """A topic's whole tree, without macros, and the version of its rule."""
+    """A topic's whole tree, without macros, and the version of its rule.
+
+    `names` are the macros and entities that its own texts name, as written: what it depends on.
+    """
 
     name: str
     tree: Node
-    scope: CompiledScope = field(default_factory=CompiledScope)
+    scope: CompiledScope = EVERYWHERE
     version: str = ""
+    names: tuple[str, ...] = ()
 
 
-def compile_topics(config: Config, aliases: Aliases) -> tuple[tuple[CompiledTopic, ...], tuple[Problem, ...]]:
-    """Return the topics that compile, in their order, and every problem of every topic and macro."""
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What was compiled before, and of what: the topics by name, those with mistakes left out."""
+
+    config: Config
+    aliases: Aliases
+    topics: Mapping[str, CompiledTopic]
+
+
+def aliases_of(config: Config, earlier: Earlier | None = None) -> Aliases:
+    """Return the aliases of a configuration: the earlier ones when no entity and no list changed."""
+    if earlier is not None and not _changed_entities(config, earlier.config):
+        return earlier.aliases
+    return Aliases(config)
+
+
+def compile_topics(
+    config: Config, aliases: Aliases, earlier: Earlier | None = None
+) -> tuple[tuple[CompiledTopic, ...], tuple[Problem, ...]]:
+    """Return the topics that compile, in their order, and every problem of every topic and macro.
+
+    Those of `earlier` are taken over where neither they changed nor anything that they name.
+    """
     compiler = _Compiler(config, aliases)
-    topics = [topic for declared in config.topics.values() if (topic := compiler.topic(declared)) is not None]
-    return tuple(topics), tuple(dict.fromkeys(compiler.problems))
+    kept = compiler.unchanged(earlier) if earlier is not None else {}
+    found = (kept.get(name) or compiler.topic(declared) for name, declared in config.topics.items())
+    topics = tuple(topic for topic in found if topic is not None)
+    return topics, tuple(dict.fromkeys(compiler.problems))
 
 
 def compile_tree(text: str, config: Config, aliases: Aliases) -> Node:
@@ -83,7 +113,7 @@ def compile_tree(text: str, config: Config, aliases: Aliases) -> Node:
     compiler = _Compiler(config, aliases)
     tree = parse(text, part=True)
     for node in walk(tree):
-        if isinstance(node, MacroRef) and node.name in compiler.broken:
+        if isinstance(node, MacroRef) and str(node) in compiler.broken:
             message = f"the macro `{node}` has a mistake of its own"
             raise QueryError(message, text, node.start, node.end, "see `monitor check`")
     return expand(tree, compiler.macros, aliases, text)
@@ -91,12 +121,14 @@ def compile_tree(text: str, config: Config, aliases: Aliases) -> Node:
 
 def version(tree: Node, scope: CompiledScope, aliases: Aliases) -> str:
     """Return a short hash of everything that decides what the rule matches: tree, scope, aliases."""
-    digest = hashlib.blake2b(str(tree).encode(), digest_size=8)
-    for restriction in (scope.languages, scope.tags, scope.feeds):
-        digest.update(b"\x00" + "\x01".join(sorted(restriction)).encode())
-    for name in sorted({node.name for node in walk(tree) if isinstance(node, EntityRef)}):
-        for entity in aliases.members(name):
-            digest.update(f"{name}\x00{entity}\x00{aliases.fingerprint(entity)}".encode())
+    written = str(tree)
+    restrictions = (scope.languages, scope.tags, scope.feeds)
+    said = (written, *("\x01".join(sorted(restriction)) for restriction in restrictions))
+    digest = hashlib.blake2b("\x00".join(said).encode(), digest_size=8)
+    if "@" in written:
+        for name in sorted({node.name for node in walk(tree) if isinstance(node, EntityRef)}):
+            for entity in aliases.members(name):
+                digest.update(f"{name}\x00{entity}\x00{aliases.fingerprint(entity)}".encode())
     return digest.hexdigest()
 
 
@@ -106,13 +138,30 @@ class _Compiler:
     def __init__(self, config: Config, aliases: Aliases) -> None:
         self._config, self._aliases = config, aliases
         self.problems: list[Problem] = []
-        self.broken: set[str] = set()  # macros with a problem, told at their own place only
+        self.broken: set[str] = set()  # macros with a problem, as queries name them; told at their own place only
         self.macros: dict[str, Node] = {}
+        self._macro_names: dict[str, set[str]] = {}  # what each names, as written
+        self._names: set[str] = set()  # what the topic at hand names
         self._read_macros()
+
+    def unchanged(self, earlier: Earlier) -> dict[str, CompiledTopic]:
+        """Return the topics that compile to what they did, by name."""
+        changed = _changed_entities(self._config, earlier.config)
+        changed |= {f"${name}" for name in _differing(self._config.macros, earlier.config.macros)}
+        while more := {f"${name}" for name, names in self._macro_names.items() if names & changed} - changed:
+            changed |= more
+        return {
+            name: topic
+            for name, topic in earlier.topics.items()
+            if name in self._config.topics
+            and changed.isdisjoint(topic.names)
+            and _says(self._config.topics[name]) == _says(earlier.config.topics[name])
+        }
 
     def topic(self, topic: Topic) -> CompiledTopic | None:
         """Return a compiled topic, or None after noting its problems."""
         before = len(self.problems)
+        self._names = set()
         parts = self._parts(topic)
         if len(self.problems) > before or any(part is None for part in parts):
             return None
@@ -124,12 +173,8 @@ class _Compiler:
         tree = found[0] if len(found) == 1 else And(found)
         if not self._finds_something(topic, tree):
             return None
-        scope = CompiledScope(
-            frozenset(map(primary, topic.scope.languages)),
-            frozenset(map(fold, topic.scope.tags)),
-            frozenset(topic.scope.feeds),
-        )
-        return CompiledTopic(topic.name, tree, scope, version(tree, scope, self._aliases))
+        scope = _scope(topic.scope)
+        return CompiledTopic(topic.name, tree, scope, version(tree, scope, self._aliases), tuple(sorted(self._names)))
 
     def _parts(self, topic: Topic) -> list[Node | None]:
         """The query, the groups of `all` (under one NEAR when `near` is given), `any`, and what `none` forbids."""
@@ -176,8 +221,11 @@ class _Compiler:
         """Return what `text` says, expanded; note its problem at the character where it is."""
         try:
             node = read(text)
-            if any(isinstance(at, MacroRef) and at.name in self.broken for at in walk(node)):
-                return None
+            if "@" in text or "$" in text:
+                names = _names(node)
+                if names & self.broken:
+                    return None
+                self._names |= names
             node = expand(node, self.macros, self._aliases, text, part=True)
             if for_near:
                 check_positions(node, "NEAR", text)
@@ -208,12 +256,15 @@ class _Compiler:
                 waiting[name] = parse(text, part=True)
             except QueryError as error:
                 self._break(name, error)
+            else:
+                self._macro_names[name] = _names(waiting[name])
         while waiting:
-            names = (name for name, node in waiting.items() if not _macros(node) & waiting.keys())
-            name = next(names, next(iter(waiting)))  # all wait for one another: a circle, which `expand` tells
+            unread = {f"${name}" for name in waiting}
+            ready = (name for name in waiting if self._macro_names[name].isdisjoint(unread))
+            name = next(ready, next(iter(waiting)))  # all wait for one another: a circle, which `expand` tells
             node = waiting[name]
-            if _macros(node) & self.broken:
-                self.broken.add(name)
+            if self._macro_names[name] & self.broken:
+                self.broken.add(f"${name}")
             else:
                 known = self.macros | waiting
                 try:
@@ -223,7 +274,7 @@ class _Compiler:
             del waiting[name]
 
     def _break(self, name: str, error: QueryError) -> None:
-        self.broken.add(name)
+        self.broken.add(f"${name}")
         self._query_problem(("macros", name), error)
 
     def _query_problem(self, path: KeyPath, error: QueryError) -> None:
@@ -234,6 +285,15 @@ class _Compiler:
     def _problem(self, path: KeyPath, message: str, fix: str) -> None:
         place = self._config.place(*path)
         self.problems.append(Problem("error", place.file, place.line, place.column, message, fix))
+
+
+def _scope(declared: Scope) -> CompiledScope:
+    """Return the scope as stories are compared with it; the one that restricts nothing is shared by all topics."""
+    if not (declared.languages or declared.tags or declared.feeds):
+        return EVERYWHERE
+    return CompiledScope(
+        frozenset(map(primary, declared.languages)), frozenset(map(fold, declared.tags)), frozenset(declared.feeds)
+    )
 
 
 def _excerpt(error: QueryError) -> str:
@@ -248,6 +308,23 @@ def _parse_part(text: str) -> Node:
     return parse(text, part=True)
 
 
-def _macros(node: Node) -> set[str]:
-    """The macros that `node` names."""
-    return {at.name for at in walk(node) if isinstance(at, MacroRef)}
+def _names(node: Node) -> set[str]:
+    """The macros and entities that `node` names, as written."""
+    return {str(at) for at in walk(node) if isinstance(at, (MacroRef, EntityRef))}
+
+
+def _says(topic: Topic) -> tuple[object, ...]:
+    """What decides what a topic matches."""
+    return topic.query, topic.any, topic.all, topic.none, topic.near, topic.scope
+
+
+def _changed_entities(config: Config, earlier: Config) -> set[str]:
+    """The entities and lists, as queries name them, that are new, gone or another; and lists with such an entity."""
+    entities = _differing(config.entities, earlier.entities)
+    lists = {name for name, one in config.lists.items() if not entities.isdisjoint(one.entities)}
+    return {f"@{name}" for name in entities | lists | _differing(config.lists, earlier.lists)}
+
+
+def _differing(some: Mapping[str, object], others: Mapping[str, object]) -> set[str]:
+    """The names that only one of the two has, or that stand for something else in each."""
+    return {name for name in some.keys() | others.keys() if some.get(name) != others.get(name)}

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from operator import itemgetter
 
+from monitor.collector import uncollected
 from monitor.config import Config
 from monitor.entities import Aliases
 from monitor.errors import ConfigError, NotFoundError, Problem
-from monitor.rules.compile import CompiledScope, CompiledTopic, compile_topics, compile_tree, version
+from monitor.rules.compile import (
+    CompiledScope,
+    CompiledTopic,
+    Earlier,
+    aliases_of,
+    compile_topics,
+    compile_tree,
+    version,
+)
 from monitor.rules.evaluate import Scope, find, shown, whole
 from monitor.rules.explain import explain
 from monitor.rules.index import build
@@ -96,32 +103,24 @@ class Rules:
         return whole(Reading(story, self._index))
 
 
-def compile_rules(config: Config) -> Rules:
-    """Return the rules of a configuration. Raises ConfigError with every problem, each at its place in the files."""
-    rules, problems = compile_sound(config)
+def compile_rules(config: Config, before: tuple[Config, Rules] | None = None) -> Rules:
+    """Return the rules of a configuration. Raises ConfigError with every problem, each at its place in the files.
+
+    `before`: rules and what they were made of; the result is the same, and sooner there where little changed.
+    """
+    rules, problems = compile_sound(config, before)
     if problems:
         raise ConfigError(problems)
     return rules
 
 
-def compile_sound(config: Config) -> tuple[Rules, tuple[Problem, ...]]:
+def compile_sound(config: Config, before: tuple[Config, Rules] | None = None) -> tuple[Rules, tuple[Problem, ...]]:
     """Return the rules of the topics without mistakes, and every problem of the others, each at its place."""
-    with _uncollected():
-        aliases = Aliases(config)
-        topics, problems = compile_topics(config, aliases)
+    with uncollected():
+        earlier = None if before is None else Earlier(before[0], before[1]._index.aliases, before[1]._topics)
+        aliases = aliases_of(config, earlier)
+        topics, problems = compile_topics(config, aliases, earlier)
         return Rules(topics, aliases), problems
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Leave the garbage collector out: with ten thousand trees, none of them garbage, it would stop all for long."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 def compile_query(text: str, config: Config) -> Rules:
