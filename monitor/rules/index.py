@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import NamedTuple
 
 from ahocorasick_rs import BytesAhoCorasick
 
@@ -45,9 +47,11 @@ _COMMON = frozenset(
     """.split()  # noqa: SIM905 - read as a text, a list of so many words fills two pages
 )
 _NEVER = 1e-9
+_LOOKED_UP = (Term, Phrase, Exact)
 
 
-@dataclass(frozen=True, slots=True)
+# Neither frozen nor compared: ten thousands are made while a reload is waited for, and each is one of its kind.
+@dataclass(slots=True, eq=False)
 class Lookup:
     """Where a leaf (`term`, as written) is looked up: pattern `number`, of `length` words.
 
@@ -63,6 +67,9 @@ class Lookup:
     exact: ExactText | None = None
     units: tuple[Lookup, ...] = ()
     reach: int = 0
+
+
+_UNSEEN = Lookup("", -1, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +103,7 @@ class Index:
     references: dict[int, tuple[frozenset[str], str]] = field(default_factory=dict)
     _numbers: dict[bytes, int] = field(default_factory=dict)
     _known: dict[Leaf, Lookup | None] = field(default_factory=dict)
+    _leaf_needs: dict[int, tuple[Need, ...]] = field(default_factory=dict)  # by the identity of a lookup
     _of_entity: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def pattern(self, sequence: Sequence[str], *, open_end: bool = False, inside: bool = False) -> int:
@@ -105,9 +113,10 @@ class Index:
 
     def lookup(self, leaf: Term | Phrase | Exact) -> Lookup | None:
         """Return where a leaf is looked up, the same for equal leaves."""
-        if leaf not in self._known:
-            self._known[leaf] = _lookup(self, leaf)
-        return self._known[leaf]
+        found = self._known.get(leaf, _UNSEEN)
+        if found is _UNSEEN:
+            found = self._known[leaf] = _lookup(self, leaf)
+        return found
 
 
 def build(trees: Sequence[Node], aliases: Aliases) -> Index:
@@ -128,34 +137,33 @@ def build(trees: Sequence[Node], aliases: Aliases) -> Index:
     anchored: dict[int, list[int]] = {}
     alone: dict[int, dict[Lookup, list[int]]] = {}
     always = []
+    index.guards, index.needs = [None] * len(trees), [()] * len(trees)
     for topic, tree in enumerate(trees):
         _add(index, tree)
         lookup = index.lookups.get(id(tree))
         if lookup is not None and not lookup.units:
             alone.setdefault(lookup.number, {}).setdefault(lookup, []).append(topic)
-            index.guards.append(None)
-            index.needs.append(())
             continue
         needs = _needs(index, tree)
         if not needs:
             always.append(topic)
-            index.guards.append(None)
-            index.needs.append(())
             continue
-        anchor = min(needs, key=lambda need: need.often)
+        anchor = min(needs, key=_often)
         for number in anchor.any_of:
             anchored.setdefault(number, []).append(topic)
         others = {need.any_of: need for need in needs if need.any_of != anchor.any_of}
         single = [need for need in others.values() if len(need.any_of) == 1]
-        guard = min(single, key=lambda need: need.often) if single else None
-        index.guards.append(None if guard is None else next(iter(guard.any_of)))
-        index.needs.append(tuple(any_of for any_of in others if guard is None or any_of != guard.any_of))
+        if single:
+            guard = min(single, key=_often).any_of
+            (index.guards[topic],) = guard
+            del others[guard]
+        index.needs[topic] = tuple(others)
     index.always = tuple(always)
-    index.anchored = [tuple(anchored.get(number, ())) for number in range(len(index._numbers))]
-    index.alone = [
-        tuple((lookup, tuple(topics)) for lookup, topics in alone.get(number, {}).items())
-        for number in range(len(index._numbers))
-    ]
+    index.anchored, index.alone = [()] * len(index._numbers), [()] * len(index._numbers)
+    for number, topics in anchored.items():
+        index.anchored[number] = tuple(topics)
+    for number, leaves in alone.items():
+        index.alone[number] = tuple((lookup, tuple(topics)) for lookup, topics in leaves.items())
     index.automaton = BytesAhoCorasick(list(index._numbers))
     return index
 
@@ -166,10 +174,11 @@ def _add(index: Index, tree: Node) -> None:
         node = stack.pop()
         if isinstance(node, Field) and node.name in META_FIELDS:
             continue
-        if isinstance(node, Term | Phrase | Exact):
+        if isinstance(node, _LOOKED_UP):
             lookup = index.lookup(node)
             if lookup is not None:
                 index.lookups[id(node)] = lookup
+            continue
         if isinstance(node, EntityRef):
             index.references[id(node)] = frozenset(index.aliases.members(node.name)), str(node)
         below = children(node)
@@ -182,7 +191,7 @@ def _group(index: Index, node: Or) -> Group:
     leaves: dict[int, tuple[Node, ...]] = {}
     others = []
     for child in node.children:
-        lookup = index.lookup(child) if isinstance(child, Term | Phrase | Exact) else None
+        lookup = index.lookup(child) if isinstance(child, _LOOKED_UP) else None
         if lookup is None:
             others.append(child)
         else:
@@ -221,44 +230,54 @@ def _sequence(index: Index, sequence: tuple[str, ...], term: str) -> Lookup | No
     return Lookup(term, number, len(sequence), open=True, wild=() if simple else sequence)
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(NamedTuple):
     """Patterns of which one is found wherever a node holds, and how often one is expected in a story."""
 
     any_of: frozenset[int]
     often: float
 
 
+_often = attrgetter("often")
+
+
 def _needs(index: Index, node: Node) -> tuple[Need, ...]:
     """Return what is found wherever `node` holds: one pattern of every need."""
-    if isinstance(node, Term | Phrase | Exact):
+    if isinstance(node, _LOOKED_UP):
         lookup = index.lookups.get(id(node))
         if lookup is None:
             return ()
-        if lookup.exact is not None:
-            return (Need(frozenset({lookup.number}), _frequency(lookup.exact.sequence)),)
-        often = (_frequency(sequence) for sequence in pattern(node).sequences)
-        units = lookup.units or (lookup,)
-        return tuple(Need(frozenset({unit.number}), one) for unit, one in zip(units, often, strict=True))
+        known = index._leaf_needs.get(id(lookup))
+        if known is None:
+            known = index._leaf_needs[id(lookup)] = _needs_of_leaf(node, lookup)
+        return known
     if isinstance(node, EntityRef):
         found = [number for entity in index.aliases.members(node.name) for number in index._of_entity[entity]]
         return (Need(frozenset(found), 0.01 * len(found)),)
     if isinstance(node, And | Near):
-        return tuple(need for child in node.children for need in _needs(index, child))
+        return tuple([need for child in node.children for need in _needs(index, child)])
     if isinstance(node, Or):
         rarest = []
         for child in node.children:
             needs = _needs(index, child)
             if not needs:
                 return ()
-            rarest.append(min(needs, key=lambda need: need.often))
-        return (Need(frozenset().union(*(need.any_of for need in rarest)), sum(need.often for need in rarest)),)
+            rarest.append(needs[0] if len(needs) == 1 else min(needs, key=_often))
+        return (Need(frozenset().union(*[need.any_of for need in rarest]), sum([need.often for need in rarest])),)
     if isinstance(node, Field):
         return () if node.name in META_FIELDS else _needs(index, node.child)
     if isinstance(node, AtLeast | First | Sentence):
         return _needs(index, node.child)
     assert isinstance(node, Not | Forms | Regex), f"{node} is not expanded"
     return ()
+
+
+def _needs_of_leaf(leaf: Term | Phrase | Exact, lookup: Lookup) -> tuple[Need, ...]:
+    if isinstance(leaf, Exact) or lookup.exact is not None:
+        assert lookup.exact is not None
+        return (Need(frozenset({lookup.number}), _frequency(lookup.exact.sequence)),)
+    often = (_frequency(sequence) for sequence in pattern(leaf).sequences)
+    units = lookup.units or (lookup,)
+    return tuple(Need(frozenset({unit.number}), one) for unit, one in zip(units, often, strict=True))
 
 
 def _frequency(sequence: Iterable[str]) -> float:

@@ -111,7 +111,7 @@ def _leading(text: str) -> str:
 
 def literal_prefix(word: str) -> str:
     """Return what stands before a pattern word's first wildcard."""
-    return word[: min((word.index(char) for char in _WILD if char in word), default=len(word))]
+    return word[: min(word.index(char) for char in _WILD if char in word)] if is_wild(word) else word
 
 
 def glob(pattern_word: str, word: str) -> bool:
