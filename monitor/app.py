@@ -7,18 +7,19 @@ import logging
 import os
 import random
 import secrets
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo
 
 from monitor import __version__
 from monitor.config import Config, Subscriber
 from monitor.errors import MonitorError
-from monitor.fetch import Fetcher
+from monitor.fetch import Failed, Fetched, Fetcher, NotModified
 from monitor.links import sign
 from monitor.logs import redactor
 from monitor.render import Links, Reader, Renderer, Site
@@ -55,6 +56,7 @@ class App:
         self.renderer = Renderer()
         self.workers = Workers(max(1, min(4, os.cpu_count() or 1)))
         self.in_flight: set[str] = set()  # feeds being polled
+        self.ticked: float | None = None  # when a look for due feeds last ended, on the monotonic clock, in a daemon
         self.sending: set[str] = set()  # "subscriber/channel" being sent to
         self.claiming = asyncio.Lock()
         self.not_before: dict[str, tuple[float, float]] = {}  # feed → when it is polled again after trouble of ours,
@@ -64,6 +66,7 @@ class App:
         self._senders = ThreadPoolExecutor(SENDERS, "send")
         self._fetcher: Fetcher | None = None
         self._retired: list[Fetcher] = []
+        self._using: Counter[Fetcher] = Counter()
         self.config, self.rules = config, rules
         self.sender = Sender(config.settings.mail_from)
         redactor.learn(config.secrets)
@@ -83,6 +86,19 @@ class App:
         if self._fetcher is None:
             self._fetcher = Fetcher(self.config.settings.fetch)
         return self._fetcher
+
+    async def fetch(self, url: str, **options: Any) -> Fetched | NotModified | Failed:
+        """Fetch by the way in of now; one that was replaced is closed when the last that uses it has ended."""
+        fetcher = self.fetcher
+        self._using[fetcher] += 1
+        try:
+            return await fetcher.fetch(url, **options)
+        finally:
+            self._using[fetcher] -= 1
+            for idle in [one for one in self._retired if not self._using[one]]:
+                self._retired.remove(idle)
+                del self._using[idle]
+                await idle.close()
 
     async def db(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a function that uses the database in the one thread that writes."""

@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import signal
+import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -157,6 +158,8 @@ class Daemon:
         if self.serve is not None and "web" in self.roles:
             web = asyncio.create_task(self.serve(app), name="the web server")
             web.add_done_callback(self._ended)
+        if "poll" in self.roles:
+            app.ticked = time.monotonic()
         scheduler.start()
         log.info(
             "News Monitor %s: %d feeds, %d topics, %d subscribers",
@@ -240,6 +243,7 @@ class Daemon:
 
     async def _poll(self) -> None:
         self._follow(await poll_due(self.app))
+        self.app.ticked = time.monotonic()
 
     async def _deliver(self) -> None:
         self._follow(await deliver_due(self.app))

@@ -173,6 +173,11 @@ class Fetcher:
         await self._session.close()
         await self._resolver.close()
 
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._session.closed
+
     def _guard(self, addr_info: Any) -> socket.socket:
         family, kind, proto, _, address = addr_info
         if not is_public(str(address[0]), self._allow):

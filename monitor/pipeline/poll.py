@@ -57,14 +57,17 @@ async def poll_due(app: App, limit: int = POLLS_AT_ONCE) -> list[asyncio.Task[Po
     # What comes due before the middle of two ticks is taken now, or an interval of a second would last two.
     soon = app.now() + timedelta(seconds=TICK / 2)
     due = await app.db(app.store.feeds.due, feeds.keys() - app.in_flight - held, soon)
+    feeds = feeds_to_poll(app.config)  # once more: a feed may have been taken out meanwhile
     hosts = Counter(host(feeds[name]) for name in app.in_flight if name in feeds)
     tasks: list[asyncio.Task[Polled]] = []
     for state in due:
         if len(tasks) == room:
             break
         # A host that hangs holds its own feeds' places only.
+        if state.feed not in feeds or state.feed in app.in_flight:
+            continue
         name = host(feeds[state.feed])
-        if state.feed not in app.in_flight and hosts[name] < POLLS_OF_A_HOST:
+        if hosts[name] < POLLS_OF_A_HOST:
             hosts[name] += 1
             tasks.append(start(app, state.feed))
     return tasks
@@ -95,13 +98,17 @@ async def poll(app: App, name: str) -> Polled:
     assert feed.url is not None  # `feeds_to_poll` names only feeds with one
     state = await app.db(app.store.feeds.get, name)
     assert state is not None, f"feed {name} has no state"
-    answer = await app.fetcher.fetch(feed.url, etag=state.etag, last_modified=state.last_modified)
+    # An address that was changed just now is not asked about what another one said.
+    same = state.url == feed.url
+    answer = await app.fetch(
+        feed.url, etag=state.etag if same else None, last_modified=state.last_modified if same else None
+    )
     now = app.now()
     if isinstance(answer, Failed):
         return await _failed(app, feed, state, answer, now)
     if isinstance(answer, NotModified):
         return await _unchanged(app, feed, state, answer.etag, answer.last_modified, 304, began)
-    if answer.body_hash == state.body_hash:
+    if same and answer.body_hash == state.body_hash:
         return await _unchanged(app, feed, state, answer.etag, answer.last_modified, answer.status, began)
     try:
         parsed: ParsedFeed = await app.workers.run(
@@ -126,9 +133,10 @@ async def _stories(
     config, rules = app.config, app.rules
     feed = config.feeds.get(feed.name, feed)
     ready = await asyncio.to_thread(match_stories, rules, feed, changed, parsed.language, pages)
-    baseline = state.baseline_at is None and feed.first_poll == "baseline"
+    # No story is known of a feed that is new, or that has moved to where other stories are.
+    baseline = state.baseline_at is None and feed.first_poll == "baseline" and not known
     values: dict[str, Any] = {
-        **_healthy(app, state, began, await _interval(app, feed, began), answer.status),
+        **_healthy(app, feed, state, began, await _interval(app, feed, began), answer.status),
         "etag": answer.etag,
         "last_modified": answer.last_modified,
         "body_hash": answer.body_hash,
@@ -163,7 +171,7 @@ async def _pages(app: App, feed: Feed, fresh: Sequence[ParsedStory]) -> dict[str
         long_enough = len(story.text or story.summary) >= SHORT
         if not story.url or (feed.full_text == "when_short" and long_enough):
             continue
-        answer = await app.fetcher.fetch(story.url, accept="text/html,application/xhtml+xml")
+        answer = await app.fetch(story.url, accept="text/html,application/xhtml+xml")
         if not isinstance(answer, Fetched):
             continue
         try:
@@ -183,14 +191,14 @@ async def _interval(app: App, feed: Feed, now: datetime) -> float:
     return poll_interval(feed, app.config.settings.polling, per_day)
 
 
-def _healthy(app: App, state: FeedState, began: datetime, interval: float, status: int) -> dict[str, Any]:
+def _healthy(app: App, feed: Feed, state: FeedState, began: datetime, interval: float, status: int) -> dict[str, Any]:
     """Return the state of a feed that answered; the interval is counted from when it was asked."""
     interval = spread(interval, app.rng)
     if state.failures:
         log.info("%s: answers again, after %d failures", state.feed, state.failures)
     now = app.now()
     return {
-        "url": state.url,
+        "url": feed.url,
         "polled_at": now,
         "succeeded_at": now,
         "status": status,
@@ -205,7 +213,7 @@ def _healthy(app: App, state: FeedState, began: datetime, interval: float, statu
 async def _unchanged(
     app: App, feed: Feed, state: FeedState, etag: str | None, modified: str | None, status: int, began: datetime
 ) -> Polled:
-    values = _healthy(app, state, began, await _interval(app, feed, began), status)
+    values = _healthy(app, feed, state, began, await _interval(app, feed, began), status)
     # A 304 may carry fresh validators (RFC 9111, 4.3.4); one without keeps what we have.
     values["etag"], values["last_modified"] = etag or state.etag, modified or state.last_modified
     await app.db(app.store.feeds.update, feed.name, **values)
@@ -219,6 +227,7 @@ async def _failed(app: App, feed: Feed, state: FeedState, failed: Failed, now: d
     delay = spread(failure_delay(feed, polling, failures, failed.kind, failed.retry_after), app.rng)
     since = state.failing_since or now
     values = {
+        "url": feed.url,
         "polled_at": now,
         "status": failed.status,
         "failures": failures,

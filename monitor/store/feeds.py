@@ -24,7 +24,11 @@ class Feeds:
         self._read, self._write = read, write
 
     def ensure(self, feeds: Mapping[str, str], now: datetime) -> None:
-        """Give each feed (name → address) that has none a state, due now; a changed address drops its validators."""
+        """Give each feed (name → address) that has none a state, due now; a changed address begins anew.
+
+        The validators of the other address are dropped, and its first document is a baseline where it shares no story
+        with what is known.
+        """
         with self._write() as session:
             known = {state.feed: state for state in session.exec(select(FeedState))}
             for name, url in feeds.items():
@@ -33,7 +37,7 @@ class Feeds:
                     session.add(FeedState(feed=name, url=url, next_poll_at=now))
                 elif state.url != url:
                     state.url, state.next_poll_at = url, now
-                    state.etag = state.last_modified = state.body_hash = None
+                    state.etag = state.last_modified = state.body_hash = state.baseline_at = None
 
     def states(self) -> dict[str, FeedState]:
         """Return all states by feed."""
@@ -55,7 +59,7 @@ class Feeds:
             return [s for s in rows if s.feed in feeds and due(s.next_poll_at, s.interval, now)]
 
     def update(self, feed: str, **values: Any) -> None:
-        """Set fields of a feed's state."""
+        """Set fields of a feed's state; none, where its address is no longer the `url` among them."""
         with self._write() as session:
             update(session, feed, values)
 
@@ -84,18 +88,15 @@ class Feeds:
 def update(session: Session, feed: str, values: Mapping[str, Any]) -> None:
     """Set fields of a feed's state within a transaction.
 
-    `url` among them is the address that was asked: where another one is declared by now, its validators and its
-    schedule are not touched.
+    `url` among them is the declared address that was asked: where another one is declared by now nothing is set, since
+    what one address answers says nothing of another, which is due.
     """
     state = session.get(FeedState, feed)
     assert state is not None, f"feed {feed} has no state"
-    moved = values.get("url", state.url) != state.url
+    if values.get("url", state.url) != state.url:
+        return
     for name, value in values.items():
-        if not (moved and name in _OF_THE_ADDRESS):
-            setattr(state, name, value)
-
-
-_OF_THE_ADDRESS = frozenset({"url", "etag", "last_modified", "body_hash", "interval", "next_poll_at"})
+        setattr(state, name, value)
 
 
 def listed(session: Session, feed: str, guids: Collection[str], now: datetime) -> None:
