@@ -49,8 +49,8 @@ class FeedState(SQLModel, table=True):
     """The health of a feed: validators, next poll, failures. One row a feed, made at its first poll.
 
     `etag`, `last_modified` and `body_hash` are of the last answer whose stories were saved; they change only in the
-    transaction that saves them. `next_poll_at` is the schedule, `interval` (seconds) after `polled_at`. `failures`
-    counts those in a row.
+    transaction that saves them. At `whole_due_at` the document is asked for without them. `next_poll_at` is the
+    schedule, `interval` (seconds) after `polled_at`. `failures` counts those in a row.
     """
 
     __tablename__ = "feed_state"
@@ -66,6 +66,7 @@ class FeedState(SQLModel, table=True):
     etag: str | None = None
     last_modified: str | None = None
     body_hash: str | None = None
+    whole_due_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
     status: int | None = None
     failures: int = 0
     failing_since: datetime | None = Field(default=None, sa_type=UTCDateTime)

@@ -13,6 +13,7 @@ from monitor.config import DigestSchedule, Feed, Polling, QuietHours
 # Minutes × √(stories a day): the interval that minimises the mean delay for a given number of polls grows with
 # 1/√rate, and 65 gives about 11 polls a second for 10,000 feeds (measured on 140 news feeds: notes on feeds, 1b).
 SQRT_RULE = 65 * 60.0
+WHOLE_LEAST, WHOLE_MOST = 24 * 3600.0, 48 * 3600.0  # seconds between two fetches without validators
 RETRY_BASE, RETRY_FACTOR, RETRY_CAP = 30.0, 3.0, 3600.0
 SERVER_DELAY_CAP = 24 * 3600.0
 # Soft failures (429, 5xx) and DNS trouble pass more often than a 404 does (Media Cloud's weights).
@@ -37,6 +38,16 @@ def failure_delay(feed: Feed, polling: Polling, failures: int, kind: str, retry_
     shortest = feed.every if feed.every is not None else polling.min
     delay = min(shortest * (1 + FAILURE_WEIGHTS[kind] * failures), max(polling.max, shortest))
     return delay if retry_after is None else max(delay, min(retry_after, SERVER_DELAY_CAP))
+
+
+def whole_due(due_at: datetime | None, now: datetime) -> bool:
+    """Whether a feed's document is to be asked for without validators, since these may lie (notes on feeds, rule 4)."""
+    return due_at is None or due(due_at, WHOLE_MOST, now)
+
+
+def next_whole(now: datetime, rng: random.Random) -> datetime:
+    """Return when that is due again: 24 to 48 hours later."""
+    return now + timedelta(seconds=rng.uniform(WHOLE_LEAST, WHOLE_MOST))
 
 
 def spread(seconds: float, rng: random.Random) -> float:

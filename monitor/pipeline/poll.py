@@ -21,7 +21,7 @@ from monitor.models import FeedState
 from monitor.parse import ParsedFeed, ParsedStory, parse_feed
 from monitor.pipeline.deliver import notify_operators
 from monitor.pipeline.ingest import Ingested, content_hash, ingest, match_stories
-from monitor.timing import failure_delay, poll_interval, spread
+from monitor.timing import failure_delay, next_whole, poll_interval, spread, whole_due
 from monitor.urls import host
 
 log = logging.getLogger(__name__)
@@ -31,6 +31,7 @@ POLLS_AT_ONCE = 64
 POLLS_OF_A_HOST = 4  # of these
 TICK = 1.0  # seconds between two looks for what is due
 OWN_TROUBLE, OWN_TROUBLE_MOST = 30.0, 600.0  # seconds until a feed is polled again after trouble of ours
+DELTA = 226  # the status of an answer that holds what is new alone (RFC 3229)
 PAGES_A_POLL = 20
 SHORT = 500  # characters of feed text below which `full_text: when_short` fetches the page
 FAILURES_TO_TELL = 6  # in a row, before the operators hear of it
@@ -45,6 +46,16 @@ class Polled:
     ingested: Ingested | None = None
     error: str = ""
     baseline: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What was asked for: `whole` without validators, `at` when the poll began."""
+
+    feed: Feed
+    state: FeedState
+    whole: bool
+    at: datetime
 
 
 async def poll_due(app: App, limit: int = POLLS_AT_ONCE) -> list[asyncio.Task[Polled]]:
@@ -99,33 +110,32 @@ async def poll(app: App, name: str) -> Polled:
     state = await app.db(app.store.feeds.get, name)
     assert state is not None, f"feed {name} has no state"
     # An address that was changed just now is not asked about what another one said.
-    same = state.url == feed.url
-    answer = await app.fetch(
-        feed.url, etag=state.etag if same else None, last_modified=state.last_modified if same else None
-    )
-    now = app.now()
+    whole = state.url != feed.url or whole_due(state.whole_due_at, began)
+    asked = _Asked(feed, state, whole, began)
+    if whole:
+        answer = await app.fetch(feed.url)
+    else:
+        answer = await app.fetch(feed.url, etag=state.etag, last_modified=state.last_modified)
     if isinstance(answer, Failed):
-        return await _failed(app, feed, state, answer, now)
-    if isinstance(answer, NotModified):
-        return await _unchanged(app, feed, state, answer.etag, answer.last_modified, 304, began)
-    if same and answer.body_hash == state.body_hash:
-        return await _unchanged(app, feed, state, answer.etag, answer.last_modified, answer.status, began)
+        return await _failed(app, asked, answer)
+    # The same body is the same news only where it was read; once a day it is read anew, whatever it looks like.
+    if isinstance(answer, NotModified) or (answer.body_hash == state.body_hash and not whole):
+        return await _unchanged(app, asked, answer)
     try:
         parsed: ParsedFeed = await app.workers.run(
             parse_feed, answer.body, answer.url, answer.content_type, timeout=PARSE_DEADLINE
         )
     except WorkerError as error:
         reason = f"the document could not be read: {error}"
-        return await _failed(app, feed, state, Failed(reason, answer.status, "hard", None), now)
+        return await _failed(app, asked, Failed(reason, answer.status, "hard"))
     if not parsed.readable:
         reason = " ".join(parsed.problems) or "the document is not a feed"
-        return await _failed(app, feed, state, Failed(reason, answer.status, "hard", None), now)
-    return await _stories(app, feed, state, answer, parsed, began)
+        return await _failed(app, asked, Failed(reason, answer.status, "hard"))
+    return await _stories(app, asked, answer, parsed)
 
 
-async def _stories(
-    app: App, feed: Feed, state: FeedState, answer: Fetched, parsed: ParsedFeed, began: datetime
-) -> Polled:
+async def _stories(app: App, asked: _Asked, answer: Fetched, parsed: ParsedFeed) -> Polled:
+    feed, state = asked.feed, asked.state
     known = await app.db(app.store.feeds.known, feed.name, [story.guid for story in parsed.stories])
     changed = [story for story in parsed.stories if known.get(story.guid) != content_hash(story)]
     pages = await _pages(app, feed, [story for story in changed if story.guid not in known])
@@ -136,12 +146,9 @@ async def _stories(
     # No story is known of a feed that is new, or that has moved to where other stories are.
     baseline = state.baseline_at is None and feed.first_poll == "baseline" and not known
     values: dict[str, Any] = {
-        **_healthy(app, feed, state, began, await _interval(app, feed, began), answer.status),
-        "etag": answer.etag,
-        "last_modified": answer.last_modified,
-        "body_hash": answer.body_hash,
+        **_healthy(app, asked, answer, await _interval(app, feed, asked.at)),
         "baseline_at": state.baseline_at or app.now(),
-        "stories": len(parsed.stories),
+        "stories": state.stories if answer.status == DELTA else len(parsed.stories),
         "note": "; ".join(parsed.problems)[:500] or None,
         "changed_at": app.now() if changed else state.changed_at,
     }
@@ -191,37 +198,47 @@ async def _interval(app: App, feed: Feed, now: datetime) -> float:
     return poll_interval(feed, app.config.settings.polling, per_day)
 
 
-def _healthy(app: App, feed: Feed, state: FeedState, began: datetime, interval: float, status: int) -> dict[str, Any]:
+def _healthy(app: App, asked: _Asked, answer: Fetched | NotModified, interval: float) -> dict[str, Any]:
     """Return the state of a feed that answered; the interval is counted from when it was asked."""
-    interval = spread(interval, app.rng)
+    state, interval = asked.state, spread(interval, app.rng)
     if state.failures:
         log.info("%s: answers again, after %d failures", state.feed, state.failures)
     now = app.now()
     return {
-        "url": feed.url,
+        "url": asked.feed.url,
+        **_validators(state, answer),
+        "whole_due_at": next_whole(now, app.rng) if asked.whole else state.whole_due_at,
         "polled_at": now,
         "succeeded_at": now,
-        "status": status,
+        "status": answer.status if isinstance(answer, Fetched) else 304,
         "failures": 0,
         "failing_since": None,
         "error": None,
         "interval": interval,
-        "next_poll_at": began + timedelta(seconds=interval),
+        "next_poll_at": asked.at + timedelta(seconds=interval),
     }
 
 
-async def _unchanged(
-    app: App, feed: Feed, state: FeedState, etag: str | None, modified: str | None, status: int, began: datetime
-) -> Polled:
-    values = _healthy(app, feed, state, began, await _interval(app, feed, began), status)
-    # A 304 may carry fresh validators (RFC 9111, 4.3.4); one without keeps what we have.
-    values["etag"], values["last_modified"] = etag or state.etag, modified or state.last_modified
-    await app.db(app.store.feeds.update, feed.name, **values)
-    log.debug("%s: nothing new", feed.name)
-    return Polled(feed.name, "unchanged")
+def _validators(state: FeedState, answer: Fetched | NotModified) -> dict[str, str | None]:
+    """Return the validators to send the next time: never any that the server did not send."""
+    if isinstance(answer, NotModified):
+        # A 304 may carry fresh ones (RFC 9111, 4.3.4); one without keeps what we have.
+        etag, modified = answer.etag or state.etag, answer.last_modified or state.last_modified
+        return {"etag": etag, "last_modified": modified}
+    body_hash = None if answer.status == DELTA else answer.body_hash
+    return {"etag": answer.etag, "last_modified": answer.last_modified, "body_hash": body_hash}
 
 
-async def _failed(app: App, feed: Feed, state: FeedState, failed: Failed, now: datetime) -> Polled:
+async def _unchanged(app: App, asked: _Asked, answer: Fetched | NotModified) -> Polled:
+    name = asked.feed.name
+    values = _healthy(app, asked, answer, await _interval(app, asked.feed, asked.at))
+    await app.db(app.store.feeds.update, name, **values)
+    log.debug("%s: nothing new", name)
+    return Polled(name, "unchanged")
+
+
+async def _failed(app: App, asked: _Asked, failed: Failed) -> Polled:
+    feed, state, now = asked.feed, asked.state, app.now()
     failures = state.failures + 1
     polling = app.config.settings.polling
     delay = spread(failure_delay(feed, polling, failures, failed.kind, failed.retry_after), app.rng)
