@@ -27,7 +27,7 @@ from yarl import URL
 from monitor import __version__
 from monitor.config import FetchSettings
 from monitor.errors import URLError
-from monitor.urls import check_url, host, resolve
+from monitor.urls import check_url, host, resolve, site
 
 REDIRECTS = 4
 HEADER_LIMIT = 64 * 1024  # bytes of one header line; some publishers' cookies and policies fill the usual 8 KB
@@ -57,6 +57,7 @@ _NOT_PUBLIC = [
 ]
 _GLOBAL_V6 = IPv6Network("2000::/3")  # all that has been given out so far; everything else has a special use, or none
 Network = IPv4Network | IPv6Network
+Kind = Literal["soft", "dns", "hard", "blocked", "gone"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +93,22 @@ class NotModified:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Nothing came. `reason` is a sentence for people: what happened and what to do. `retry_after` is in seconds."""
+    """Nothing came. `reason` is a sentence for people: what happened and what to do. `retry_after` is in seconds.
+
+    `url` is the address that failed, after redirects. `resting`: it was not even asked, since its site wants a rest.
+    """
 
     reason: str
     status: int | None = None
-    kind: Literal["soft", "dns", "hard", "blocked"] = "hard"
+    kind: Kind = "hard"
     retry_after: float | None = None
+    url: str = ""
+    resting: bool = False
+
+    @property
+    def wants_rest(self) -> bool:
+        """Whether the server said that its whole site is to be left alone for a while."""
+        return self.status == 429 or (self.status == 503 and bool(self.retry_after))
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +179,7 @@ class Fetcher:
         self._settings = settings
         self._allow: tuple[Network, ...] = tuple(ip_network(text, strict=False) for text in settings.allow_private)
         self._lanes: dict[str, _Lane] = {}
+        self._rests: dict[str, tuple[float, float]] = {}  # site → when it said so on the loop's clock, and for how long
         agent = settings.user_agent or f"NewsMonitor/{__version__} (news feed reader)"
         self._resolver = _Resolver()
         self._session = aiohttp.ClientSession(
@@ -230,6 +242,7 @@ class Fetcher:
     async def _follow(self, url: str, headers: dict[str, str], limit: int) -> Fetched | NotModified | Failed:
         url = check_url(url)
         loop = asyncio.get_running_loop()
+        entered = loop.time()
         left = self._settings.timeout  # seconds for all hops together; waiting for the host's turn is not counted
         hops: list[_Redirect] = []
         while len(hops) <= REDIRECTS:
@@ -238,20 +251,26 @@ class Fetcher:
             async with lane.room:
                 await self._wait_for_gap(lane)
                 began = loop.time()
+                said, rest = self._rests.get(site(url), (entered, 0.0))
+                if said > entered:  # while this request waited for its turn; before that is not for us to remember
+                    return Failed(f"{name} wants to be left alone", None, "soft", said + rest - began, url, True)
                 found = await self._once(url, headers, limit, name, left)
                 left -= loop.time() - began
             if isinstance(found, Failed):
-                return found
+                if found.wants_rest and found.retry_after and name not in self._settings.own_hosts:
+                    self._rests[site(url)] = loop.time(), found.retry_after
+                return replace(found, url=url)
             if not isinstance(found, _Redirect):
                 moved = url if hops and all(hop.permanent for hop in hops) else None
                 return replace(found, moved_to=moved, took=self._settings.timeout - left)
             hops.append(found)
             url = found.to
-        return Failed(f"{name} redirected more than {REDIRECTS} times; look where its feed is now", kind="hard")
+        return Failed(f"{name} redirected more than {REDIRECTS} times; look where its feed is now", url=url)
 
     def _lane(self, name: str) -> _Lane:
         if len(self._lanes) > HOSTS_REMEMBERED:
             self._lanes.clear()
+            self._rests.clear()
         return self._lanes.setdefault(name, _Lane(self._settings.per_host))
 
     async def _wait_for_gap(self, lane: _Lane) -> None:
@@ -402,7 +421,8 @@ def _refusal(status: int, headers: Mapping[str, str], name: str) -> Failed:
         sentence = f"has trouble of its own ({status}); this mostly passes"
     else:
         sentence = f"answered {status}, which is no document"
-    return Failed(f"{name} {sentence}", status, "soft" if 500 <= status < 600 or status == 429 else "hard", wait)
+    kind: Kind = "gone" if status == 410 else "soft" if 500 <= status < 600 or status == 429 else "hard"
+    return Failed(f"{name} {sentence}", status, kind, wait if status in (429, 503) else None)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -51,6 +51,10 @@ class FeedState(SQLModel, table=True):
     `etag`, `last_modified` and `body_hash` are of the last answer whose stories were saved; they change only in the
     transaction that saves them. At `whole_due_at` the document is asked for without them. `next_poll_at` is the
     schedule, `interval` (seconds) after `polled_at`. `failures` counts those in a row.
+
+    `url` is the declared address. Since `moved_since` and for `moved_polls` polls in a row it has led to `moved_to` by
+    permanent redirects; when that proves stable, `address` is asked instead. Since `gone_since` the server says that
+    the feed is gone for good.
     """
 
     __tablename__ = "feed_state"
@@ -67,12 +71,26 @@ class FeedState(SQLModel, table=True):
     last_modified: str | None = None
     body_hash: str | None = None
     whole_due_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    address: str | None = None
+    moved_to: str | None = None
+    moved_since: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    moved_polls: int = 0
+    gone_since: datetime | None = Field(default=None, sa_type=UTCDateTime)
     status: int | None = None
     failures: int = 0
     failing_since: datetime | None = Field(default=None, sa_type=UTCDateTime)
     error: str | None = None
     stories: int = 0
     note: str | None = None
+
+
+class SiteRest(SQLModel, table=True):
+    """A site (a registrable domain) that asked to be left alone, and until when."""
+
+    __tablename__ = "site_rest"
+
+    site: str = Field(primary_key=True)
+    until: datetime = Field(sa_type=UTCDateTime)
 
 
 class Story(SQLModel, table=True):

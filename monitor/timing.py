@@ -14,6 +14,8 @@ from monitor.config import DigestSchedule, Feed, Polling, QuietHours
 # 1/√rate, and 65 gives about 11 polls a second for 10,000 feeds (measured on 140 news feeds: notes on feeds, 1b).
 SQRT_RULE = 65 * 60.0
 WHOLE_LEAST, WHOLE_MOST = 24 * 3600.0, 48 * 3600.0  # seconds between two fetches without validators
+MOVED_AFTER, MOVED_POLLS = timedelta(days=6), 10  # Feedbin's time and NewsBlur's count
+GONE_AGAIN = 7 * 24 * 3600.0  # seconds
 RETRY_BASE, RETRY_FACTOR, RETRY_CAP = 30.0, 3.0, 3600.0
 SERVER_DELAY_CAP = 24 * 3600.0
 # Soft failures (429, 5xx) and DNS trouble pass more often than a 404 does (Media Cloud's weights).
@@ -28,13 +30,20 @@ def poll_interval(feed: Feed, polling: Polling, per_day: float) -> float:
     return min(max(rule, polling.min), polling.max)
 
 
+def moved_for_good(since: datetime, polls: int, now: datetime) -> bool:
+    """Whether permanent redirects that led to one address for so many polls in a row are to be taken at their word."""
+    return polls >= MOVED_POLLS and now - since >= MOVED_AFTER
+
+
 def failure_delay(feed: Feed, polling: Polling, failures: int, kind: str, retry_after: float | None) -> float:
     """Return the seconds until a failing feed is polled again: linear back-off that never stops for good.
 
     It starts at the shortest interval, not at the feed's own, so that a feed is back soon after the network or a server
     is, and ends at the longest. `failures` counts those in a row, this one included. A `Retry-After` is honoured, up to
-    a day.
+    a day. One that is gone for good is asked once a week, in case it is not.
     """
+    if kind == "gone":
+        return GONE_AGAIN
     shortest = feed.every if feed.every is not None else polling.min
     delay = min(shortest * (1 + FAILURE_WEIGHTS[kind] * failures), max(polling.max, shortest))
     return delay if retry_after is None else max(delay, min(retry_after, SERVER_DELAY_CAP))

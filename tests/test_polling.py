@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
@@ -157,3 +159,187 @@ async def test_a_delta_is_asked_for_and_takes_nothing_away(server: FeedServer, p
     state = pipe.state()
     # The next document may be the whole one of before: it must be read, and is asked for against the delta's tag.
     assert (state.status, state.etag, state.stories, state.body_hash) == (226, '"2"', 2, None)
+
+
+# What servers answer
+
+
+def two_feeds(server: FeedServer, first: str, second: str) -> str:
+    """Return feeds.yaml with the server's feeds `one` and `two`, under two names of its host."""
+    one = server.url("/1.xml").replace("127.0.0.1", first)
+    two = server.url("/2.xml").replace("127.0.0.1", second)
+    return f"feeds: {{one: {{url: '{one}', source: One}}, two: {{url: '{two}', source: Two}}}}"
+
+
+@pytest.fixture
+def names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every name leads to loopback."""
+
+    def found(_: str, port: int, *__: object) -> list[object]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", found)
+
+
+@pytest.mark.parametrize(
+    ("headers", "least", "most"),
+    [
+        ({"Retry-After": "7200"}, 7200, 7920),
+        ({"Retry-After": "Wed, 25 Nov 2026 11:00:00 GMT", "Date": "Wed, 25 Nov 2026 09:00:00 GMT"}, 7200, 7920),
+        ({"Retry-After": "99999999"}, 86_400, 95_040),
+    ],
+)
+async def test_a_server_is_left_alone_for_as_long_as_it_says(
+    server: FeedServer, pipe: Polling, headers: dict[str, str], least: float, most: float
+) -> None:
+    for status in (429, 503):
+        server.route("/feed.xml", Answer(status=status, headers=headers))
+        assert (await pipe.poll()).result == "failed"
+        assert least <= pipe.wait <= most
+        pipe.time = pipe.state().next_poll_at
+
+
+@pytest.mark.usefixtures("names")
+async def test_a_429_rests_all_feeds_of_the_registrable_domain_through_restarts(
+    server: FeedServer, tmp_path: Path
+) -> None:
+    files = two_feeds(server, "feeds.news.co.uk", "sport.news.co.uk")
+    server.route("/1.xml", Answer(status=429, headers={"Retry-After": "3600"}))
+    server.route("/2.xml", Answer(ONE))
+    first = Polling(tmp_path, feeds=files)
+    await first.poll("one")
+    await first.app.close()
+    pipe = Polling(tmp_path, feeds=files)
+    held = await pipe.poll("two")
+    assert held.result == "resting"
+    assert held.error.startswith("news.co.uk wants to be left alone")
+    assert server.count("/2.xml") == 0
+    state = pipe.state("two")
+    assert (state.failures, state.error) == (0, None)
+    assert 3600 <= (state.next_poll_at - pipe.time).total_seconds() <= 3960
+    pipe.time = state.next_poll_at
+    assert (await pipe.poll("two")).result == "stories"
+    await pipe.app.close()
+
+
+@pytest.mark.usefixtures("names")
+@pytest.mark.parametrize("second", ["feeds.news.com", "b.github.io"])
+async def test_a_429_rests_no_other_domain(server: FeedServer, tmp_path: Path, second: str) -> None:
+    pipe = Polling(tmp_path, feeds=two_feeds(server, "a.github.io", second))
+    server.route("/1.xml", Answer(status=429))
+    server.route("/2.xml", Answer(ONE))
+    await pipe.poll("one")
+    assert (await pipe.poll("two")).result == "stories"
+    await pipe.app.close()
+
+
+async def test_a_429_of_a_host_of_our_own_is_about_one_feed(server: FeedServer, tmp_path: Path) -> None:
+    monitor = make.MONITOR.replace("per_host: 8", "per_host: 8, own_hosts: [127.0.0.1]")
+    pipe = Polling(tmp_path, monitor=monitor, feeds=two_feeds(server, "127.0.0.1", "127.0.0.1"))
+    server.route("/1.xml", Answer(status=503, headers={"Retry-After": "3600"}))
+    server.route("/2.xml", Answer(ONE))
+    await pipe.poll("one")
+    assert pipe.state("one").next_poll_at - pipe.time >= timedelta(hours=1)
+    assert (await pipe.poll("two")).result == "stories"
+    await pipe.app.close()
+
+
+async def test_requests_that_wait_for_their_turn_rest_too(server: FeedServer, tmp_path: Path) -> None:
+    monitor = make.MONITOR.replace("per_host: 8", "per_host: 1")
+    pipe = Polling(tmp_path, monitor=monitor, feeds=two_feeds(server, "127.0.0.1", "127.0.0.1"))
+    server.route("/1.xml", Answer(status=429, headers={"Retry-After": "3600"}, delay=0.3))
+    server.route("/2.xml", Answer(ONE))
+    first, second = await asyncio.gather(pipe.poll("one"), pipe.poll("two"))
+    assert (first.result, second.result, server.count("/2.xml")) == ("failed", "resting", 0)
+    await pipe.app.close()
+
+
+@pytest.mark.parametrize("status", [301, 308])
+async def test_a_permanent_redirect_is_taken_at_its_word_after_days(
+    server: FeedServer, pipe: Polling, status: int
+) -> None:
+    server.route("/new.xml", Answer(ONE, etag='"1"'))
+    server.redirect("/feed.xml", "/new.xml", status)
+    for _ in range(9):
+        await pipe.poll()
+        pipe.forward(hours=16)
+    assert pipe.state().address is None  # six days, and too few polls
+    await pipe.poll()
+    assert (pipe.state().address, pipe.state().url) == (server.url("/new.xml"), server.url())
+    asked = server.count()
+    assert (await pipe.poll()).result == "unchanged"
+    assert server.count() == asked
+
+
+async def test_permanent_redirects_of_one_hour_are_only_followed(server: FeedServer, pipe: Polling) -> None:
+    server.route("/new.xml", Answer(ONE))
+    server.redirect("/feed.xml", "/new.xml", 301)
+    for _ in range(12):
+        await pipe.poll()
+        pipe.forward(minutes=5)
+    assert pipe.state().address is None
+
+
+@pytest.mark.parametrize("status", [302, 303, 307])
+async def test_a_temporary_redirect_is_followed_and_never_taken_for_the_address(
+    server: FeedServer, pipe: Polling, status: int
+) -> None:
+    server.route("/new.xml", Answer(ONE))
+    server.redirect("/two.xml", "/new.xml", 301)
+    server.redirect("/feed.xml", "/two.xml", status)
+    for _ in range(12):
+        assert (await pipe.poll()).result != "failed"
+        pipe.forward(days=1)
+    assert (pipe.state().address, pipe.state().moved_to) == (None, None)
+
+
+async def test_permanent_redirects_that_change_begin_anew(server: FeedServer, pipe: Polling) -> None:
+    server.route("/a.xml", Answer(ONE))
+    server.route("/b.xml", Answer(ONE))
+    server.redirect("/feed.xml", "/a.xml", 301)
+    for day in range(12):
+        if day == 8:
+            server.redirect("/feed.xml", "/b.xml", 301)
+        await pipe.poll()
+        pipe.forward(days=1)
+    assert (pipe.state().address, pipe.state().moved_to, pipe.state().moved_polls) == (None, server.url("/b.xml"), 4)
+
+
+@pytest.mark.parametrize(("status", "polls"), [(404, 3), (410, 1)])
+async def test_where_redirects_led_is_given_up_for_the_declared_address(
+    server: FeedServer, pipe: Polling, status: int, polls: int
+) -> None:
+    server.route("/feed.xml", Answer(ONE))
+    server.route("/new.xml", Answer(status=status))
+    pipe.app.store.feeds.update("wire", address=server.url("/new.xml"))
+    for _ in range(polls):
+        assert (await pipe.poll()).result == "failed"
+    assert (pipe.state().address, pipe.state().gone_since) == (None, None)
+    assert (await pipe.poll()).result == "stories"
+
+
+async def test_a_410_mutes_tells_and_can_come_back(server: FeedServer, tmp_path: Path) -> None:
+    monitor = make.MONITOR + 'operators: ["json://127.0.0.1:9/"]\n'
+    pipe = Polling(tmp_path, monitor=monitor, feeds=f"feeds: {{wire: {{url: '{server.url()}', source: Wire}}}}")
+    server.route("/feed.xml", Answer(status=410), Answer(status=410), Answer(status=404), Answer(ONE))
+    for _ in range(3):
+        await pipe.poll()
+        assert timedelta(days=6) < timedelta(seconds=pipe.wait) < timedelta(days=8)
+        pipe.time = pipe.state().next_poll_at
+    assert [row.subject for row in pipe.deliveries("notice")] == ["Feed wire is gone"]
+    assert (await pipe.poll()).result == "stories"
+    assert (pipe.state().gone_since, pipe.state().failures) == (None, 0)
+    await pipe.app.close()
+
+
+@pytest.mark.parametrize(("status", "weight"), [(500, 0.5), (404, 1.0)])
+async def test_failures_back_off_linearly_by_weight_and_never_stop(
+    server: FeedServer, pipe: Polling, status: int, weight: float
+) -> None:
+    server.route("/feed.xml", Answer(status=status))
+    for failures in range(1, 60):
+        await pipe.poll()
+        assert pipe.wait == pytest.approx(min(300 * (1 + weight * failures), 7200), rel=0.06)
+        pipe.time = pipe.state().next_poll_at
+    server.route("/feed.xml", Answer(ONE))
+    assert (await pipe.poll()).result == "stories"

@@ -21,8 +21,8 @@ from monitor.models import FeedState
 from monitor.parse import ParsedFeed, ParsedStory, parse_feed
 from monitor.pipeline.deliver import notify_operators
 from monitor.pipeline.ingest import Ingested, content_hash, ingest, match_stories
-from monitor.timing import failure_delay, next_whole, poll_interval, spread, whole_due
-from monitor.urls import host
+from monitor.timing import failure_delay, moved_for_good, next_whole, poll_interval, spread, whole_due
+from monitor.urls import host, site
 
 log = logging.getLogger(__name__)
 
@@ -34,15 +34,16 @@ OWN_TROUBLE, OWN_TROUBLE_MOST = 30.0, 600.0  # seconds until a feed is polled ag
 DELTA = 226  # the status of an answer that holds what is new alone (RFC 3229)
 PAGES_A_POLL = 20
 SHORT = 500  # characters of feed text below which `full_text: when_short` fetches the page
+FAILURES_OF_ANOTHER_ADDRESS = 3  # in a row, before the declared one is asked again
 FAILURES_TO_TELL = 6  # in a row, before the operators hear of it
 
 
 @dataclass(frozen=True, slots=True)
 class Polled:
-    """What became of a poll: new stories, nothing new, or an error for people."""
+    """What became of a poll: new stories, nothing new, an error for people, or none since the site wants a rest."""
 
     feed: str
-    result: Literal["stories", "unchanged", "failed"]
+    result: Literal["stories", "unchanged", "failed", "resting"]
     ingested: Ingested | None = None
     error: str = ""
     baseline: bool = False
@@ -54,6 +55,7 @@ class _Asked:
 
     feed: Feed
     state: FeedState
+    url: str
     whole: bool
     at: datetime
 
@@ -110,16 +112,22 @@ async def poll(app: App, name: str) -> Polled:
     state = await app.db(app.store.feeds.get, name)
     assert state is not None, f"feed {name} has no state"
     # An address that was changed just now is not asked about what another one said.
-    whole = state.url != feed.url or whole_due(state.whole_due_at, began)
-    asked = _Asked(feed, state, whole, began)
-    if whole:
-        answer = await app.fetch(feed.url)
+    changed = state.url != feed.url
+    url = feed.url if changed else state.address or feed.url
+    asked = _Asked(feed, state, url, changed or whole_due(state.whole_due_at, began), began)
+    rest = await app.db(app.store.feeds.rest, site(url), began)
+    if rest is not None and host(url) not in app.config.settings.fetch.own_hosts:
+        return await _resting(app, asked, (rest - began).total_seconds())
+    if asked.whole:
+        answer = await app.fetch(url)
     else:
-        answer = await app.fetch(feed.url, etag=state.etag, last_modified=state.last_modified)
+        answer = await app.fetch(url, etag=state.etag, last_modified=state.last_modified)
     if isinstance(answer, Failed):
+        if answer.resting:
+            return await _resting(app, asked, answer.retry_after or 0.0)
         return await _failed(app, asked, answer)
     # The same body is the same news only where it was read; once a day it is read anew, whatever it looks like.
-    if isinstance(answer, NotModified) or (answer.body_hash == state.body_hash and not whole):
+    if isinstance(answer, NotModified) or (answer.body_hash == state.body_hash and not asked.whole):
         return await _unchanged(app, asked, answer)
     try:
         parsed: ParsedFeed = await app.workers.run(
@@ -207,6 +215,8 @@ def _healthy(app: App, asked: _Asked, answer: Fetched | NotModified, interval: f
     return {
         "url": asked.feed.url,
         **_validators(state, answer),
+        **_moved(state, answer.moved_to, now),
+        "gone_since": None,
         "whole_due_at": next_whole(now, app.rng) if asked.whole else state.whole_due_at,
         "polled_at": now,
         "succeeded_at": now,
@@ -229,6 +239,28 @@ def _validators(state: FeedState, answer: Fetched | NotModified) -> dict[str, st
     return {"etag": answer.etag, "last_modified": answer.last_modified, "body_hash": body_hash}
 
 
+def _moved(state: FeedState, moved_to: str | None, now: datetime) -> dict[str, Any]:
+    """Return what is known of permanent redirects after an answer that came by some, to `moved_to`, or by none."""
+    if moved_to is None or moved_to != state.moved_to or state.moved_since is None:
+        since = now if moved_to is not None else None
+        return {"moved_to": moved_to, "moved_since": since, "moved_polls": int(moved_to is not None)}
+    polls = state.moved_polls + 1
+    if not moved_for_good(state.moved_since, polls, now):
+        return {"moved_polls": polls}
+    log.warning("%s: moved to %s, which is asked from now on: write it in feeds.yaml", state.feed, moved_to)
+    return {"address": moved_to, "moved_to": None, "moved_since": None, "moved_polls": 0}
+
+
+async def _resting(app: App, asked: _Asked, seconds: float) -> Polled:
+    """Put a feed off whose site wants to be left alone, and its feeds a little apart."""
+    feed, delay = asked.feed, seconds * app.rng.uniform(1.0, 1.1)
+    at = app.now() + timedelta(seconds=delay)
+    await app.db(app.store.feeds.update, feed.name, url=feed.url, interval=delay, next_poll_at=at)
+    log.debug("%s: %s wants to be left alone for %d s", feed.name, site(asked.url), seconds)
+    said = f"{site(asked.url)} wants to be left alone; it is asked again at {at:%Y-%m-%d %H:%M} UTC"
+    return Polled(feed.name, "resting", error=said)
+
+
 async def _unchanged(app: App, asked: _Asked, answer: Fetched | NotModified) -> Polled:
     name = asked.feed.name
     values = _healthy(app, asked, answer, await _interval(app, asked.feed, asked.at))
@@ -239,22 +271,43 @@ async def _unchanged(app: App, asked: _Asked, answer: Fetched | NotModified) -> 
 
 async def _failed(app: App, asked: _Asked, failed: Failed) -> Polled:
     feed, state, now = asked.feed, asked.state, app.now()
-    failures = state.failures + 1
-    polling = app.config.settings.polling
-    delay = spread(failure_delay(feed, polling, failures, failed.kind, failed.retry_after), app.rng)
-    since = state.failing_since or now
+    failures, since = state.failures + 1, state.failing_since or now
+    # Where we went on to by permanent redirects is given up sooner than the declared address.
+    astray = state.address is not None and (failures >= FAILURES_OF_ANOTHER_ADDRESS or failed.kind == "gone")
+    gone_since = (state.gone_since or now) if failed.kind == "gone" and not astray else state.gone_since
+    kind = "gone" if gone_since is not None else "soft" if astray else failed.kind
+    delay = failure_delay(feed, app.config.settings.polling, failures, kind, failed.retry_after)
+    if failed.wants_rest and host(failed.url) not in app.config.settings.fetch.own_hosts:
+        until = now + timedelta(seconds=failed.retry_after or delay)
+        await app.db(app.store.feeds.set_rest, site(failed.url), until, now)
+    # Never before the server wants it.
+    delay = max(spread(delay, app.rng), failed.retry_after or 0.0)
     values = {
         "url": feed.url,
         "polled_at": now,
         "status": failed.status,
         "failures": failures,
         "failing_since": since,
+        "gone_since": gone_since,
+        "address": None if astray else state.address,
         "error": failed.reason[:1000],
         "interval": delay,
         "next_poll_at": now + timedelta(seconds=delay),
     }
     await app.db(app.store.feeds.update, feed.name, **values)
-    if failures == FAILURES_TO_TELL:
+    if gone_since is not None and state.gone_since is None:
+        lines = (
+            f"{failed.reason}",
+            "It is asked once a week from now on, in case it comes back. If it does not, take it out of feeds.yaml.",
+        )
+        await app.db(
+            notify_operators,
+            app,
+            f"gone:{feed.name}:{since.isoformat()}",
+            Notice(f"Feed {feed.name} is gone", lines),
+            now,
+        )
+    elif failures == FAILURES_TO_TELL:
         lines = (
             f"{failed.reason}",
             f"It failed {failures} times since {since:%Y-%m-%d %H:%M} UTC. The other feeds go on, and this one "

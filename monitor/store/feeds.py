@@ -7,14 +7,16 @@ from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy import delete as sa_delete
 from sqlalchemy import update as sa_update
 from sqlmodel import Session, col, func, select
 
-from monitor.models import FeedState, Sighting
-from monitor.timing import due
+from monitor.models import FeedState, Sighting, SiteRest
+from monitor.timing import SERVER_DELAY_CAP, due
 
 Transaction = Callable[[], AbstractContextManager[Session]]
 LISTED_WITHIN = timedelta(days=1)
+LONGEST_REST = timedelta(seconds=SERVER_DELAY_CAP)
 
 
 class Feeds:
@@ -36,8 +38,9 @@ class Feeds:
                 if state is None:
                     session.add(FeedState(feed=name, url=url, next_poll_at=now))
                 elif state.url != url:
-                    state.url, state.next_poll_at = url, now
-                    state.etag = state.last_modified = state.body_hash = state.baseline_at = None
+                    session.delete(state)
+                    session.flush()
+                    session.add(FeedState(feed=name, url=url, next_poll_at=now, changed_at=state.changed_at))
 
     def states(self) -> dict[str, FeedState]:
         """Return all states by feed."""
@@ -62,6 +65,19 @@ class Feeds:
         """Set fields of a feed's state; none, where its address is no longer the `url` among them."""
         with self._write() as session:
             update(session, feed, values)
+
+    def rest(self, site: str, now: datetime) -> datetime | None:
+        """Return until when `site` is to be left alone; None when it is not."""
+        with self._read() as session:
+            row = session.get(SiteRest, site)
+            # One further ahead than any may be (the clock went back) is none.
+            return row.until if row is not None and now < row.until <= now + LONGEST_REST else None
+
+    def set_rest(self, site: str, until: datetime, now: datetime) -> None:
+        """Leave `site` alone; forget the rests that are over."""
+        with self._write() as session:
+            session.execute(sa_delete(SiteRest).where(col(SiteRest.until) <= now))
+            session.merge(SiteRest(site=site, until=until))
 
     def known(self, feed: str, guids: Collection[str]) -> dict[str, str]:
         """Return the content hash that each of `guids` had when last seen in `feed`."""

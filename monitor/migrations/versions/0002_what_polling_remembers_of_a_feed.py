@@ -1,9 +1,8 @@
 """What polling remembers of a feed."""
 
-from typing import Any
-
 import sqlalchemy as sa
 from alembic import op
+from sqlmodel.sql.sqltypes import AutoString
 
 from monitor.models import UTCDateTime
 
@@ -12,16 +11,27 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-COLUMNS: tuple[sa.Column[Any], ...] = (sa.Column("whole_due_at", UTCDateTime(), nullable=True),)
+COLUMNS = ("whole_due_at", "address", "moved_to", "moved_since", "moved_polls", "gone_since")
 
 
 def upgrade() -> None:
     with op.batch_alter_table("feed_state", schema=None) as batch_op:
-        for column in COLUMNS:
-            batch_op.add_column(column)
+        batch_op.add_column(sa.Column("whole_due_at", UTCDateTime(), nullable=True))
+        batch_op.add_column(sa.Column("address", AutoString(), nullable=True))
+        batch_op.add_column(sa.Column("moved_to", AutoString(), nullable=True))
+        batch_op.add_column(sa.Column("moved_since", UTCDateTime(), nullable=True))
+        batch_op.add_column(sa.Column("moved_polls", sa.Integer(), nullable=False, server_default="0"))
+        batch_op.add_column(sa.Column("gone_since", UTCDateTime(), nullable=True))
+    op.create_table(
+        "site_rest",
+        sa.Column("site", AutoString(), nullable=False),
+        sa.Column("until", UTCDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("site"),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("site_rest")
     with op.batch_alter_table("feed_state", schema=None) as batch_op:
         for column in COLUMNS:
-            batch_op.drop_column(column.name)
+            batch_op.drop_column(column)
