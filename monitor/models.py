@@ -55,6 +55,10 @@ class FeedState(SQLModel, table=True):
     `url` is the declared address. Since `moved_since` and for `moved_polls` polls in a row it has led to `moved_to` by
     permanent redirects; when that proves stable, `address` is asked instead. Since `gone_since` the server says that
     the feed is gone for good.
+
+    The last document holds `stories`, which cover `span` seconds, and is to be kept for `ttl`. `rhythm` is a
+    `timing.Rhythm`: 24 hours, 7 weekdays. At `gap_at` a document had none of the stories known before: some may have
+    come and gone unseen.
     """
 
     __tablename__ = "feed_state"
@@ -82,6 +86,10 @@ class FeedState(SQLModel, table=True):
     error: str | None = None
     stories: int = 0
     note: str | None = None
+    span: float | None = None
+    ttl: float = 0.0
+    rhythm: list[float] = Field(default_factory=list, sa_type=JSON)
+    gap_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
 
 
 class SiteRest(SQLModel, table=True):
@@ -134,7 +142,11 @@ class Sighting(SQLModel, table=True):
     `listed_at` is when the feed's document last had it, to within a day.
     """
 
-    __table_args__ = (UniqueConstraint("feed", "guid"), Index("ix_sighting_listed", "feed", "listed_at"))
+    __table_args__ = (
+        UniqueConstraint("feed", "guid"),
+        Index("ix_sighting_listed", "feed", "listed_at"),
+        Index("ix_sighting_seen", "feed", "seen_at"),
+    )
 
     id: int | None = _id()
     story_id: int | None = Field(default=None, foreign_key="story.id", index=True, sa_type=_Id)

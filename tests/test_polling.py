@@ -6,7 +6,8 @@ import asyncio
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,11 @@ import pytest
 
 from monitor.errors import StoreError
 from monitor.models import FeedState
-from monitor.pipeline import poll
+from monitor.pipeline import poll, poll_due
 from monitor.pipeline.poll import Polled
 from tests import make
 from tests.fakes import Answer, FeedServer
-from tests.pipe import Pipe
+from tests.pipe import Pipe, item
 
 ONE = make.rss(("1", "Old news"))
 TWO = make.rss(("1", "Old news"), ("2", "Sanctions agreed"))
@@ -343,3 +344,130 @@ async def test_failures_back_off_linearly_by_weight_and_never_stop(
         pipe.time = pipe.state().next_poll_at
     server.route("/feed.xml", Answer(ONE))
     assert (await pipe.poll()).result == "stories"
+
+
+# When to poll next
+
+
+def dated(*stories: tuple[str, datetime], ttl: str = "") -> bytes:
+    """Return an RSS document of (guid, time) stories."""
+    items = "".join(
+        f"<item><guid isPermaLink='false'>{guid}</guid><title>Story {guid}</title>"
+        f"<pubDate>{format_datetime(at)}</pubDate></item>"
+        for guid, at in stories
+    )
+    return f"<rss version='2.0'><channel><title>Wire</title>{ttl}{items}</channel></rss>".encode()
+
+
+async def test_a_feed_of_which_nothing_is_known_is_polled_by_the_pace_of_its_document(
+    server: FeedServer, pipe: Polling
+) -> None:
+    def hourly(count: int, hours: float) -> bytes:
+        return dated(*((str(n), pipe.time - timedelta(hours=n * hours)) for n in range(count)))
+
+    for body, minutes in ((hourly(20, 1), 13), (hourly(20, 24), 62), (ONE, 19)):
+        server.route("/feed.xml", Answer(body))
+        pipe.app.store.feeds.ensure({"wire": server.url(f"?{minutes}")}, pipe.time)  # begin anew
+        pipe.app.store.feeds.ensure({"wire": server.url()}, pipe.time)
+        await pipe.poll()
+        assert minutes * 60 * 0.45 <= pipe.wait <= minutes * 60 * 1.05
+
+
+async def test_the_interval_follows_what_the_polls_brought(server: FeedServer, pipe: Polling) -> None:
+    server.route("/feed.xml", Answer(ONE))
+    await pipe.poll()
+    pipe.forward(days=1)
+    for day in range(14):
+        stories = [(f"{day}-{n}", f"Story {n} of day {day}") for n in range(100)]
+        pipe.put("wire", *(item(guid, title) for guid, title in stories))
+        pipe.forward(days=1)
+    server.route("/feed.xml", Answer(make.rss(("1", "Old news"), ("new", "Sanctions agreed"))))
+    await pipe.poll()
+    assert pipe.wait < 10 * 60  # 100 stories a day: 65 min / √100, and sooner at the hour at which they come
+    assert sum(pipe.state().rhythm[:24]) == pytest.approx(94, rel=0.1)
+
+
+async def test_a_document_that_covers_little_time_is_polled_within_a_third_of_it(
+    server: FeedServer, pipe: Polling
+) -> None:
+    minutes = [(str(n), pipe.time - timedelta(minutes=3 * n)) for n in range(10)]
+    server.route("/feed.xml", Answer(dated(*minutes), etag='"1"'))
+    await pipe.poll()
+    assert pipe.state().span == 24 * 60
+    pipe.app.store.feeds.update("wire", rhythm=[0.01] * 24 + [1.0] * 7)
+    await pipe.poll()
+    assert pipe.state().status == 304
+    assert 7.5 * 60 <= pipe.wait <= 8.5 * 60
+
+
+async def test_a_document_without_any_known_story_is_a_possible_gap_and_asked_again_soon(
+    server: FeedServer, pipe: Polling
+) -> None:
+    bodies = [make.rss(*((f"{batch}-{n}", f"Story {n} of {batch}") for n in range(3))) for batch in "ab"]
+    server.route("/feed.xml", *(Answer(body) for body in bodies))
+    await pipe.poll()
+    assert pipe.state().gap_at is None
+    pipe.forward(hours=1)
+    await pipe.poll()
+    assert pipe.state().gap_at == pipe.time
+    assert pipe.wait <= 315
+    pipe.forward(hours=1)
+    await pipe.poll()
+    assert pipe.wait > 315
+
+
+async def test_a_delta_of_unknown_stories_is_no_gap(server: FeedServer, pipe: Polling) -> None:
+    server.route("/feed.xml", Answer(ONE, headers={"ETag": '"1"'}), Answer(make.rss(("9", "Grain")), 226))
+    await pipe.poll()
+    await pipe.poll()
+    assert (pipe.state().status, pipe.state().gap_at) == (226, None)
+
+
+FLOORS: list[tuple[dict[str, str], str, float]] = [
+    ({"Cache-Control": "public, max-age=14400"}, "", 240),
+    ({"Cache-Control": "max-age=14400", "Age": "3600"}, "", 180),
+    ({"Expires": "Wed, 25 Nov 2026 11:00:00 GMT", "Date": "Wed, 25 Nov 2026 06:00:00 GMT"}, "", 300),
+    ({"Cache-Control": "max-age=99999999"}, "", 1440),
+    ({}, "<ttl>240</ttl>", 240),
+    ({"Cache-Control": "max-age=14400"}, "<ttl>30</ttl>", 240),
+]
+
+
+@pytest.mark.parametrize(("headers", "ttl", "minutes"), FLOORS)
+async def test_a_server_is_not_asked_before_its_answer_is_stale(
+    server: FeedServer, pipe: Polling, headers: dict[str, str], ttl: str, minutes: float
+) -> None:
+    server.route("/feed.xml", Answer(dated(("1", pipe.time), ttl=ttl), headers=headers))
+    for result in ("stories", "unchanged"):
+        assert (await pipe.poll()).result == result
+        assert minutes * 60 <= pipe.wait <= minutes * 60 * 1.06
+
+
+@pytest.mark.parametrize("said", ["no-cache, max-age=14400", "no-store,max-age=14400", "max-age=soon", "max-age=-9"])
+async def test_what_is_not_to_be_cached_has_no_floor(server: FeedServer, pipe: Polling, said: str) -> None:
+    server.route("/feed.xml", Answer(ONE, headers={"Cache-Control": said}))
+    await pipe.poll()
+    assert pipe.wait < 3600
+
+
+async def test_every_is_the_operators_own_word(server: FeedServer, tmp_path: Path) -> None:
+    feeds = f"feeds: {{wire: {{url: '{server.url()}', source: Wire, every: 30s}}}}"
+    pipe = Polling(tmp_path, feeds=feeds)
+    server.route("/feed.xml", Answer(ONE, headers={"Cache-Control": "max-age=14400"}))
+    await pipe.poll()
+    assert pipe.wait == 30
+    await pipe.app.close()
+
+
+async def test_the_schedule_outlives_a_restart(server: FeedServer, tmp_path: Path) -> None:
+    feeds = f"feeds: {{wire: {{url: '{server.url()}', source: Wire}}}}"
+    server.route("/feed.xml", Answer(ONE))
+    first = Polling(tmp_path, feeds=feeds)
+    await first.poll()
+    await first.app.close()
+    pipe = Polling(tmp_path, feeds=feeds)
+    assert await poll_due(pipe.app) == []
+    pipe.time = pipe.state().next_poll_at
+    (task,) = await poll_due(pipe.app)
+    assert (await task).result == "unchanged"
+    await pipe.app.close()

@@ -107,6 +107,7 @@ def _feed(raw: RawFeed, url: str) -> ParsedFeed:
         _language(raw.language),
         tuple(stories.values()),
         tuple(clean(problem) for problem in raw.problems),
+        ttl=raw.ttl,
     )
 
 

@@ -29,7 +29,10 @@ class ParsedStory:
 
 @dataclass(frozen=True, slots=True)
 class ParsedFeed:
-    """A document. `readable` is false when it is no feed at all; the reason then stands first in `problems`."""
+    """A document. `readable` is false when it is no feed at all; the reason then stands first in `problems`.
+
+    `ttl` is for how many seconds the document asks to be kept, 0 when it does not.
+    """
 
     kind: str
     title: str = ""
@@ -38,3 +41,4 @@ class ParsedFeed:
     stories: tuple[ParsedStory, ...] = ()
     problems: tuple[str, ...] = ()
     readable: bool = True
+    ttl: float = 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -21,7 +21,19 @@ from monitor.models import FeedState
 from monitor.parse import ParsedFeed, ParsedStory, parse_feed
 from monitor.pipeline.deliver import notify_operators
 from monitor.pipeline.ingest import Ingested, content_hash, ingest, match_stories
-from monitor.timing import failure_delay, moved_for_good, next_whole, poll_interval, spread, whole_due
+from monitor.timing import (
+    EXPECTED,
+    HISTORY,
+    Rhythm,
+    document_span,
+    failure_delay,
+    learn,
+    moved_for_good,
+    next_whole,
+    poll_interval,
+    spread,
+    whole_due,
+)
 from monitor.urls import host, site
 
 log = logging.getLogger(__name__)
@@ -154,9 +166,8 @@ async def _stories(app: App, asked: _Asked, answer: Fetched, parsed: ParsedFeed)
     # No story is known of a feed that is new, or that has moved to where other stories are.
     baseline = state.baseline_at is None and feed.first_poll == "baseline" and not known
     values: dict[str, Any] = {
-        **_healthy(app, asked, answer, await _interval(app, feed, asked.at)),
+        **_healthy(app, asked, answer, **await _learnt(app, asked, answer, parsed, known)),
         "baseline_at": state.baseline_at or app.now(),
-        "stories": state.stories if answer.status == DELTA else len(parsed.stories),
         "note": "; ".join(parsed.problems)[:500] or None,
         "changed_at": app.now() if changed else state.changed_at,
     }
@@ -199,21 +210,44 @@ async def _pages(app: App, feed: Feed, fresh: Sequence[ParsedStory]) -> dict[str
     return pages
 
 
-async def _interval(app: App, feed: Feed, now: datetime) -> float:
-    if feed.every is not None:
-        return feed.every
-    per_day = await app.db(app.store.feeds.per_day, feed.name, now)
-    return poll_interval(feed, app.config.settings.polling, per_day)
+async def _learnt(
+    app: App, asked: _Asked, answer: Fetched, parsed: ParsedFeed, known: Collection[str]
+) -> dict[str, Any]:
+    """Return what a document that was read says of when to ask again."""
+    state, now, count = asked.state, app.now(), len(parsed.stories)
+    first, seen = await app.db(app.store.feeds.seen, state.feed, now - HISTORY)
+    if answer.status == DELTA:
+        return {"rhythm": learn(seen, first or now, now).as_list()}
+    span = document_span([story.published for story in parsed.stories if story.published], now)
+    expected = count / span * 86400 if span else EXPECTED
+    rhythm = learn(seen, first or now, now, expected)
+    values = {
+        "rhythm": rhythm.as_list(),
+        "stories": count,
+        "span": span or count / rhythm.per_day * 86400,  # undated stories come at the usual pace
+        "ttl": parsed.ttl,
+    }
+    if state.baseline_at is not None and state.stories and count and not known:
+        log.warning("%s: none of its %d stories was known: some may have come and gone unseen", state.feed, count)
+        values["gap_at"] = now
+    return values
 
 
-def _healthy(app: App, asked: _Asked, answer: Fetched | NotModified, interval: float) -> dict[str, Any]:
+def _healthy(app: App, asked: _Asked, answer: Fetched | NotModified, **learnt: Any) -> dict[str, Any]:
     """Return the state of a feed that answered; the interval is counted from when it was asked."""
-    state, interval = asked.state, spread(interval, app.rng)
+    state, polling = asked.state, app.config.settings.polling
+    span = 0.0 if "gap_at" in learnt else learnt.get("span", state.span)
+    floor = max(answer.fresh, learnt.get("ttl", state.ttl))
+    rhythm = Rhythm.of(learnt.get("rhythm", state.rhythm))
+    interval = poll_interval(asked.feed, polling, rhythm, asked.at, span=span, floor=floor)
+    shortest = 0.0 if asked.feed.every is not None else max(polling.min, min(floor, interval))
+    interval = max(spread(interval, app.rng, first=state.succeeded_at is None), shortest)
     if state.failures:
         log.info("%s: answers again, after %d failures", state.feed, state.failures)
     now = app.now()
     return {
         "url": asked.feed.url,
+        **learnt,
         **_validators(state, answer),
         **_moved(state, answer.moved_to, now),
         "gone_since": None,
@@ -263,7 +297,7 @@ async def _resting(app: App, asked: _Asked, seconds: float) -> Polled:
 
 async def _unchanged(app: App, asked: _Asked, answer: Fetched | NotModified) -> Polled:
     name = asked.feed.name
-    values = _healthy(app, asked, answer, await _interval(app, asked.feed, asked.at))
+    values = _healthy(app, asked, answer)
     await app.db(app.store.feeds.update, name, **values)
     log.debug("%s: nothing new", name)
     return Polled(name, "unchanged")

@@ -16,6 +16,7 @@ from monitor.timing import SERVER_DELAY_CAP, due
 
 Transaction = Callable[[], AbstractContextManager[Session]]
 LISTED_WITHIN = timedelta(days=1)
+MOST_SEEN = 10_000
 LONGEST_REST = timedelta(seconds=SERVER_DELAY_CAP)
 
 
@@ -84,21 +85,26 @@ class Feeds:
         with self._read() as session:
             return {s.guid: s.content_hash for s in sightings(session, feed, guids)}
 
-    def per_day(self, feed: str, now: datetime, days: int = 7) -> float:
-        """Return how many stories a day `feed` brought over the last `days`, its first poll aside."""
+    def seen(self, feed: str, since: datetime) -> tuple[datetime | None, list[datetime]]:
+        """Return when `feed` was first seen to have a story, and since `since` the times of those that came later.
+
+        What a first poll brings is no news; of the others the latest `MOST_SEEN`.
+        """
         with self._read() as session:
-            count = session.exec(
-                select(func.count())
-                .select_from(Sighting)
+            first = session.exec(select(func.min(Sighting.seen_at)).where(Sighting.feed == feed)).one()
+            if first is None:
+                return None, []
+            rows = session.exec(
+                select(Sighting.seen_at)
                 .where(
                     Sighting.feed == feed,
                     col(Sighting.baseline).is_(False),
-                    col(Sighting.seen_at) > now - timedelta(days=days),
+                    col(Sighting.seen_at) > max(first, since),
                 )
-            ).one()
-            first = session.exec(select(func.min(Sighting.seen_at)).where(Sighting.feed == feed)).one()
-        span = min(float(days), max((now - first).total_seconds() / 86400, 1.0)) if first else float(days)
-        return count / span
+                .order_by(col(Sighting.seen_at).desc())
+                .limit(MOST_SEEN)
+            )
+            return first, list(rows)
 
 
 def update(session: Session, feed: str, values: Mapping[str, Any]) -> None:
