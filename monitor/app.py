@@ -17,7 +17,7 @@ from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo
 
 from monitor import __version__
-from monitor.config import Config, Subscriber
+from monitor.config import Config, FetchSettings, Subscriber
 from monitor.errors import MonitorError
 from monitor.fetch import Failed, Fetched, Fetcher, NotModified
 from monitor.links import sign
@@ -26,6 +26,7 @@ from monitor.render import Links, Reader, Renderer, Site
 from monitor.rules import Rules, compile_rules
 from monitor.send import Sender
 from monitor.store import Store
+from monitor.urls import host
 from monitor.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 SENDERS = 8  # threads that may wait for servers at the same time
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 OPERATORS = ""  # the "subscriber" of messages to the operators; a declared one always has a name
 
 
@@ -73,7 +75,7 @@ class App:
 
     def use(self, config: Config, rules: Rules) -> None:
         """Go over to another configuration; what is in flight ends under the old one."""
-        if config.settings.fetch != self.config.settings.fetch and self._fetcher is not None:
+        if _way_in(config) != _way_in(self.config) and self._fetcher is not None:
             self._retired.append(self._fetcher)
             self._fetcher = None
         redactor.learn((*self.config.secrets, *config.secrets))
@@ -84,7 +86,7 @@ class App:
     def fetcher(self) -> Fetcher:
         """The way in; made at first use, within the running loop."""
         if self._fetcher is None:
-            self._fetcher = Fetcher(self.config.settings.fetch)
+            self._fetcher = Fetcher(*_way_in(self.config))
         return self._fetcher
 
     async def fetch(self, url: str, **options: Any) -> Fetched | NotModified | Failed:
@@ -156,6 +158,12 @@ class App:
         base = self.config.settings.public_url.rstrip("/")
         off = {topic: f"{base}/u/{sign(self.secret, subscriber, topic)}" for topic in topics}
         return Links(f"{base}/u/{sign(self.secret, subscriber)}", off, "")
+
+
+def _way_in(config: Config) -> tuple[FetchSettings, str]:
+    """Return what a Fetcher is made of; a `public_url` on loopback tells nobody who asks."""
+    public_url = config.settings.public_url
+    return config.settings.fetch, "" if host(public_url) in LOOPBACK else public_url
 
 
 def channel_url(config: Config, subscriber: str, channel: str) -> str | None:

@@ -173,14 +173,18 @@ class _Lane:
 
 
 class Fetcher:
-    """Fetches within `settings`; made within a running loop, shared by all feeds so that hosts are treated fairly."""
+    """Fetches within `settings`; made within a running loop, shared by all feeds so that hosts are treated fairly.
 
-    def __init__(self, settings: FetchSettings) -> None:
+    `contact` is the address where web servers' operators learn who asks.
+    """
+
+    def __init__(self, settings: FetchSettings, contact: str = "") -> None:
         self._settings = settings
         self._allow: tuple[Network, ...] = tuple(ip_network(text, strict=False) for text in settings.allow_private)
         self._lanes: dict[str, _Lane] = {}
         self._rests: dict[str, tuple[float, float]] = {}  # site → when it said so on the loop's clock, and for how long
-        agent = settings.user_agent or f"NewsMonitor/{__version__} (news feed reader)"
+        who = f"+{contact}" if contact else "news feed reader"
+        agent = settings.user_agent or f"NewsMonitor/{__version__} ({who})"
         self._resolver = _Resolver()
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(

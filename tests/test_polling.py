@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from monitor import __version__
 from monitor.errors import StoreError
 from monitor.models import FeedState
 from monitor.pipeline import poll, poll_due
@@ -160,6 +162,40 @@ async def test_a_delta_is_asked_for_and_takes_nothing_away(server: FeedServer, p
     state = pipe.state()
     # The next document may be the whole one of before: it must be read, and is asked for against the delta's tag.
     assert (state.status, state.etag, state.stories, state.body_hash) == (226, '"2"', 2, None)
+
+
+# Manners
+
+
+async def test_a_request_says_who_asks_and_where_to_complain(server: FeedServer, tmp_path: Path) -> None:
+    monitor = make.MONITOR + "public_url: https://desk.corvid.example/\n"
+    pipe = Polling(tmp_path, monitor=monitor, feeds=f"feeds: {{wire: {{url: '{server.url()}', source: Wire}}}}")
+    server.route("/feed.xml", Answer(ONE, headers={"Set-Cookie": "id=1"}))
+    await pipe.poll()
+    await pipe.poll()
+    assert sent(server, "User-Agent", "Cookie", "Referer") == (
+        f"NewsMonitor/{__version__} (+https://desk.corvid.example/)",
+        None,
+        None,
+    )
+    pipe.reload(monitor=make.MONITOR)
+    await pipe.poll()
+    assert sent(server, "User-Agent") == (f"NewsMonitor/{__version__} (news feed reader)",)
+    await pipe.app.close()
+
+
+async def test_feeds_of_one_host_take_turns_with_a_pause(server: FeedServer, tmp_path: Path) -> None:
+    monitor = make.MONITOR.replace("per_host: 8, per_host_gap: 0s", "per_host: 1, per_host_gap: 0.2s")
+    names = [f"f{n}" for n in range(4)]
+    declared = "".join(f"  {name}: {{url: '{server.url(f'/{name}')}', source: Wire}}\n" for name in names)
+    pipe = Polling(tmp_path, monitor=monitor, feeds=f"feeds:\n{declared}")
+    for name in names:
+        server.route(f"/{name}", Answer(ONE, delay=0.05))
+    await asyncio.gather(*(pipe.poll(name) for name in names))
+    starts = [asked.at for asked in server.asked]
+    assert server.at_once == 1
+    assert all(later - earlier > 0.15 for earlier, later in itertools.pairwise(starts))
+    await pipe.app.close()
 
 
 # What servers answer
