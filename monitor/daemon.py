@@ -26,7 +26,7 @@ from monitor.app import App, feeds_to_poll, utc_now
 from monitor.checking import Loaded, idle, load
 from monitor.config import Config, copy_files
 from monitor.errors import ConfigError, MonitorError, Problem
-from monitor.pipeline import deliver_due, digest_due, poll_due, prune
+from monitor.pipeline import Watch, deliver_due, digest_due, poll_due, prune
 from monitor.service import feed_health, report_bad_config
 
 log = logging.getLogger(__name__)
@@ -138,6 +138,7 @@ class Daemon:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stamp = self._seen = stamp(folder)
         self._again = False
+        self._watch = Watch()
 
     async def run(self) -> None:
         """Run until `stop` or a signal."""
@@ -185,7 +186,7 @@ class Daemon:
     async def _tell_what_is_wrong(self) -> None:
         """Say what is on record at the start: feeds that fail, and files that were not loaded."""
         app, now = self.app, self.app.now()
-        failing = [one for one in await app.db(feed_health, app) if one.state == "failing"]
+        failing = [one for one in await app.db(feed_health, app) if one.failures]
         if failing:
             since = min(one.failing_since for one in failing if one.failing_since is not None)
             following = min(one.next_poll_at for one in failing if one.next_poll_at is not None)
@@ -211,6 +212,7 @@ class Daemon:
             ("deliver", self._deliver, 1, "deliver" in self.roles),
             ("digest", self._digest, 5, "deliver" in self.roles),
             ("sweep", self._sweep, 30, "deliver" in self.roles),
+            ("health", self._health, 60, "poll" in self.roles),
             ("prune", self._prune, 600, "poll" in self.roles),
             ("reload", self._reload, 2, True),
         ]
@@ -262,6 +264,9 @@ class Daemon:
         freed = await self.app.db(self.app.store.outbox.sweep, self.app.now(), False, tuple(self.app.sending))
         if freed:
             log.warning("%d messages whose sending took too long are taken up again", freed)
+
+    async def _health(self) -> None:
+        await self.app.db(self._watch.look, self.app)
 
     async def _prune(self) -> None:
         # Chunk by chunk, so that nothing else waits for long; what is left at a stop goes the next time.

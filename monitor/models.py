@@ -58,7 +58,8 @@ class FeedState(SQLModel, table=True):
 
     The last document holds `stories`, which cover `span` seconds, and is to be kept for `ttl`. `rhythm` is a
     `timing.Rhythm`: 24 hours, 7 weekdays. At `gap_at` a document had none of the stories known before: some may have
-    come and gone unseen.
+    come and gone unseen. From `silent_at` on it counts as silent if it brings nothing more. `took` is how many seconds
+    its answers take, `told` what the operators were told last: broken, silent, paused, or nothing.
     """
 
     __tablename__ = "feed_state"
@@ -90,6 +91,9 @@ class FeedState(SQLModel, table=True):
     ttl: float = 0.0
     rhythm: list[float] = Field(default_factory=list, sa_type=JSON)
     gap_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    silent_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    took: float = 0.0
+    told: str = ""
 
 
 class SiteRest(SQLModel, table=True):

@@ -16,12 +16,10 @@ import pytest
 
 from monitor import __version__
 from monitor.errors import StoreError
-from monitor.models import FeedState
-from monitor.pipeline import poll, poll_due
-from monitor.pipeline.poll import Polled
+from monitor.pipeline import poll_due
 from tests import make
 from tests.fakes import Answer, FeedServer
-from tests.pipe import Pipe, item
+from tests.pipe import Polling, item
 
 ONE = make.rss(("1", "Old news"))
 TWO = make.rss(("1", "Old news"), ("2", "Sanctions agreed"))
@@ -32,23 +30,6 @@ MODIFIED = "Wed, 25 Nov 2026 05:00:00 GMT"
 def server() -> Iterator[FeedServer]:
     with FeedServer() as running:
         yield running
-
-
-class Polling(Pipe):
-    """A Pipe whose feed `wire` is polled from the server."""
-
-    async def poll(self, name: str = "wire") -> Polled:
-        return await poll(self.app, name)
-
-    def state(self, name: str = "wire") -> FeedState:
-        found = self.app.store.feeds.get(name)
-        assert found is not None
-        return found
-
-    @property
-    def wait(self) -> float:
-        """Seconds from now until the feed is due."""
-        return (self.state().next_poll_at - self.time).total_seconds()
 
 
 @pytest.fixture

@@ -14,12 +14,10 @@ from typing import Any, Literal
 from monitor.app import App, feeds_to_poll
 from monitor.article import Article, extract
 from monitor.config import Feed
-from monitor.dispatch import Notice
 from monitor.errors import WorkerError
 from monitor.fetch import Failed, Fetched, NotModified
 from monitor.models import FeedState
 from monitor.parse import ParsedFeed, ParsedStory, parse_feed
-from monitor.pipeline.deliver import notify_operators
 from monitor.pipeline.ingest import Ingested, content_hash, ingest, match_stories
 from monitor.timing import (
     EXPECTED,
@@ -31,6 +29,7 @@ from monitor.timing import (
     moved_for_good,
     next_whole,
     poll_interval,
+    silent_at,
     spread,
     whole_due,
 )
@@ -47,7 +46,6 @@ DELTA = 226  # the status of an answer that holds what is new alone (RFC 3229)
 PAGES_A_POLL = 20
 SHORT = 500  # characters of feed text below which `full_text: when_short` fetches the page
 FAILURES_OF_ANOTHER_ADDRESS = 3  # in a row, before the declared one is asked again
-FAILURES_TO_TELL = 6  # in a row, before the operators hear of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,12 +214,15 @@ async def _learnt(
     """Return what a document that was read says of when to ask again."""
     state, now, count = asked.state, app.now(), len(parsed.stories)
     first, seen = await app.db(app.store.feeds.seen, state.feed, now - HISTORY)
+    values: dict[str, Any] = {}
+    if count > len(known):
+        values["silent_at"] = silent_at([*seen, now], first or now, now)
     if answer.status == DELTA:
-        return {"rhythm": learn(seen, first or now, now).as_list()}
+        return {**values, "rhythm": learn(seen, first or now, now).as_list()}
     span = document_span([story.published for story in parsed.stories if story.published], now)
     expected = count / span * 86400 if span else EXPECTED
     rhythm = learn(seen, first or now, now, expected)
-    values = {
+    values |= {
         "rhythm": rhythm.as_list(),
         "stories": count,
         "span": span or count / rhythm.per_day * 86400,  # undated stories come at the usual pace
@@ -254,6 +255,7 @@ def _healthy(app: App, asked: _Asked, answer: Fetched | NotModified, **learnt: A
         "whole_due_at": next_whole(now, app.rng) if asked.whole else state.whole_due_at,
         "polled_at": now,
         "succeeded_at": now,
+        "took": answer.took if state.succeeded_at is None else (2 * state.took + answer.took) / 3,
         "status": answer.status if isinstance(answer, Fetched) else 304,
         "failures": 0,
         "failing_since": None,
@@ -329,25 +331,5 @@ async def _failed(app: App, asked: _Asked, failed: Failed) -> Polled:
         "next_poll_at": now + timedelta(seconds=delay),
     }
     await app.db(app.store.feeds.update, feed.name, **values)
-    if gone_since is not None and state.gone_since is None:
-        lines = (
-            f"{failed.reason}",
-            "It is asked once a week from now on, in case it comes back. If it does not, take it out of feeds.yaml.",
-        )
-        await app.db(
-            notify_operators,
-            app,
-            f"gone:{feed.name}:{since.isoformat()}",
-            Notice(f"Feed {feed.name} is gone", lines),
-            now,
-        )
-    elif failures == FAILURES_TO_TELL:
-        lines = (
-            f"{failed.reason}",
-            f"It failed {failures} times since {since:%Y-%m-%d %H:%M} UTC. The other feeds go on, and this one "
-            f"is tried again, the next time in {round(delay)} s.",
-        )
-        notice = Notice(f"Feed {feed.name} cannot be read", lines)
-        await app.db(notify_operators, app, f"feed:{feed.name}:{since.isoformat()}", notice, now)
     log.warning("%s: %s (failure %d; the next try in %d s)", feed.name, failed.reason, failures, delay)
     return Polled(feed.name, "failed", error=failed.reason)

@@ -11,7 +11,8 @@ from sqlalchemy import delete as sa_delete
 from sqlalchemy import update as sa_update
 from sqlmodel import Session, col, func, select
 
-from monitor.models import FeedState, Sighting, SiteRest
+from monitor.models import Delivery, FeedState, Sighting, SiteRest
+from monitor.store import outbox
 from monitor.timing import SERVER_DELAY_CAP, due
 
 Transaction = Callable[[], AbstractContextManager[Session]]
@@ -79,6 +80,27 @@ class Feeds:
         with self._write() as session:
             session.execute(sa_delete(SiteRest).where(col(SiteRest.until) <= now))
             session.merge(SiteRest(site=site, until=until))
+
+    def tell(self, told: Mapping[str, str], messages: Collection[Delivery]) -> None:
+        """Put messages about feeds into the outbox, and record of each feed what is told of it."""
+        with self._write() as session:
+            for message in messages:
+                outbox.add(session, message, ())
+            for feed, what in told.items():
+                update(session, feed, {"told": what})
+
+    def hurry(self, since: datetime, now: datetime) -> None:
+        """Make the feeds due that have failed without any answer since a time."""
+        with self._write() as session:
+            session.execute(
+                sa_update(FeedState)
+                .where(
+                    col(FeedState.failures) > 0,
+                    col(FeedState.status).is_(None),
+                    col(FeedState.failing_since) >= since,
+                )
+                .values(next_poll_at=now)
+            )
 
     def known(self, feed: str, guids: Collection[str]) -> dict[str, str]:
         """Return the content hash that each of `guids` had when last seen in `feed`."""

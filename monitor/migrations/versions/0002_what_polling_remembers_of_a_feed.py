@@ -22,6 +22,9 @@ COLUMNS = (
     "ttl",
     "rhythm",
     "gap_at",
+    "silent_at",
+    "took",
+    "told",
 )
 
 
@@ -37,6 +40,9 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("ttl", sa.Float(), nullable=False, server_default="0"))
         batch_op.add_column(sa.Column("rhythm", sa.JSON(), nullable=False, server_default="[]"))
         batch_op.add_column(sa.Column("gap_at", UTCDateTime(), nullable=True))
+        batch_op.add_column(sa.Column("silent_at", UTCDateTime(), nullable=True))
+        batch_op.add_column(sa.Column("took", sa.Float(), nullable=False, server_default="0"))
+        batch_op.add_column(sa.Column("told", AutoString(), nullable=False, server_default=""))
     op.create_table(
         "site_rest",
         sa.Column("site", AutoString(), nullable=False),
