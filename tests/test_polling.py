@@ -329,11 +329,13 @@ async def test_where_redirects_led_is_given_up_for_the_declared_address(
 ) -> None:
     server.route("/feed.xml", Answer(ONE))
     server.route("/new.xml", Answer(status=status))
-    pipe.app.store.feeds.update("wire", address=server.url("/new.xml"))
+    later = pipe.time + timedelta(hours=30)
+    pipe.app.store.feeds.update("wire", address=server.url("/new.xml"), etag='"new"', whole_due_at=later)
     for _ in range(polls):
         assert (await pipe.poll()).result == "failed"
     assert (pipe.state().address, pipe.state().gone_since) == (None, None)
     assert (await pipe.poll()).result == "stories"
+    assert sent(server, "If-None-Match") == (None,)
 
 
 async def test_a_410_mutes_and_can_come_back(server: FeedServer, pipe: Polling) -> None:
@@ -411,6 +413,13 @@ async def test_a_document_that_covers_little_time_is_polled_within_a_third_of_it
     await pipe.poll()
     assert pipe.state().status == 304
     assert 7.5 * 60 <= pipe.wait <= 8.5 * 60
+
+
+async def test_a_document_without_stories_is_not_polled_all_the_time(server: FeedServer, pipe: Polling) -> None:
+    server.route("/feed.xml", Answer(make.rss()))
+    await pipe.poll()
+    assert pipe.state().span is None
+    assert pipe.wait > 315
 
 
 async def test_a_document_without_any_known_story_is_a_possible_gap_and_asked_again_soon(

@@ -225,7 +225,8 @@ async def _learnt(
     values |= {
         "rhythm": rhythm.as_list(),
         "stories": count,
-        "span": span or count / rhythm.per_day * 86400,  # undated stories come at the usual pace
+        # Undated stories come at the usual pace; a document without any covers no time, and hides nothing.
+        "span": span or count / rhythm.per_day * 86400 or None,
         "ttl": parsed.ttl,
     }
     if state.baseline_at is not None and state.stories and count and not known:
@@ -326,6 +327,8 @@ async def _failed(app: App, asked: _Asked, failed: Failed) -> Polled:
         "failing_since": since,
         "gone_since": gone_since,
         "address": None if astray else state.address,
+        # What one address said of its document says nothing of another's.
+        "whole_due_at": None if astray else state.whole_due_at,
         "error": failed.reason[:1000],
         "interval": delay,
         "next_poll_at": now + timedelta(seconds=delay),
