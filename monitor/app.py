@@ -7,24 +7,26 @@ import logging
 import os
 import random
 import secrets
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo
 
 from monitor import __version__
-from monitor.config import Config, Subscriber
+from monitor.config import Config, FetchSettings, Subscriber
 from monitor.errors import MonitorError
-from monitor.fetch import Fetcher
+from monitor.fetch import Failed, Fetched, Fetcher, NotModified
 from monitor.links import sign
 from monitor.logs import redactor
 from monitor.render import Links, Reader, Renderer, Site
 from monitor.rules import Rules, compile_rules
 from monitor.send import Sender
 from monitor.store import Store
+from monitor.urls import host
 from monitor.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -32,6 +34,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 SENDERS = 8  # threads that may wait for servers at the same time
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 OPERATORS = ""  # the "subscriber" of messages to the operators; a declared one always has a name
 
 
@@ -55,38 +58,49 @@ class App:
         self.renderer = Renderer()
         self.workers = Workers(max(1, min(4, os.cpu_count() or 1)))
         self.in_flight: set[str] = set()  # feeds being polled
+        self.ticked: float | None = None  # when a look for due feeds last ended, on the monotonic clock, in a daemon
         self.sending: set[str] = set()  # "subscriber/channel" being sent to
         self.claiming = asyncio.Lock()
         self.not_before: dict[str, tuple[float, float]] = {}  # feed → when it is polled again after trouble of ours,
         # on the loop's clock, and the seconds waited
-        self.documents: dict[str, tuple[str, datetime]] = {}  # feed → the items of its last document whose stories are
-        # saved, as `parse_feed` wrote them, and when one was last read whole
         self.wake_delivery = asyncio.Event()
         self._database = ThreadPoolExecutor(1, "database")
         self._senders = ThreadPoolExecutor(SENDERS, "send")
         self._fetcher: Fetcher | None = None
         self._retired: list[Fetcher] = []
+        self._using: Counter[Fetcher] = Counter()
         self.config, self.rules = config, rules
         self.sender = Sender(config.settings.mail_from)
         redactor.learn(config.secrets)
 
     def use(self, config: Config, rules: Rules) -> None:
         """Go over to another configuration; what is in flight ends under the old one."""
-        if config.settings.fetch != self.config.settings.fetch and self._fetcher is not None:
+        if _way_in(config) != _way_in(self.config) and self._fetcher is not None:
             self._retired.append(self._fetcher)
             self._fetcher = None
         redactor.learn((*self.config.secrets, *config.secrets))
         self.config, self.rules = config, rules
-        for feed in self.documents.keys() - config.feeds.keys():
-            self.documents.pop(feed, None)
         self.sender = Sender(config.settings.mail_from)
 
     @property
     def fetcher(self) -> Fetcher:
         """The way in; made at first use, within the running loop."""
         if self._fetcher is None:
-            self._fetcher = Fetcher(self.config.settings.fetch)
+            self._fetcher = Fetcher(*_way_in(self.config))
         return self._fetcher
+
+    async def fetch(self, url: str, **options: Any) -> Fetched | NotModified | Failed:
+        """Fetch by the way in of now; one that was replaced is closed when the last that uses it has ended."""
+        fetcher = self.fetcher
+        self._using[fetcher] += 1
+        try:
+            return await fetcher.fetch(url, **options)
+        finally:
+            self._using[fetcher] -= 1
+            for idle in [one for one in self._retired if not self._using[one]]:
+                self._retired.remove(idle)
+                del self._using[idle]
+                await idle.close()
 
     async def db(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a function that uses the database in the one thread that writes."""
@@ -144,6 +158,12 @@ class App:
         base = self.config.settings.public_url.rstrip("/")
         off = {topic: f"{base}/u/{sign(self.secret, subscriber, topic)}" for topic in topics}
         return Links(f"{base}/u/{sign(self.secret, subscriber)}", off, "")
+
+
+def _way_in(config: Config) -> tuple[FetchSettings, str]:
+    """Return what a Fetcher is made of; a `public_url` on loopback tells nobody who asks."""
+    public_url = config.settings.public_url
+    return config.settings.fetch, "" if host(public_url) in LOOPBACK else public_url
 
 
 def channel_url(config: Config, subscriber: str, channel: str) -> str | None:

@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import signal
+import time
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -26,7 +27,7 @@ from monitor.checking import Loaded, idle, load
 from monitor.collector import lasting, set_aside
 from monitor.config import Config, copy_files
 from monitor.errors import ConfigError, MonitorError, Problem
-from monitor.pipeline import deliver_due, digest_due, poll_due, prune
+from monitor.pipeline import Watch, deliver_due, digest_due, poll_due, prune
 from monitor.service import feed_health, report_bad_config
 
 log = logging.getLogger(__name__)
@@ -142,6 +143,7 @@ class Daemon:
         self._stamp = self._seen = stamp(folder)
         self._again = False
         self._reloads = 0
+        self._watch = Watch()
 
     async def run(self) -> None:
         """Run until `stop` or a signal."""
@@ -163,6 +165,8 @@ class Daemon:
             web = asyncio.create_task(self.serve(app), name="the web server")
             web.add_done_callback(self._ended)
         set_aside()
+        if "poll" in self.roles:
+            app.ticked = time.monotonic()
         scheduler.start()
         log.info(
             "News Monitor %s: %d feeds, %d topics, %d subscribers",
@@ -188,7 +192,7 @@ class Daemon:
     async def _tell_what_is_wrong(self) -> None:
         """Say what is on record at the start: feeds that fail, and files that were not loaded."""
         app, now = self.app, self.app.now()
-        failing = [one for one in await app.db(feed_health, app) if one.state == "failing"]
+        failing = [one for one in await app.db(feed_health, app) if one.failures]
         if failing:
             since = min(one.failing_since for one in failing if one.failing_since is not None)
             following = min(one.next_poll_at for one in failing if one.next_poll_at is not None)
@@ -214,6 +218,7 @@ class Daemon:
             ("deliver", self._deliver, 1, "deliver" in self.roles),
             ("digest", self._digest, 5, "deliver" in self.roles),
             ("sweep", self._sweep, 30, "deliver" in self.roles),
+            ("health", self._health, 60, "poll" in self.roles),
             ("prune", self._prune, 600, "poll" in self.roles),
             ("reload", self._reload, 2, True),
         ]
@@ -246,6 +251,7 @@ class Daemon:
 
     async def _poll(self) -> None:
         self._follow(await poll_due(self.app))
+        self.app.ticked = time.monotonic()
 
     async def _deliver(self) -> None:
         self._follow(await deliver_due(self.app))
@@ -264,6 +270,9 @@ class Daemon:
         freed = await self.app.db(self.app.store.outbox.sweep, self.app.now(), False, tuple(self.app.sending))
         if freed:
             log.warning("%d messages whose sending took too long are taken up again", freed)
+
+    async def _health(self) -> None:
+        await self.app.db(self._watch.look, self.app)
 
     async def _prune(self) -> None:
         # Chunk by chunk, so that nothing else waits for long; what is left at a stop goes the next time.

@@ -13,7 +13,7 @@ import socket
 import zlib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
@@ -27,11 +27,11 @@ from yarl import URL
 from monitor import __version__
 from monitor.config import FetchSettings
 from monitor.errors import URLError
-from monitor.urls import check_url, host, resolve
+from monitor.urls import check_url, host, resolve, site
 
 REDIRECTS = 4
 HEADER_LIMIT = 64 * 1024  # bytes of one header line; some publishers' cookies and policies fill the usual 8 KB
-RETRY_AFTER_CAP = 24 * 3600.0  # seconds
+RETRY_AFTER_CAP = FRESH_CAP = 24 * 3600.0  # seconds
 VALIDATOR_LIMIT = 4096  # characters of an ETag that is kept
 HOSTS_REMEMBERED = 10_000
 LOOKUPS = 16  # names looked up at the same time
@@ -57,11 +57,16 @@ _NOT_PUBLIC = [
 ]
 _GLOBAL_V6 = IPv6Network("2000::/3")  # all that has been given out so far; everything else has a special use, or none
 Network = IPv4Network | IPv6Network
+Kind = Literal["soft", "dns", "hard", "blocked", "gone"]
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A document: its final address, its body after decompression, and validators byte for byte."""
+    """A document: its final address, its body after decompression, and validators byte for byte.
+
+    `status` 226 is a delta: what is new alone. `moved_to` is the final address where redirects led there, all of them
+    permanent. `fresh` is for how many seconds the server says that it stays as it is, `took` how many the answer took.
+    """
 
     url: str
     status: int
@@ -70,24 +75,46 @@ class Fetched:
     etag: str | None
     last_modified: str | None
     body_hash: str
+    moved_to: str | None = None
+    fresh: float = 0.0
+    took: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class NotModified:
-    """The server says that nothing changed; its validators, where it sent any."""
+    """The server says that nothing changed; its validators, where it sent any. The rest is as in Fetched."""
 
     etag: str | None = None
     last_modified: str | None = None
+    moved_to: str | None = None
+    fresh: float = 0.0
+    took: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Nothing came. `reason` is a sentence for people: what happened and what to do. `retry_after` is in seconds."""
+    """Nothing came. `reason` is a sentence for people: what happened and what to do. `retry_after` is in seconds.
+
+    `url` is the address that failed, after redirects. `resting`: it was not even asked, since its site wants a rest.
+    """
 
     reason: str
     status: int | None = None
-    kind: Literal["soft", "dns", "hard", "blocked"] = "hard"
+    kind: Kind = "hard"
     retry_after: float | None = None
+    url: str = ""
+    resting: bool = False
+
+    @property
+    def wants_rest(self) -> bool:
+        """Whether the server said that its whole site is to be left alone for a while."""
+        return self.status == 429 or (self.status == 503 and bool(self.retry_after))
+
+
+@dataclass(frozen=True, slots=True)
+class _Redirect:
+    to: str
+    permanent: bool
 
 
 class _BlockedError(OSError):
@@ -146,13 +173,18 @@ class _Lane:
 
 
 class Fetcher:
-    """Fetches within `settings`; made within a running loop, shared by all feeds so that hosts are treated fairly."""
+    """Fetches within `settings`; made within a running loop, shared by all feeds so that hosts are treated fairly.
 
-    def __init__(self, settings: FetchSettings) -> None:
+    `contact` is the address where web servers' operators learn who asks.
+    """
+
+    def __init__(self, settings: FetchSettings, contact: str = "") -> None:
         self._settings = settings
         self._allow: tuple[Network, ...] = tuple(ip_network(text, strict=False) for text in settings.allow_private)
         self._lanes: dict[str, _Lane] = {}
-        agent = settings.user_agent or f"NewsMonitor/{__version__} (news feed reader)"
+        self._rests: dict[str, tuple[float, float]] = {}  # site → when it said so on the loop's clock, and for how long
+        who = f"+{contact}" if contact else "news feed reader"
+        agent = settings.user_agent or f"NewsMonitor/{__version__} ({who})"
         self._resolver = _Resolver()
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
@@ -173,6 +205,11 @@ class Fetcher:
         await self._session.close()
         await self._resolver.close()
 
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._session.closed
+
     def _guard(self, addr_info: Any) -> socket.socket:
         family, kind, proto, _, address = addr_info
         if not is_public(str(address[0]), self._allow):
@@ -192,12 +229,12 @@ class Fetcher:
     ) -> Fetched | NotModified | Failed:
         """Fetch `url` within `fetch.timeout`, redirects and body included; never raises for what a server does.
 
-        `etag` and `last_modified` are sent back as they came (RFC 9110, 13.1); `max_bytes` (default: the setting) is
-        counted after decompression.
+        `etag` and `last_modified` are sent back as they came (RFC 9110, 13.1), and with the former a delta is accepted
+        (RFC 3229). `max_bytes` (default: the setting) is counted after decompression.
         """
         headers = {"Accept": accept}
         if etag:
-            headers["If-None-Match"] = etag
+            headers |= {"If-None-Match": etag, "A-IM": "feed"}
         if last_modified:
             headers["If-Modified-Since"] = last_modified
         limit = max_bytes if max_bytes is not None else self._settings.max_bytes
@@ -209,23 +246,35 @@ class Fetcher:
     async def _follow(self, url: str, headers: dict[str, str], limit: int) -> Fetched | NotModified | Failed:
         url = check_url(url)
         loop = asyncio.get_running_loop()
+        entered = loop.time()
         left = self._settings.timeout  # seconds for all hops together; waiting for the host's turn is not counted
-        for _ in range(REDIRECTS + 1):
+        hops: list[_Redirect] = []
+        while len(hops) <= REDIRECTS:
             name = host(url)
             lane = self._lane(name)
             async with lane.room:
                 await self._wait_for_gap(lane)
                 began = loop.time()
+                said, rest = self._rests.get(site(url), (entered, 0.0))
+                if said > entered:  # while this request waited for its turn; before that is not for us to remember
+                    return Failed(f"{name} wants to be left alone", None, "soft", said + rest - began, url, True)
                 found = await self._once(url, headers, limit, name, left)
                 left -= loop.time() - began
-            if not isinstance(found, str):
-                return found
-            url = found
-        return Failed(f"{name} redirected more than {REDIRECTS} times; look where its feed is now", kind="hard")
+            if isinstance(found, Failed):
+                if found.wants_rest and found.retry_after and name not in self._settings.own_hosts:
+                    self._rests[site(url)] = loop.time(), found.retry_after
+                return replace(found, url=url)
+            if not isinstance(found, _Redirect):
+                moved = url if hops and all(hop.permanent for hop in hops) else None
+                return replace(found, moved_to=moved, took=self._settings.timeout - left)
+            hops.append(found)
+            url = found.to
+        return Failed(f"{name} redirected more than {REDIRECTS} times; look where its feed is now", url=url)
 
     def _lane(self, name: str) -> _Lane:
         if len(self._lanes) > HOSTS_REMEMBERED:
             self._lanes.clear()
+            self._rests.clear()
         return self._lanes.setdefault(name, _Lane(self._settings.per_host))
 
     async def _wait_for_gap(self, lane: _Lane) -> None:
@@ -238,8 +287,8 @@ class Fetcher:
 
     async def _once(
         self, url: str, headers: dict[str, str], limit: int, name: str, left: float
-    ) -> Fetched | NotModified | Failed | str:
-        """One request of at most `left` seconds; a str is where a redirect leads."""
+    ) -> Fetched | NotModified | Failed | _Redirect:
+        """One request of at most `left` seconds."""
         # Encoded: what `check_url` let pass is what is sent, not what a second parser makes of it.
         address = URL(url, encoded=True)
         try:
@@ -254,15 +303,17 @@ class Fetcher:
 
     async def _read(
         self, url: str, answer: aiohttp.ClientResponse, limit: int, name: str
-    ) -> Fetched | NotModified | Failed | str:
+    ) -> Fetched | NotModified | Failed | _Redirect:
         etag, modified = _validator(answer.headers.get("ETag")), _validator(answer.headers.get("Last-Modified"))
         if answer.status == 304:
             if not answer.request_info.headers.keys() & {"If-None-Match", "If-Modified-Since"}:
                 return Failed(f"{name} says that nothing changed (304), unasked; this mostly passes", 304, "soft")
-            return NotModified(etag, modified)
+            return NotModified(etag, modified, fresh=_fresh(answer))
         if answer.status in (301, 302, 303, 307, 308):
             target = resolve(url, answer.headers.get("Location", ""))
-            return target or Failed(f"{name} redirected to no usable address", answer.status, "hard")
+            if not target:
+                return Failed(f"{name} redirected to no usable address", answer.status, "hard")
+            return _Redirect(target, answer.status in (301, 308))
         if answer.status not in (200, 226):
             return _refusal(answer.status, answer.headers, name)
         body = await _body(answer, limit)
@@ -273,7 +324,8 @@ class Fetcher:
             )
         content_type = answer.headers.get("Content-Type", "")[:200]
         digest = hashlib.blake2b(body, digest_size=16).hexdigest()
-        return Fetched(url, answer.status, body, content_type, etag, modified, digest)
+        fresh = _fresh(answer)
+        return Fetched(url, answer.status, body, content_type, etag, modified, digest, fresh=fresh)
 
 
 async def _body(answer: aiohttp.ClientResponse, limit: int) -> bytes | None:
@@ -373,7 +425,8 @@ def _refusal(status: int, headers: Mapping[str, str], name: str) -> Failed:
         sentence = f"has trouble of its own ({status}); this mostly passes"
     else:
         sentence = f"answered {status}, which is no document"
-    return Failed(f"{name} {sentence}", status, "soft" if 500 <= status < 600 or status == 429 else "hard", wait)
+    kind: Kind = "gone" if status == 410 else "soft" if 500 <= status < 600 or status == 429 else "hard"
+    return Failed(f"{name} {sentence}", status, kind, wait if status in (429, 503) else None)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
@@ -383,6 +436,25 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         return min(float(value), RETRY_AFTER_CAP)
     until, sent = _http_date(value), _http_date(headers.get("Date", "")) or datetime.now(UTC)
     return min(max((until - sent).total_seconds(), 0.0), RETRY_AFTER_CAP) if until else None
+
+
+def _fresh(answer: aiohttp.ClientResponse) -> float:
+    """Return for how many seconds an answer says that it stays as it is, a day at most; 0 when it does not say.
+
+    Expires counts where Cache-Control names no max-age, by the server's own clock (RFC 9111, 4.2.1), and the Age that
+    the answer had on its way is taken off. `no-cache` and `no-store` ask to be asked each time.
+    """
+    headers = answer.headers
+    said = [part.strip().lower() for line in headers.getall("Cache-Control", ()) for part in line.split(",")]
+    if {"no-cache", "no-store"} & set(said):
+        return 0.0
+    ages = [float(found[1]) for part in said if (found := re.fullmatch(r'max-age="?(\d{1,10})"?', part))]
+    until, sent = _http_date(headers.get("Expires", "")), _http_date(headers.get("Date", ""))
+    if not ages and until and sent:
+        ages = [(until - sent).total_seconds()]
+    age = headers.get("Age", "").strip()
+    spent = float(age) if re.fullmatch(r"\d{1,10}", age) else 0.0
+    return min(max(min(ages, default=0.0) - spent, 0.0), FRESH_CAP)
 
 
 def _http_date(text: str) -> datetime | None:

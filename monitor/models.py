@@ -49,8 +49,17 @@ class FeedState(SQLModel, table=True):
     """The health of a feed: validators, next poll, failures. One row a feed, made at its first poll.
 
     `etag`, `last_modified` and `body_hash` are of the last answer whose stories were saved; they change only in the
-    transaction that saves them. `next_poll_at` is the schedule, `interval` (seconds) after `polled_at`. `failures`
-    counts those in a row.
+    transaction that saves them. At `whole_due_at` the document is asked for without them. `next_poll_at` is the
+    schedule, `interval` (seconds) after `polled_at`. `failures` counts those in a row.
+
+    `url` is the declared address. Since `moved_since` and for `moved_polls` polls in a row it has led to `moved_to` by
+    permanent redirects; when that proves stable, `address` is asked instead. Since `gone_since` the server says that
+    the feed is gone for good.
+
+    The last document holds `stories`, which cover `span` seconds, and is to be kept for `ttl`. `rhythm` is a
+    `timing.Rhythm`: 24 hours, 7 weekdays. At `gap_at` a document had none of the stories known before: some may have
+    come and gone unseen. From `silent_at` on it counts as silent if it brings nothing more. `took` is how many seconds
+    its answers take, `told` what the operators were told last: broken, silent, paused, or nothing.
     """
 
     __tablename__ = "feed_state"
@@ -66,12 +75,43 @@ class FeedState(SQLModel, table=True):
     etag: str | None = None
     last_modified: str | None = None
     body_hash: str | None = None
+    whole_due_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    address: str | None = None
+    moved_to: str | None = None
+    moved_since: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    moved_polls: int = 0
+    gone_since: datetime | None = Field(default=None, sa_type=UTCDateTime)
     status: int | None = None
     failures: int = 0
     failing_since: datetime | None = Field(default=None, sa_type=UTCDateTime)
     error: str | None = None
     stories: int = 0
     note: str | None = None
+    span: float | None = None
+    ttl: float = 0.0
+    rhythm: list[float] = Field(default_factory=list, sa_type=JSON)
+    gap_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    silent_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    took: float = 0.0
+    told: str = ""
+
+
+class SiteRest(SQLModel, table=True):
+    """A site (a registrable domain) that asked to be left alone, and until when."""
+
+    __tablename__ = "site_rest"
+
+    site: str = Field(primary_key=True)
+    until: datetime = Field(sa_type=UTCDateTime)
+
+
+class FeedDocument(SQLModel, table=True):
+    """The items of a feed's last document whose stories are saved, as `parse_feed` wrote them: none is parsed again."""
+
+    __tablename__ = "feed_document"
+
+    feed: str = Field(primary_key=True)
+    seen: str
 
 
 class Story(SQLModel, table=True):
@@ -115,7 +155,11 @@ class Sighting(SQLModel, table=True):
     `listed_at` is when the feed's document last had it, to within a day.
     """
 
-    __table_args__ = (UniqueConstraint("feed", "guid"), Index("ix_sighting_listed", "feed", "listed_at"))
+    __table_args__ = (
+        UniqueConstraint("feed", "guid"),
+        Index("ix_sighting_listed", "feed", "listed_at"),
+        Index("ix_sighting_seen", "feed", "seen_at"),
+    )
 
     id: int | None = _id()
     story_id: int | None = Field(default=None, foreign_key="story.id", index=True, sa_type=_Id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from email.message import EmailMessage
@@ -15,13 +15,14 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from monitor.app import App, channel_url, feeds_to_poll
-from monitor.config import Config, Subscriber, load_config
+from monitor.config import Config, Feed, Subscriber, load_config
 from monitor.dispatch import Digest, Notice
 from monitor.entities import Aliases
 from monitor.errors import ConfigError, InputError, NotFoundError, SendError
 from monitor.models import Decision, Delivery, FeedState
 from monitor.pipeline import Polled, make_digest, notify_operators, poll
 from monitor.pipeline.digest import digest_channels, digest_delivery, digest_key, planned, shown_stories
+from monitor.pipeline.health import State, describe, verdict
 from monitor.pipeline.outgoing import message_id
 from monitor.query import EntityRef, MacroRef, Node, parse, walk
 from monitor.render import MailMessage, PlainMessage, SlackMessage
@@ -29,7 +30,7 @@ from monitor.rules import Explanation, Rules, compile_tree, outline
 from monitor.send import compose
 from monitor.store.archive import Journey, story_text
 from monitor.text import Evidence, StoryText
-from monitor.timing import next_slot
+from monitor.timing import Rhythm, next_slot
 
 LINE_LIMIT = 32_000_000  # bytes of one line of `monitor match`
 
@@ -47,59 +48,97 @@ def report_bad_config(app: App, state: Mapping[str, Any], now: datetime) -> None
 
 @dataclass(frozen=True, slots=True)
 class FeedHealth:
-    """A feed as an operator sees it. `state` is new | ok | failing."""
+    """A feed as an operator sees it. `state` is that of pipeline.health; `remarks` say what is to be known of it.
+
+    `moved_to` is the address that is asked instead of the declared one; `took` and `interval` are in seconds.
+    """
 
     name: str
     source: str
     url: str
-    state: Literal["new", "ok", "failing"]
+    state: State
+    remarks: tuple[str, ...]
     polled_at: datetime | None
     changed_at: datetime | None
     next_poll_at: datetime | None
     interval: float
+    per_day: float
+    took: float
     stories: int
     failures: int
     failing_since: datetime | None
+    silent_at: datetime | None
+    gone_since: datetime | None
+    gap_at: datetime | None
+    moved_to: str | None
     error: str
     note: str
 
 
+GAP_SHOWN = timedelta(days=7)
+_WORST_FIRST: tuple[State, ...] = ("broken", "silent", "slow", "new", "healthy", "paused")
+
+
 def feed_health(app: App) -> tuple[FeedHealth, ...]:
-    """Return the health of every declared feed that is polled: those that fail first."""
-    states = app.store.feeds.states()
-    found = []
-    for name, url in feeds_to_poll(app.config).items():
-        state = states.get(name) or FeedState(feed=name, url=url, next_poll_at=app.now())
-        verdict: Literal["new", "ok", "failing"] = (
-            "failing" if state.failures else "ok" if state.succeeded_at else "new"
-        )
-        found.append(
-            FeedHealth(
-                name,
-                app.config.feeds[name].source or name,
-                url,
-                verdict,
-                state.polled_at,
-                state.changed_at,
-                state.next_poll_at if name in states else None,
-                state.interval,
-                state.stories,
-                state.failures,
-                state.failing_since,
-                state.error or "",
-                state.note or "",
-            )
-        )
-    return tuple(sorted(found, key=lambda feed: (feed.state != "failing", feed.name)))
+    """Return the health of every declared feed: those that cannot be relied on first, those that are paused last."""
+    states, now = app.store.feeds.states(), app.now()
+    found = [_health(feed, states.get(feed.name), app, now) for feed in app.config.feeds.values() if feed.url]
+    return tuple(sorted(found, key=lambda feed: (_WORST_FIRST.index(feed.state), not feed.failures, feed.name)))
+
+
+def _health(feed: Feed, recorded: FeedState | None, app: App, now: datetime) -> FeedHealth:
+    url = feed.url or ""
+    state = recorded or FeedState(feed=feed.name, url=url, next_poll_at=now)
+    off = not feed.enabled
+    return FeedHealth(
+        name=feed.name,
+        source=feed.source or feed.name,
+        url=url,
+        state="paused" if off else verdict(recorded),
+        remarks=("switched off in feeds.yaml",) if off else tuple(_remarks(state, app, now)),
+        polled_at=state.polled_at,
+        changed_at=state.changed_at,
+        next_poll_at=None if off or recorded is None else state.next_poll_at,
+        interval=state.interval,
+        per_day=round(Rhythm.of(state.rhythm).per_day, 2),
+        took=round(state.took, 3),
+        stories=state.stories,
+        failures=state.failures,
+        failing_since=state.failing_since,
+        silent_at=state.silent_at,
+        gone_since=state.gone_since,
+        gap_at=state.gap_at,
+        moved_to=state.address,
+        error=state.error or "",
+        note=state.note or "",
+    )
+
+
+def _remarks(state: FeedState, app: App, now: datetime) -> Iterator[str]:
+    if wrong := describe(state):
+        yield wrong
+    if state.address:
+        yield f"has moved: write {state.address} in feeds.yaml"
+    if state.gap_at is not None and now - state.gap_at < GAP_SHOWN:
+        yield f"stories may be lost: at {state.gap_at:%Y-%m-%d %H:%M} UTC its document held none that was known"
+    longest = max(app.config.settings.polling.max * 1.06, app.config.feeds[state.feed].every or 0.0)
+    if not state.failures and state.interval > longest:
+        yield f"its server wants it asked every {round(state.interval / 60)} minutes at most; `every` overrules that"
+    if state.note:
+        yield state.note
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The program at a glance. `digests` are (subscriber, local time, instant); `queue` counts messages by state."""
+    """The program at a glance. `digests` are (subscriber, local time, instant); `queue` counts messages by state.
+
+    `failing` are the feeds whose last poll failed, `states` the names of the feeds in each state.
+    """
 
     feeds: int
     failing: tuple[str, ...]
     unpolled: int
+    states: Mapping[str, tuple[str, ...]]
     last_poll: datetime | None
     stories: int
     matches: int
@@ -116,9 +155,10 @@ def status(app: App, now: datetime) -> Status:
     pending = app.store.outbox.latest(("pending",), 1000)
     polled = [feed.polled_at for feed in health if feed.polled_at is not None]
     return Status(
-        len(health),
-        tuple(feed.name for feed in health if feed.state == "failing"),
-        sum(feed.state == "new" for feed in health),
+        len(feeds_to_poll(app.config)),
+        tuple(sorted(feed.name for feed in health if feed.failures and feed.state != "paused")),
+        sum(feed.polled_at is None and feed.state != "paused" for feed in health),
+        {state: tuple(feed.name for feed in health if feed.state == state) for state in _WORST_FIRST},
         max(polled, default=None),
         counts["stories"],
         counts["matches"],

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from ipaddress import IPv4Address
 from urllib.parse import quote, urljoin, urlsplit, urlunsplit
+
+from publicsuffixlist import PublicSuffixList
 
 from monitor.errors import URLError
 
@@ -128,6 +131,19 @@ def _plain(text: str) -> str:
         return character if character in _UNRESERVED else match.group().upper()
 
     return _ENCODED.sub(one, text)
+
+
+def site(url: str) -> str:
+    """Return the registrable domain of an address's host (feeds.bbc.co.uk → bbc.co.uk); the host where it has none."""
+    name = host(url)
+    if ":" in name or _is_ipv4(name):
+        return name
+    return _suffixes().privatesuffix(name) or name
+
+
+@cache
+def _suffixes() -> PublicSuffixList:
+    return PublicSuffixList()
 
 
 def host(url: str) -> str:

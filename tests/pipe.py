@@ -11,9 +11,9 @@ from sqlmodel import SQLModel, select
 
 from monitor.app import open_app
 from monitor.config import load_config
-from monitor.models import Decision, Delivery
+from monitor.models import Decision, Delivery, FeedState
 from monitor.parse import ParsedStory
-from monitor.pipeline import Ingested, ingest, match_stories
+from monitor.pipeline import Ingested, Polled, ingest, match_stories, poll
 from monitor.rules import compile_rules
 from tests import make
 
@@ -77,6 +77,23 @@ class Pipe:
 
     def reasons(self) -> list[tuple[str, str]]:
         return [(row.subscriber, row.reason) for row in self.rows(Decision)]
+
+
+class Polling(Pipe):
+    """A Pipe whose feeds are polled from a server."""
+
+    async def poll(self, name: str = "wire") -> Polled:
+        return await poll(self.app, name)
+
+    def state(self, name: str = "wire") -> FeedState:
+        found = self.app.store.feeds.get(name)
+        assert found is not None
+        return found
+
+    @property
+    def wait(self) -> float:
+        """Seconds from now until the feed is due."""
+        return (self.state().next_poll_at - self.time).total_seconds()
 
 
 def headlines(row: Delivery) -> list[str]:

@@ -27,7 +27,7 @@ from monitor.query import parse
 from monitor.store import Store
 from tests.conftest import PROJECT
 from tests.fakes import Answer, FeedServer
-from tests.make import SUBSCRIBERS, rss, write_config
+from tests.make import MONITOR, SUBSCRIBERS, rss, write_config
 from tests.servers import MailServer
 
 TOPICS = """
@@ -500,6 +500,17 @@ def test_poll_tells_what_came_and_exits_3_when_the_feed_cannot_be_read(run: Run,
     assert "no feed `wier`" in unknown.err
 
 
+def test_run_once_tells_the_operators_of_a_feed_that_breaks(folder: Path, run: Run, wire: FeedServer) -> None:
+    monitor = MONITOR + 'operators: ["json://127.0.0.1:9/"]\n'
+    feeds = f"feeds:\n  wire: {{url: '{wire.url()}', source: Wire}}\n"
+    write_config(folder / "config", monitor=monitor, feeds=feeds)
+    for _ in range(3):
+        run("run", "--once")
+    assert "Feed wire is broken" in run("deliveries").out
+    assert "1 cannot be read: wire" in run("status").out
+    assert "broken" in run("feeds").out
+
+
 @pytest.mark.usefixtures("told")
 def test_status_and_feeds_show_what_is_recorded(run: Run) -> None:
     text = run("status")
@@ -510,7 +521,7 @@ def test_status_and_feeds_show_what_is_recorded(run: Run) -> None:
     assert (status["feeds"], status["stories"], status["queue"]) == (1, 3, {"sent": 1})
     assert run("feeds").out.splitlines()[0].startswith("feed")
     (feed,) = run("feeds", "--json").json
-    assert (feed["name"], feed["state"], feed["failures"]) == ("wire", "ok", 0)
+    assert (feed["name"], feed["state"], feed["failures"]) == ("wire", "healthy", 0)
 
 
 # --- digest

@@ -55,3 +55,18 @@ async def test_a_reload_takes_over_the_topics_that_did_not_change(tmp_path: Path
             assert app.rules.compiled(name) is loaded.rules.compiled(name)
     finally:
         await app.close()
+
+
+async def test_the_daemon_looks_at_the_health_of_feeds(tmp_path: Path) -> None:
+    folder = make.write_config(tmp_path / "config", monitor=make.MONITOR + 'operators: ["json://127.0.0.1:9/"]\n')
+    app = open_app(make.config(tmp_path / "config", monitor=(folder / "monitor.yaml").read_text()), tmp_path / "data")
+    try:
+        app.store.feeds.ensure({"wire": "https://feeds.example/"}, app.now())
+        app.store.feeds.update("wire", polled_at=app.now(), failures=3, status=404, error="nothing there")
+        daemon = Daemon(app, folder, {}, {"poll"})
+        (job,) = [job for job in daemon._scheduler().get_jobs() if job.id == "health"]
+        _, tick = job.args
+        await tick()
+        assert "Feed wire is broken" in {row.subject for row in app.store.outbox.latest(("pending",), 10)}
+    finally:
+        await app.close()

@@ -310,7 +310,7 @@ async def test_other_codings_and_broken_ones_fail(
         (401, "hard", "login"),
         (403, "hard", "refuses"),
         (404, "hard", "nothing at this address"),
-        (410, "hard", "gone for good"),
+        (410, "gone", "gone for good"),
         (429, "soft", "too often"),
         (500, "soft", "trouble of its own"),
         (503, "soft", "trouble of its own"),

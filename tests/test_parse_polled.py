@@ -83,10 +83,10 @@ async def test_stories_that_are_not_parsed_again_count_as_listed(wire: Wire) -> 
     assert {"1", "2"} <= {row.guid for row in wire.rows(Sighting)}
 
 
-async def test_a_document_is_parsed_whole_once_a_day(wire: Wire) -> None:
+async def test_a_document_is_parsed_whole_every_day_or_two(wire: Wire) -> None:
     assert await wire.poll(ONE) == ["1"]
     assert await wire.poll(TWO, ONE, hours=23) == ["2"]
-    assert await wire.poll(THREE, TWO, ONE, hours=2) == ["3", "2", "1"]
+    assert await wire.poll(THREE, TWO, ONE, hours=26) == ["3", "2", "1"]
     assert await wire.poll(FOUR, THREE, TWO, ONE) == ["4"]
     assert await wire.poll(THREE, ONE, hours=-72) == ["3", "1"]  # the clock went back
 
@@ -104,9 +104,8 @@ async def test_what_could_not_be_saved_is_parsed_again(wire: Wire, monkeypatch: 
     assert len(wire.rows(Story)) == 2
 
 
-async def test_a_feed_that_is_taken_out_is_forgotten(wire: Wire) -> None:
+async def test_what_is_known_outlives_a_restart_and_not_another_address(wire: Wire) -> None:
     await wire.poll(ONE)
-    assert set(wire.app.documents) == {"wire"}
-    config = make.config(wire.app.data.parent / "config", feeds="feeds: {}\n")
-    wire.app.use(config, wire.app.rules)
-    assert wire.app.documents == {}
+    assert wire.app.store.feeds.document("wire")
+    wire.app.store.feeds.ensure({"wire": "https://elsewhere.example/feed.xml"}, wire.time)
+    assert wire.app.store.feeds.document("wire") == ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +19,7 @@ from monitor.errors import StoreError
 from monitor.models import Decision, Delivery, Match
 from monitor.pipeline import poll, poll_due
 from monitor.rules import compile_rules
+from monitor.web.backend import STUCK, WebBackend
 from tests import make
 from tests.fakes import Answer, FeedServer
 
@@ -145,5 +147,96 @@ async def test_an_address_changed_within_a_poll_keeps_its_own_validators_and_is_
         assert state is not None
         assert (state.url, state.etag, state.body_hash) == (server.url("/new.xml"), None, None)
         assert state.next_poll_at <= app.now()
+    finally:
+        await app.close()
+
+
+async def reload(app: App, folder: Path, **files: str) -> None:
+    """Go over to other files."""
+    config = make.config(folder / "config", **files)
+    await app.db(app.store.feeds.ensure, {feed.name: feed.url or "" for feed in config.feeds.values()}, app.now())
+    app.use(config, compile_rules(config))
+
+
+def alerts(app: App) -> list[str]:
+    with app.store.read() as session:
+        return [row.subject for row in session.exec(select(Delivery)) if row.kind == "alert"]
+
+
+async def test_what_another_address_holds_at_first_is_no_news(tmp_path: Path, server: FeedServer) -> None:
+    old = server.route("/old.xml", Answer(make.rss(("1", "Old news")), etag='"same"'))
+    new = server.route("/new.xml", Answer(make.rss(("2", "Sanctions agreed")), etag='"same"'))
+    app = opened(tmp_path, feeds(wire=old).replace(ALERTING, "first_poll: baseline"))
+    try:
+        await poll(app, "wire")
+        await reload(app, tmp_path, feeds=feeds(wire=new).replace(ALERTING, "first_poll: baseline"))
+        assert (await poll(app, "wire")).baseline
+        assert "If-None-Match" not in server.asked[-1].headers
+        assert alerts(app) == []
+    finally:
+        await app.close()
+
+
+async def test_an_address_that_moves_with_its_stories_alerts_of_the_new_ones(
+    tmp_path: Path, server: FeedServer
+) -> None:
+    old = server.route("/old.xml", Answer(make.rss(("1", "Old news"))))
+    new = server.route("/new.xml", Answer(make.rss(("1", "Old news"), ("2", "Sanctions agreed"))))
+    app = opened(tmp_path, feeds(wire=old).replace(ALERTING, "first_poll: baseline"))
+    try:
+        await poll(app, "wire")
+        await reload(app, tmp_path, feeds=feeds(wire=new).replace(ALERTING, "first_poll: baseline"))
+        await poll(app, "wire")
+        assert alerts(app) == ["Sanctions agreed"]
+    finally:
+        await app.close()
+
+
+async def test_a_feed_taken_out_while_due_ones_are_looked_up_is_not_polled(
+    tmp_path: Path, server: FeedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = opened(tmp_path, feeds(wire=server.url("/1"), post=server.url("/2")))
+    due = app.store.feeds.due
+
+    def slow(*arguments: Any) -> Any:
+        found = due(*arguments)
+        config = make.config(tmp_path / "config", feeds=feeds(post=server.url("/2")))
+        app.use(config, compile_rules(config))
+        return found
+
+    monkeypatch.setattr(app.store.feeds, "due", slow)
+    try:
+        tasks = await poll_due(app)
+        assert [task.get_name() for task in tasks] == ["poll post"]
+        await ended(tasks)
+    finally:
+        await app.close()
+
+
+async def test_a_way_in_that_was_replaced_is_closed_once_nothing_uses_it(tmp_path: Path, server: FeedServer) -> None:
+    url = server.route("/feed.xml", Answer(make.rss(("1", "Old news")), delay=0.5))
+    app = opened(tmp_path, feeds(wire=url))
+    try:
+        old = app.fetcher
+        polling = asyncio.create_task(poll(app, "wire"))
+        await asyncio.sleep(0.2)
+        monitor = make.MONITOR.replace("per_host: 8", "per_host: 9")
+        await reload(app, tmp_path, monitor=monitor, feeds=feeds(wire=url))
+        assert app.fetcher is not old
+        assert not old.closed
+        assert (await polling).result == "stories"
+        assert old.closed
+    finally:
+        await app.close()
+
+
+async def test_a_daemon_that_looks_for_no_due_feeds_is_not_ready(tmp_path: Path, server: FeedServer) -> None:
+    app = opened(tmp_path, feeds(wire=server.url()))
+    try:
+        assert WebBackend(app).ready() == (True, "Ready.")
+        app.ticked = time.monotonic() - STUCK - 1
+        ready, sentence = WebBackend(app).ready()
+        assert not ready
+        assert "looked at" in sentence
     finally:
         await app.close()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from importlib import resources
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config as AlembicConfig
 from alembic.migration import MigrationContext
 from sqlmodel import SQLModel, text
 
@@ -335,3 +338,27 @@ def test_a_store_whose_last_write_failed_is_not_ready_until_one_succeeds(store: 
     assert not store.ready()
     store.outbox.add(delivery("k"))
     assert store.ready()
+
+
+def test_a_database_of_the_first_version_keeps_its_feeds(tmp_path: Path) -> None:
+    opened = Store("sqlite:///monitor.db", tmp_path)
+    with (
+        resources.as_file(resources.files("monitor") / "migrations") as scripts,
+        opened._writer.connect() as connection,
+    ):
+        config = AlembicConfig()
+        config.set_main_option("script_location", str(scripts))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        at = "2026-11-25 06:00:00.000000"
+        connection.exec_driver_sql(
+            "INSERT INTO feed_state (feed, url, next_poll_at, interval, etag, failures, stories) "
+            f"VALUES ('wire', 'https://feeds.example/', '{at}', 600, '\"1\"', 2, 30)"
+        )
+        connection.commit()
+    opened.migrate()
+    state = opened.feeds.get("wire")
+    opened.close()
+    assert state is not None
+    assert (state.etag, state.failures, state.stories) == ('"1"', 2, 30)
+    assert (state.rhythm, state.moved_polls, state.told, state.whole_due_at) == ([], 0, "", None)

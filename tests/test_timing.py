@@ -120,12 +120,120 @@ def feed(every: float | None) -> Feed:
 POLLING = Polling.model_construct(min=300.0, max=7200.0)
 
 
-def test_a_fixed_interval_is_kept_and_an_adaptive_one_follows_the_publishing_rate() -> None:
-    assert timing.poll_interval(feed(1.0), POLLING, 500) == 1.0
-    assert timing.poll_interval(feed(None), POLLING, 0) == 7200
-    assert timing.poll_interval(feed(None), POLLING, 1) == pytest.approx(3900)
-    assert timing.poll_interval(feed(None), POLLING, 4) == pytest.approx(1950)
-    assert timing.poll_interval(feed(None), POLLING, 100_000) == 300
+MONDAY = datetime(2026, 11, 23, 9, 30, tzinfo=UTC)
+
+
+def even(per_day: float) -> timing.Rhythm:
+    return timing.Rhythm((per_day / 24,) * 24, (1.0,) * 7)
+
+
+def test_a_fixed_interval_is_kept_and_an_adaptive_one_goes_by_the_root_of_the_rate() -> None:
+    def interval(every: float | None, per_day: float) -> float:
+        return timing.poll_interval(feed(every), POLLING, even(per_day), MONDAY)
+
+    assert interval(1.0, 500) == 1.0
+    assert interval(None, 0) == 7200
+    assert interval(None, 1) == pytest.approx(3900)
+    assert interval(None, 4) == pytest.approx(1950)
+    assert interval(None, 16) == pytest.approx(975)
+    assert interval(None, 100_000) == 300
+
+
+def test_the_interval_grows_before_quiet_hours_and_ends_with_them() -> None:
+    day = timing.Rhythm(tuple(2.0 if 8 <= hour < 20 else 0.0 for hour in range(24)), (1.0,) * 7)
+    wide = Polling.model_construct(min=300.0, max=86_400.0)
+
+    def interval(hour: int, minute: int = 0) -> float:
+        return timing.poll_interval(feed(None), wide, day, MONDAY.replace(hour=hour, minute=minute))
+
+    assert interval(12) == pytest.approx(3900 / 48**0.5)
+    assert interval(20) > 5 * interval(12)
+    # The night is slept through, and the first poll is soon after the morning begins.
+    assert timedelta(hours=3) < timedelta(seconds=interval(4)) < timedelta(hours=4, minutes=15)
+
+
+SPANS = [
+    # (what the document covers in hours, floor in minutes, the interval in minutes)
+    (None, 0, 65),
+    (48, 0, 65),
+    (1.5, 0, 30),
+    (0.1, 0, 5),
+    (None, 90, 90),
+    (1.5, 180, 180),
+    (None, 30, 65),
+    (None, 100 * 60, 24 * 60),
+]
+
+
+@pytest.mark.parametrize(("hours", "floor", "minutes"), SPANS)
+def test_the_interval_is_a_third_of_what_the_document_covers_and_no_less_than_the_server_asks(
+    hours: float | None, floor: float, minutes: float
+) -> None:
+    span = None if hours is None else hours * 3600
+    found = timing.poll_interval(feed(None), POLLING, even(1), MONDAY, span=span, floor=floor * 60)
+    assert found == pytest.approx(minutes * 60)
+    assert timing.poll_interval(feed(60.0), POLLING, even(1), MONDAY, span=span, floor=floor * 60) == 60
+
+
+def test_a_rhythm_is_learnt_from_two_weeks_and_begins_with_what_is_expected() -> None:
+    def learnt(*ago: float, watched: float) -> timing.Rhythm:
+        seen = [MONDAY - timedelta(days=days) for days in ago]
+        return timing.learn(seen, MONDAY - timedelta(days=watched), MONDAY, 24)
+
+    assert learnt(watched=0).per_day == pytest.approx(24)
+    assert learnt(watched=0).hours == pytest.approx((1.0,) * 24)
+    assert learnt(watched=11).per_day == pytest.approx(2)
+    assert learnt(watched=100).per_day == pytest.approx(24 / 15)
+    assert learnt(20, 30, watched=100) == learnt(watched=100)
+    half_past_nine = learnt(*range(1, 14), watched=14)
+    assert half_past_nine.per_day == pytest.approx((13 + 24) / 15)
+    assert half_past_nine.hours[9] > 2 * half_past_nine.hours[20]
+    assert learnt(1, 8, watched=14).weekdays[6] > 1.5 * learnt(1, 8, watched=14).weekdays[2]
+    assert timing.Rhythm.of(half_past_nine.as_list()) == half_past_nine
+    assert timing.Rhythm.of([]).per_day == pytest.approx(timing.EXPECTED)
+
+
+def test_what_a_document_covers_is_not_stretched_by_one_old_story_or_a_future_one() -> None:
+    times = [MONDAY - timedelta(hours=n) for n in range(20)]
+    assert timing.document_span(times, MONDAY) == 17 * 3600
+    pinned = [*times, MONDAY - timedelta(days=400), MONDAY + timedelta(days=3)]
+    assert timing.document_span(pinned, MONDAY) == 18 * 3600
+    assert timing.document_span(times[:2], MONDAY) is None
+    assert timing.document_span([MONDAY] * 9, MONDAY) is None
+
+
+def news(days: int, hours: range, weekdays: range = range(7)) -> list[datetime]:
+    """Return the times of hourly news in some hours of some weekdays, up to `MONDAY`."""
+    every = [MONDAY - timedelta(hours=n) for n in range(days * 24)]
+    return [at for at in every if at.hour in hours and at.weekday() in weekdays]
+
+
+def test_a_feed_is_silent_after_six_of_its_usual_gaps_in_its_own_hours() -> None:
+    long_ago = MONDAY - timedelta(days=90)
+
+    def silent(seen: list[datetime], now: datetime = MONDAY) -> float | None:
+        found = timing.silent_at(seen, long_ago, now)
+        return None if found is None else (found - now) / timedelta(hours=1)
+
+    assert silent(news(14, range(24))) == pytest.approx(6, rel=0.1)
+    # By day it takes longer than six hours, since the mean gap is two; at night it waits for the morning.
+    assert silent(news(14, range(8, 20))) == pytest.approx(12, rel=0.15)
+    evening = MONDAY.replace(hour=19) - timedelta(days=1)
+    assert (silent(news(14, range(8, 20)), evening) or 0) > 15
+    friday = MONDAY - timedelta(days=2, hours=14)
+    before = [at for at in news(20, range(8, 20), range(5)) if at <= friday]
+    assert (silent(before, friday) or 0) > 60
+    assert silent(news(14, range(24))[:5]) is None
+    assert silent([]) is None
+
+
+def test_feeds_that_begin_together_part() -> None:
+    rng = random.Random(1)
+    first = [timing.spread(600, rng, first=True) for _ in range(200)]
+    assert min(first) < 330
+    assert 570 < max(first) <= 600
+    assert all(570 <= timing.spread(600, rng) <= 630 for _ in range(200))
+    assert timing.spread(10, rng, first=True) == 10
 
 
 def test_failures_back_off_linearly_from_the_shortest_interval_to_the_longest_and_never_stop() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from monitor.errors import URLError
-from monitor.urls import canonical_url, check_url, host, resolve
+from monitor.urls import canonical_url, check_url, host, resolve, site
 
 
 @pytest.mark.parametrize(
@@ -131,3 +131,19 @@ def test_what_is_no_web_address_has_no_canonical_form_and_no_host() -> None:
 
 def test_a_host_is_in_lower_case_and_without_port() -> None:
     assert host("https://Feeds.Example:8443/a") == "feeds.example"
+
+
+@pytest.mark.parametrize(
+    ("url", "wanted"),
+    [
+        ("https://feeds.bbc.co.uk/rss.xml", "bbc.co.uk"),
+        ("https://a.b.tumblr.com/rss", "tumblr.com"),
+        ("https://news.github.io/feed", "news.github.io"),
+        ("http://localhost:8080/", "localhost"),
+        ("http://192.0.2.7/", "192.0.2.7"),
+        ("http://[2001:db8::7]/", "2001:db8::7"),
+        ("not one", ""),
+    ],
+)
+def test_a_site_is_the_registrable_domain_or_the_host(url: str, wanted: str) -> None:
+    assert site(url) == wanted

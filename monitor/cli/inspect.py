@@ -70,7 +70,12 @@ def status(config: Config = CONFIG, data: Data = DATA, as_json: Json = False) ->
         out.print(f"Configuration: good{'' if state else ' (`monitor run` has not used it yet)'}")
     failing = f", {len(found.failing)} cannot be read: {', '.join(found.failing)}" if found.failing else ""
     unpolled = f", {found.unpolled} not polled yet" if found.unpolled else ""
-    out.print(f"Feeds: {found.feeds}{unpolled}{failing}. Last poll: {clock(found.last_poll)}", markup=False)
+    others = "".join(
+        f", {len(names)} {state}: {', '.join(names)}"
+        for state in ("silent", "slow", "paused")
+        if (names := found.states[state])
+    )
+    out.print(f"Feeds: {found.feeds}{unpolled}{failing}{others}. Last poll: {clock(found.last_poll)}", markup=False)
     out.print(f"Stories: {found.stories}, {found.edits} edits, {found.matches} matches")
     queue = ", ".join(f"{count} {name}" for name, count in sorted(found.queue.items())) or "empty"
     oldest = f"; the oldest waiting since {clock(found.oldest_pending)}" if found.oldest_pending else ""
@@ -81,24 +86,25 @@ def status(config: Config = CONFIG, data: Data = DATA, as_json: Json = False) ->
 
 @cli.command()
 def feeds(config: Config = CONFIG, data: Data = DATA, as_json: Json = False) -> None:
-    """Show the health of every feed, those that fail first."""
+    """Show the health of every feed, those that cannot be relied on first."""
     with using(config, data) as app:
         health = service.feed_health(app)
     if as_json:
         to_json([plain(feed) for feed in health])
         return
-    made = table("feed", "state", "last poll", "next poll", "stories", "what is wrong")
+    made = table("feed", "state", "last poll", "next poll", "stories", "a day", "what is to be known")
     for feed in health:
-        style = {"failing": "red", "new": "dim", "ok": ""}[feed.state]
-        since = f" (since {clock(feed.failing_since)}, {feed.failures} times)" if feed.failing_since else ""
-        wrong = told((feed.error or feed.note) + since)
+        style = {"broken": "red", "silent": "yellow", "slow": "yellow", "new": "dim", "paused": "dim"}.get(
+            feed.state, ""
+        )
         made.add_row(
             feed.name,
             told(feed.state, style),
             clock(feed.polled_at),
             clock(feed.next_poll_at),
             str(feed.stories),
-            wrong,
+            f"{feed.per_day:.1f}" if feed.polled_at else "",
+            told("\n".join(feed.remarks)),
         )
     out.print(made)
 

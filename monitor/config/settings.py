@@ -60,6 +60,10 @@ class FetchSettings(Part):
     per_host_gap: Annotated[Duration, no_more(600, "10m")] = Field(
         1.0, description="The pause between two requests to one host.", json_schema_extra={"default": "1s"}
     )
+    own_hosts: Listed[Line] = Field(
+        (),
+        description="Hosts of your own (an RSSHub) whose 429 or 503 is about one feed, not about their whole domain.",
+    )
 
 
 class Polling(Part):

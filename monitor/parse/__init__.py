@@ -155,6 +155,7 @@ def _feed(raw: RawFeed, url: str, odd: str) -> tuple[ParsedFeed, list[Place]]:
         tuple(stories.values()),
         tuple(clean(problem) for problem in (*([odd] if odd else []), *raw.problems)),
         listed=tuple(stories),
+        ttl=raw.ttl,
     )
     places = [Place(name, mark(key) if key else "") for name, key in zip(names, canonical, strict=True)]
     return parsed, places

@@ -37,3 +37,4 @@ class RawFeed:
     entries: list[RawEntry]
     problems: list[str]
     address: str = ""
+    ttl: float = 0.0

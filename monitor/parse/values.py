@@ -33,6 +33,7 @@ class ParsedFeed:
 
     `listed` are the guids of all its stories; `stories` has not those that were known, unless it was read `whole`.
     `seen` tells the next reading which those are, "" where it must be of the whole document too.
+    `ttl` is for how many seconds the document asks to be kept, 0 when it does not.
     """
 
     kind: str
@@ -45,3 +46,4 @@ class ParsedFeed:
     listed: tuple[str, ...] = ()
     seen: str = ""
     whole: bool = True
+    ttl: float = 0.0

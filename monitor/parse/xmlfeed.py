@@ -108,7 +108,14 @@ def read(text: str, url: str) -> RawFeed | None:
     language = str(found.feed.get("language") or "")
     entries = [_entry(entry, language) for entry in found.entries[:MOST]]
     title = str(found.feed.get("title") or "")
-    return RawFeed(version or "unknown", title, base, language, entries, problems, _own_address(found.feed))
+    address, ttl = _own_address(found.feed), _ttl(found.feed)
+    return RawFeed(version or "unknown", title, base, language, entries, problems, address, ttl)
+
+
+def _ttl(feed: Mapping[str, Any]) -> float:
+    """Return the seconds of RSS's `ttl`, which is in minutes."""
+    said = str(feed.get("ttl") or "").strip()
+    return 60.0 * int(said) if said.isascii() and said.isdecimal() and len(said) <= 7 else 0.0
 
 
 def _own_address(feed: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ It joins the parts in the right order and decides nothing: whether a feed is due
 
 from monitor.pipeline.deliver import Delivered, deliver_due, notify_operators
 from monitor.pipeline.digest import digest_due, make_digest, schedule_slots
+from monitor.pipeline.health import Watch
 from monitor.pipeline.ingest import Ingested, content_hash, ingest, match_stories
 from monitor.pipeline.poll import Polled, poll, poll_due
 from monitor.pipeline.prune import prune
@@ -19,6 +20,7 @@ __all__ = [
     "Delivered",
     "Ingested",
     "Polled",
+    "Watch",
     "content_hash",
     "deliver_due",
     "digest_due",

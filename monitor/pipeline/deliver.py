@@ -183,9 +183,16 @@ def _dead_notice(row: Delivery, outcome: Outcome) -> Notice:
 
 def notify_operators(app: App, key: str, notice: Notice, now: datetime) -> None:
     """Put a message to all operators into the outbox, once for each `key`."""
-    for index in range(len(app.config.settings.operators)):
-        row = delivery(app, f"notice:{key}:{index}", "notice", OPERATORS, str(index), notice, now, subject=notice.title)
+    for row in notices(app, key, notice, now):
         app.store.outbox.add(row)
+
+
+def notices(app: App, key: str, notice: Notice, now: datetime) -> list[Delivery]:
+    """Return the outbox's rows for a message to all operators."""
+    return [
+        delivery(app, f"notice:{key}:{index}", "notice", OPERATORS, str(index), notice, now, subject=notice.title)
+        for index in range(len(app.config.settings.operators))
+    ]
 
 
 async def drain(app: App, tasks: Iterable[asyncio.Task[Delivered | None]] = ()) -> list[Delivered]:

@@ -90,10 +90,12 @@ def ingest(
     *,
     baseline: bool,
     listed: Collection[str],
+    seen: str | None = None,
 ) -> Ingested:
     """Save what a poll brought, and the feed's new `state`, in one transaction.
 
-    `ready` are the stories that are new or changed, `listed` the guids of all that the document has.
+    `ready` are the stories that are new or changed, `listed` the guids of all that the document has,
+    `seen` what the next parsing is to know of them; None leaves that as it was.
     """
     done = Ingested()
     with app.store.ingest() as work:
@@ -109,15 +111,15 @@ def ingest(
             if place % CHUNK == 0:
                 work.settle()
                 saver.expect([o for o in oldest_first[place : place + CHUNK] if o.parsed.guid not in sightings])
-            seen = sightings.get(one.parsed.guid)
-            if seen is None:
+            sighting = sightings.get(one.parsed.guid)
+            if sighting is None:
                 saver.first_time(one)
-            elif seen.content_hash != one.content_hash:
-                seen.content_hash = one.content_hash
-                story = work.story(seen.story_id)
+            elif sighting.content_hash != one.content_hash:
+                sighting.content_hash = one.content_hash
+                story = work.story(sighting.story_id)
                 if story is not None:
                     saver.changed(story, one)
-        work.update_feed(feed.name, state)
+        work.update_feed(feed.name, state, seen)
     return done
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -14,15 +14,26 @@ from typing import Any, Literal
 from monitor.app import App, feeds_to_poll
 from monitor.article import Article, extract
 from monitor.config import Feed
-from monitor.dispatch import Notice
 from monitor.errors import WorkerError
 from monitor.fetch import Failed, Fetched, NotModified
 from monitor.models import FeedState
 from monitor.parse import ParsedFeed, ParsedStory, parse_feed
-from monitor.pipeline.deliver import notify_operators
 from monitor.pipeline.ingest import Ingested, content_hash, ingest, match_stories
-from monitor.timing import failure_delay, poll_interval, spread
-from monitor.urls import host
+from monitor.timing import (
+    EXPECTED,
+    HISTORY,
+    Rhythm,
+    document_span,
+    failure_delay,
+    learn,
+    moved_for_good,
+    next_whole,
+    poll_interval,
+    silent_at,
+    spread,
+    whole_due,
+)
+from monitor.urls import host, site
 
 log = logging.getLogger(__name__)
 
@@ -31,21 +42,32 @@ POLLS_AT_ONCE = 64
 POLLS_OF_A_HOST = 4  # of these
 TICK = 1.0  # seconds between two looks for what is due
 OWN_TROUBLE, OWN_TROUBLE_MOST = 30.0, 600.0  # seconds until a feed is polled again after trouble of ours
-WHOLE_EVERY = timedelta(days=1)  # a document is parsed whole, although some of its items are known
+DELTA = 226  # the status of an answer that holds what is new alone (RFC 3229)
 PAGES_A_POLL = 20
 SHORT = 500  # characters of feed text below which `full_text: when_short` fetches the page
-FAILURES_TO_TELL = 6  # in a row, before the operators hear of it
+FAILURES_OF_ANOTHER_ADDRESS = 3  # in a row, before the declared one is asked again
 
 
 @dataclass(frozen=True, slots=True)
 class Polled:
-    """What became of a poll: new stories, nothing new, or an error for people."""
+    """What became of a poll: new stories, nothing new, an error for people, or none since the site wants a rest."""
 
     feed: str
-    result: Literal["stories", "unchanged", "failed"]
+    result: Literal["stories", "unchanged", "failed", "resting"]
     ingested: Ingested | None = None
     error: str = ""
     baseline: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What was asked for: `whole` without validators, `at` when the poll began."""
+
+    feed: Feed
+    state: FeedState
+    url: str
+    whole: bool
+    at: datetime
 
 
 async def poll_due(app: App, limit: int = POLLS_AT_ONCE) -> list[asyncio.Task[Polled]]:
@@ -58,14 +80,17 @@ async def poll_due(app: App, limit: int = POLLS_AT_ONCE) -> list[asyncio.Task[Po
     # What comes due before the middle of two ticks is taken now, or an interval of a second would last two.
     soon = app.now() + timedelta(seconds=TICK / 2)
     due = await app.db(app.store.feeds.due, feeds.keys() - app.in_flight - held, soon)
+    feeds = feeds_to_poll(app.config)  # once more: a feed may have been taken out meanwhile
     hosts = Counter(host(feeds[name]) for name in app.in_flight if name in feeds)
     tasks: list[asyncio.Task[Polled]] = []
     for state in due:
         if len(tasks) == room:
             break
         # A host that hangs holds its own feeds' places only.
+        if state.feed not in feeds or state.feed in app.in_flight:
+            continue
         name = host(feeds[state.feed])
-        if state.feed not in app.in_flight and hosts[name] < POLLS_OF_A_HOST:
+        if hosts[name] < POLLS_OF_A_HOST:
             hosts[name] += 1
             tasks.append(start(app, state.feed))
     return tasks
@@ -96,36 +121,42 @@ async def poll(app: App, name: str) -> Polled:
     assert feed.url is not None  # `feeds_to_poll` names only feeds with one
     state = await app.db(app.store.feeds.get, name)
     assert state is not None, f"feed {name} has no state"
-    answer = await app.fetcher.fetch(feed.url, etag=state.etag, last_modified=state.last_modified)
-    now = app.now()
+    # An address that was changed just now is not asked about what another one said.
+    changed = state.url != feed.url
+    url = feed.url if changed else state.address or feed.url
+    asked = _Asked(feed, state, url, changed or whole_due(state.whole_due_at, began), began)
+    rest = await app.db(app.store.feeds.rest, site(url), began)
+    if rest is not None and host(url) not in app.config.settings.fetch.own_hosts:
+        return await _resting(app, asked, (rest - began).total_seconds())
+    if asked.whole:
+        answer = await app.fetch(url)
+    else:
+        answer = await app.fetch(url, etag=state.etag, last_modified=state.last_modified)
     if isinstance(answer, Failed):
-        return await _failed(app, feed, state, answer, now)
-    if isinstance(answer, NotModified):
-        return await _unchanged(app, feed, state, answer.etag, answer.last_modified, 304, began)
-    if answer.body_hash == state.body_hash:
-        return await _unchanged(app, feed, state, answer.etag, answer.last_modified, answer.status, began)
+        if answer.resting:
+            return await _resting(app, asked, answer.retry_after or 0.0)
+        return await _failed(app, asked, answer)
+    # The same body is the same news only where it was read; once a day it is read anew, whatever it looks like.
+    if isinstance(answer, NotModified) or (answer.body_hash == state.body_hash and not asked.whole):
+        return await _unchanged(app, asked, answer)
     try:
+        # A delta is not the document, and now and then all is read anew, as a check.
+        part = answer.status != DELTA and not asked.whole
+        seen = await app.db(app.store.feeds.document, name) if part else ""
         parsed: ParsedFeed = await app.workers.run(
-            parse_feed, answer.body, answer.url, answer.content_type, _known(app, name), timeout=PARSE_DEADLINE
+            parse_feed, answer.body, answer.url, answer.content_type, seen, timeout=PARSE_DEADLINE
         )
     except WorkerError as error:
         reason = f"the document could not be read: {error}"
-        return await _failed(app, feed, state, Failed(reason, answer.status, "hard", None), now)
+        return await _failed(app, asked, Failed(reason, answer.status, "hard"))
     if not parsed.readable:
         reason = " ".join(parsed.problems) or "the document is not a feed"
-        return await _failed(app, feed, state, Failed(reason, answer.status, "hard", None), now)
-    return await _stories(app, feed, state, answer, parsed, began)
+        return await _failed(app, asked, Failed(reason, answer.status, "hard"))
+    return await _stories(app, asked, answer, parsed)
 
 
-def _known(app: App, feed: str) -> str:
-    """Return which items need not be parsed again: those of the last document, but none every so often, as a check."""
-    known, whole_at = app.documents.get(feed, ("", app.now()))
-    return known if abs(app.now() - whole_at) < WHOLE_EVERY else ""
-
-
-async def _stories(
-    app: App, feed: Feed, state: FeedState, answer: Fetched, parsed: ParsedFeed, began: datetime
-) -> Polled:
+async def _stories(app: App, asked: _Asked, answer: Fetched, parsed: ParsedFeed) -> Polled:
+    feed, state = asked.feed, asked.state
     known = await app.db(app.store.feeds.known, feed.name, [story.guid for story in parsed.stories])
     changed = [story for story in parsed.stories if known.get(story.guid) != content_hash(story)]
     pages = await _pages(app, feed, [story for story in changed if story.guid not in known])
@@ -133,20 +164,16 @@ async def _stories(
     config, rules = app.config, app.rules
     feed = config.feeds.get(feed.name, feed)
     ready = await asyncio.to_thread(match_stories, rules, feed, changed, parsed.language, pages)
-    baseline = state.baseline_at is None and feed.first_poll == "baseline"
+    # No story is known of a feed that is new, or that has moved to where other stories are.
+    baseline = state.baseline_at is None and feed.first_poll == "baseline" and not known
     values: dict[str, Any] = {
-        **_healthy(app, state, began, await _interval(app, feed, began), answer.status),
-        "etag": answer.etag,
-        "last_modified": answer.last_modified,
-        "body_hash": answer.body_hash,
+        **_healthy(app, asked, answer, **await _learnt(app, asked, answer, parsed, known)),
         "baseline_at": state.baseline_at or app.now(),
-        "stories": len(parsed.listed),
         "note": "; ".join(parsed.problems)[:500] or None,
         "changed_at": app.now() if changed else state.changed_at,
     }
-    done = await app.db(ingest, app, config, feed, ready, values, baseline=baseline, listed=parsed.listed)
-    _, whole_at = app.documents.get(feed.name, ("", began))
-    app.documents[feed.name] = (parsed.seen, began if parsed.whole else whole_at)
+    seen = None if answer.status == DELTA else parsed.seen
+    done = await app.db(ingest, app, config, feed, ready, values, baseline=baseline, listed=parsed.listed, seen=seen)
     if done.alerts:
         app.wake_delivery.set()
     log.info(
@@ -171,7 +198,7 @@ async def _pages(app: App, feed: Feed, fresh: Sequence[ParsedStory]) -> dict[str
         long_enough = len(story.text or story.summary) >= SHORT
         if not story.url or (feed.full_text == "when_short" and long_enough):
             continue
-        answer = await app.fetcher.fetch(story.url, accept="text/html,application/xhtml+xml")
+        answer = await app.fetch(story.url, accept="text/html,application/xhtml+xml")
         if not isinstance(answer, Fetched):
             continue
         try:
@@ -184,65 +211,133 @@ async def _pages(app: App, feed: Feed, fresh: Sequence[ParsedStory]) -> dict[str
     return pages
 
 
-async def _interval(app: App, feed: Feed, now: datetime) -> float:
-    if feed.every is not None:
-        return feed.every
-    per_day = await app.db(app.store.feeds.per_day, feed.name, now)
-    return poll_interval(feed, app.config.settings.polling, per_day)
+async def _learnt(
+    app: App, asked: _Asked, answer: Fetched, parsed: ParsedFeed, known: Collection[str]
+) -> dict[str, Any]:
+    """Return what a document that was read says of when to ask again."""
+    state, now, count = asked.state, app.now(), len(parsed.listed)
+    first, seen = await app.db(app.store.feeds.seen, state.feed, now - HISTORY)
+    values: dict[str, Any] = {}
+    if len(parsed.stories) > len(known):
+        values["silent_at"] = silent_at([*seen, now], first or now, now)
+    if answer.status == DELTA:
+        return {**values, "rhythm": learn(seen, first or now, now).as_list()}
+    # What was left out of the parsing is known by its guid alone; the daily whole reading tells how far back all goes.
+    times = [story.published for story in parsed.stories if story.published]
+    span = document_span(times, now) if parsed.whole else state.span or 0.0
+    expected = count / span * 86400 if span else EXPECTED
+    rhythm = learn(seen, first or now, now, expected)
+    values |= {
+        "rhythm": rhythm.as_list(),
+        "stories": count,
+        # Undated stories come at the usual pace; a document without any covers no time, and hides nothing.
+        "span": span or count / rhythm.per_day * 86400 or None,
+        "ttl": parsed.ttl,
+    }
+    if state.baseline_at is not None and state.stories and count and parsed.whole and not known:
+        log.warning("%s: none of its %d stories was known: some may have come and gone unseen", state.feed, count)
+        values["gap_at"] = now
+    return values
 
 
-def _healthy(app: App, state: FeedState, began: datetime, interval: float, status: int) -> dict[str, Any]:
+def _healthy(app: App, asked: _Asked, answer: Fetched | NotModified, **learnt: Any) -> dict[str, Any]:
     """Return the state of a feed that answered; the interval is counted from when it was asked."""
-    interval = spread(interval, app.rng)
+    state, polling = asked.state, app.config.settings.polling
+    span = 0.0 if "gap_at" in learnt else learnt.get("span", state.span)
+    floor = max(answer.fresh, learnt.get("ttl", state.ttl))
+    rhythm = Rhythm.of(learnt.get("rhythm", state.rhythm))
+    interval = poll_interval(asked.feed, polling, rhythm, asked.at, span=span, floor=floor)
+    shortest = 0.0 if asked.feed.every is not None else max(polling.min, min(floor, interval))
+    interval = max(spread(interval, app.rng, first=state.succeeded_at is None), shortest)
     if state.failures:
         log.info("%s: answers again, after %d failures", state.feed, state.failures)
     now = app.now()
     return {
-        "url": state.url,
+        "url": asked.feed.url,
+        **learnt,
+        **_validators(state, answer),
+        **_moved(state, answer.moved_to, now),
+        "gone_since": None,
+        "whole_due_at": next_whole(now, app.rng) if asked.whole else state.whole_due_at,
         "polled_at": now,
         "succeeded_at": now,
-        "status": status,
+        "took": answer.took if state.succeeded_at is None else (2 * state.took + answer.took) / 3,
+        "status": answer.status if isinstance(answer, Fetched) else 304,
         "failures": 0,
         "failing_since": None,
         "error": None,
         "interval": interval,
-        "next_poll_at": began + timedelta(seconds=interval),
+        "next_poll_at": asked.at + timedelta(seconds=interval),
     }
 
 
-async def _unchanged(
-    app: App, feed: Feed, state: FeedState, etag: str | None, modified: str | None, status: int, began: datetime
-) -> Polled:
-    values = _healthy(app, state, began, await _interval(app, feed, began), status)
-    # A 304 may carry fresh validators (RFC 9111, 4.3.4); one without keeps what we have.
-    values["etag"], values["last_modified"] = etag or state.etag, modified or state.last_modified
-    await app.db(app.store.feeds.update, feed.name, **values)
-    log.debug("%s: nothing new", feed.name)
-    return Polled(feed.name, "unchanged")
+def _validators(state: FeedState, answer: Fetched | NotModified) -> dict[str, str | None]:
+    """Return the validators to send the next time: never any that the server did not send."""
+    if isinstance(answer, NotModified):
+        # A 304 may carry fresh ones (RFC 9111, 4.3.4); one without keeps what we have.
+        etag, modified = answer.etag or state.etag, answer.last_modified or state.last_modified
+        return {"etag": etag, "last_modified": modified}
+    body_hash = None if answer.status == DELTA else answer.body_hash
+    return {"etag": answer.etag, "last_modified": answer.last_modified, "body_hash": body_hash}
 
 
-async def _failed(app: App, feed: Feed, state: FeedState, failed: Failed, now: datetime) -> Polled:
-    failures = state.failures + 1
-    polling = app.config.settings.polling
-    delay = spread(failure_delay(feed, polling, failures, failed.kind, failed.retry_after), app.rng)
-    since = state.failing_since or now
+def _moved(state: FeedState, moved_to: str | None, now: datetime) -> dict[str, Any]:
+    """Return what is known of permanent redirects after an answer that came by some, to `moved_to`, or by none."""
+    if moved_to is None or moved_to != state.moved_to or state.moved_since is None:
+        since = now if moved_to is not None else None
+        return {"moved_to": moved_to, "moved_since": since, "moved_polls": int(moved_to is not None)}
+    polls = state.moved_polls + 1
+    if not moved_for_good(state.moved_since, polls, now):
+        return {"moved_polls": polls}
+    log.warning("%s: moved to %s, which is asked from now on: write it in feeds.yaml", state.feed, moved_to)
+    return {"address": moved_to, "moved_to": None, "moved_since": None, "moved_polls": 0}
+
+
+async def _resting(app: App, asked: _Asked, seconds: float) -> Polled:
+    """Put a feed off whose site wants to be left alone, and its feeds a little apart."""
+    feed, delay = asked.feed, seconds * app.rng.uniform(1.0, 1.1)
+    at = app.now() + timedelta(seconds=delay)
+    await app.db(app.store.feeds.update, feed.name, url=feed.url, interval=delay, next_poll_at=at)
+    log.debug("%s: %s wants to be left alone for %d s", feed.name, site(asked.url), seconds)
+    said = f"{site(asked.url)} wants to be left alone; it is asked again at {at:%Y-%m-%d %H:%M} UTC"
+    return Polled(feed.name, "resting", error=said)
+
+
+async def _unchanged(app: App, asked: _Asked, answer: Fetched | NotModified) -> Polled:
+    name = asked.feed.name
+    values = _healthy(app, asked, answer)
+    await app.db(app.store.feeds.update, name, **values)
+    log.debug("%s: nothing new", name)
+    return Polled(name, "unchanged")
+
+
+async def _failed(app: App, asked: _Asked, failed: Failed) -> Polled:
+    feed, state, now = asked.feed, asked.state, app.now()
+    failures, since = state.failures + 1, state.failing_since or now
+    # Where we went on to by permanent redirects is given up sooner than the declared address.
+    astray = state.address is not None and (failures >= FAILURES_OF_ANOTHER_ADDRESS or failed.kind == "gone")
+    gone_since = (state.gone_since or now) if failed.kind == "gone" and not astray else state.gone_since
+    kind = "gone" if gone_since is not None else "soft" if astray else failed.kind
+    delay = failure_delay(feed, app.config.settings.polling, failures, kind, failed.retry_after)
+    if failed.wants_rest and host(failed.url) not in app.config.settings.fetch.own_hosts:
+        until = now + timedelta(seconds=failed.retry_after or delay)
+        await app.db(app.store.feeds.set_rest, site(failed.url), until, now)
+    # Never before the server wants it.
+    delay = max(spread(delay, app.rng), failed.retry_after or 0.0)
     values = {
+        "url": feed.url,
         "polled_at": now,
         "status": failed.status,
         "failures": failures,
         "failing_since": since,
+        "gone_since": gone_since,
+        "address": None if astray else state.address,
+        # What one address said of its document says nothing of another's.
+        "whole_due_at": None if astray else state.whole_due_at,
         "error": failed.reason[:1000],
         "interval": delay,
         "next_poll_at": now + timedelta(seconds=delay),
     }
     await app.db(app.store.feeds.update, feed.name, **values)
-    if failures == FAILURES_TO_TELL:
-        lines = (
-            f"{failed.reason}",
-            f"It failed {failures} times since {since:%Y-%m-%d %H:%M} UTC. The other feeds go on, and this one "
-            f"is tried again, the next time in {round(delay)} s.",
-        )
-        notice = Notice(f"Feed {feed.name} cannot be read", lines)
-        await app.db(notify_operators, app, f"feed:{feed.name}:{since.isoformat()}", notice, now)
     log.warning("%s: %s (failure %d; the next try in %d s)", feed.name, failed.reason, failures, delay)
     return Polled(feed.name, "failed", error=failed.reason)

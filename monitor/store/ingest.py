@@ -198,9 +198,9 @@ class Ingest:
             )
         ).all()
 
-    def update_feed(self, feed: str, values: Mapping[str, Any]) -> None:
-        """Set fields of the feed's state, in the same transaction as its stories."""
-        feeds.update(self._session, feed, values)
+    def update_feed(self, feed: str, values: Mapping[str, Any], seen: str | None) -> None:
+        """Set fields of the feed's state and what its document had, in the same transaction as its stories."""
+        feeds.update(self._session, feed, values, seen)
 
 
 def muted(session: Session) -> dict[str, frozenset[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -9,6 +10,8 @@ from monitor.app import App
 from monitor.links import ALL_TOPICS, read
 from monitor.service import status
 from monitor.web import LinkView
+
+STUCK = 180.0  # seconds since the last look for due feeds ended; one comes every second
 
 
 class WebBackend:
@@ -18,9 +21,13 @@ class WebBackend:
         self._app = app
 
     def ready(self) -> tuple[bool, str]:
-        """Whether the database answers."""
-        good = self._app.store.ready()
-        return good, "Ready." if good else "The database does not answer."
+        """Whether the database answers, and feeds are being polled."""
+        ticked = self._app.ticked
+        if not self._app.store.ready():
+            return False, "The database does not answer."
+        if ticked is not None and time.monotonic() - ticked > STUCK:
+            return False, "No feed has been looked at for minutes: the log may say why."
+        return True, "Ready."
 
     def describe(self, token: str) -> LinkView | None:
         """What a link is about; None for an unknown one."""

@@ -1,0 +1,224 @@
+"""Which feeds can be relied on, and what the operators are told of the others: of each change once, never by storms."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from monitor.app import App, feeds_to_poll
+from monitor.dispatch import Notice
+from monitor.models import FeedState
+from monitor.pipeline.deliver import notices, notify_operators
+from monitor.timing import Rhythm
+from monitor.urls import host
+
+log = logging.getLogger(__name__)
+
+State = Literal["new", "healthy", "slow", "silent", "broken", "paused"]
+BROKEN = 3  # failures in a row
+SLOW = 5.0  # seconds that its answers take
+GATHER = timedelta(minutes=15)  # between two messages; what changes meanwhile goes into the second
+LINES = 50  # feeds that one message names
+SUMMARY_HOUR = 8  # of the day, in the time zone of monitor.yaml
+RECENT = timedelta(days=1)  # in which a possible gap is news to the summary
+HOSTS_OF_AN_OUTAGE = 3  # that began to fail since any server answered: then it is our own network
+
+
+def verdict(state: FeedState | None) -> State:
+    """Return how a feed is. One that failed once or twice is as it was before."""
+    if state is None or state.polled_at is None:
+        return "new"
+    if state.gone_since is not None:
+        return "paused"
+    if state.failures >= BROKEN:
+        return "broken"
+    if state.succeeded_at is None:
+        return "new"
+    if state.silent_at is not None and state.silent_at <= state.succeeded_at:
+        return "silent"
+    return "slow" if state.took >= SLOW else "healthy"
+
+
+def describe(state: FeedState) -> str:
+    """Return what is wrong with a feed, since when, and what goes on; "" for one that can be relied on."""
+    match verdict(state):
+        case "broken":
+            return (
+                f"{state.error} (failed {state.failures} times since {_clock(state.failing_since)}; "
+                f"asked again at {_clock(state.next_poll_at)})"
+            )
+        case "paused":
+            return (
+                f"its server says since {_clock(state.gone_since)} that it is gone for good (410); it is asked once a "
+                "week in case it comes back. If it does not, take it out of feeds.yaml"
+            )
+        case "silent":
+            usual = _duration(86400 / Rhythm.of(state.rhythm).per_day)
+            return (
+                f"its polls succeed, but it has brought nothing since {_clock(state.changed_at)}; it usually has a new "
+                f"story about every {usual}. Look whether its publisher moved or stopped it"
+            )
+        case "slow":
+            return f"its answers take {state.took:.1f} s"
+    if state.failures:
+        return f"{state.error} (failed {state.failures} times since {_clock(state.failing_since)})"
+    return ""
+
+
+def _clock(at: datetime | None) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC" if at else "ever"
+
+
+def _duration(seconds: float) -> str:
+    for unit, size in (("days", 86400), ("hours", 3600)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(seconds / 60, 1):.0f} minutes"
+
+
+@dataclass(slots=True)
+class Watch:
+    """Looks at the feeds' health time and again; between two looks it remembers when it told of what."""
+
+    told_at: datetime | None = None
+    offline_since: datetime | None = None
+    online_since: datetime | None = None
+    summary_of: str = ""
+
+    def look(self, app: App) -> None:
+        """Tell the operators what changed. Uses the database."""
+        now, feeds = app.now(), feeds_to_poll(app.config)
+        states = {name: state for name, state in app.store.feeds.states().items() if name in feeds}
+        since = offline(states)
+        if since is not None:
+            if self.offline_since is None:
+                self.offline_since = since
+                log.error("no server has answered since %s: our own network seems to be down", _clock(since))
+                lines = (
+                    f"No server has answered since {_clock(since)}, whatever its feed: the network of this machine, or "
+                    "its name server, seems to be down.",
+                    "Feeds are tried again as ever. What their documents still hold then is not lost.",
+                )
+                notify_operators(app, f"offline:{since.isoformat()}", Notice("No feed can be reached", lines), now)
+            return
+        if self.offline_since is not None:
+            self._online(app, now)
+        self._tell(app, states, now)
+        self._summarise(app, states, now)
+
+    def _online(self, app: App, now: datetime) -> None:
+        assert self.offline_since is not None
+        line = f"The first server since {_clock(self.offline_since)} has answered. All feeds are asked anew now."
+        notify_operators(
+            app, f"online:{self.offline_since.isoformat()}", Notice("Feeds can be reached again", (line,)), now
+        )
+        # Some have backed off for hours by now.
+        app.store.feeds.hurry(self.offline_since, now)
+        self.offline_since, self.online_since = None, now
+
+    def _tell(self, app: App, states: Mapping[str, FeedState], now: datetime) -> None:
+        if self.told_at is not None and timedelta(0) <= now - self.told_at < GATHER:
+            return
+        changed = {name: state for name, state in states.items() if self._changed(state, states)}
+        if not changed:
+            return
+        told = {name: _to_tell(state) for name, state in changed.items()}
+        notice = _notice(changed)
+        app.store.feeds.tell(told, notices(app, f"feeds:{now.isoformat()}", notice, now))
+        self.told_at = now
+        log.warning("%s: %s", notice.title, ", ".join(changed))
+
+    def _changed(self, state: FeedState, states: Mapping[str, FeedState]) -> bool:
+        """Whether the operators are to hear of a feed: it is not as they were told, and that not by our own fault."""
+        if _to_tell(state) == state.told or (state.told and not _to_tell(state) and state.failures):
+            return False
+        if state.failures and state.status is None and state.failing_since is not None:
+            answers = [one.polled_at for one in states.values() if one.status is not None and one.polled_at is not None]
+            others = len({host(one.url) for one in states.values()}) > 1
+            if others and not any(at > state.failing_since for at in answers):
+                return False  # nobody has answered since: it may be us
+            if self.online_since is not None and state.polled_at is not None and state.polled_at < self.online_since:
+                return False
+        return True
+
+    def _summarise(self, app: App, states: Mapping[str, FeedState], now: datetime) -> None:
+        """Once a day, where anything is not as it should be, say how all feeds are."""
+        local = now.astimezone(ZoneInfo(app.config.settings.timezone))
+        today = f"{local:%Y-%m-%d}"
+        if local.hour < SUMMARY_HOUR or self.summary_of == today:
+            return
+        self.summary_of = today
+        bad = {name: state for name, state in sorted(states.items()) if _to_tell(state)}
+        gaps = sorted(name for name, state in states.items() if state.gap_at and now - state.gap_at < RECENT)
+        moved = {name: state.address for name, state in sorted(states.items()) if state.address}
+        lines = [f"{name} is {verdict(state)}: {describe(state)}." for name, state in bad.items()]
+        if gaps:
+            lines.append(f"May have lost stories between two polls since yesterday: {', '.join(gaps[:LINES])}.")
+        lines += [f"{name} has moved: write {address} in feeds.yaml." for name, address in moved.items()]
+        if not lines:
+            return
+        counts = Counter(verdict(state) for state in states.values())
+        title = f"Feeds today: {', '.join(f'{counts[state]} {state}' for state in _ORDER if counts[state])}"
+        notify_operators(app, f"feeds-today:{today}", Notice(title, _few(lines)), now)
+
+
+_ORDER: tuple[State, ...] = ("broken", "silent", "paused", "slow", "new", "healthy")
+
+
+def _to_tell(state: FeedState) -> str:
+    found = verdict(state)
+    return found if found in ("broken", "silent", "paused") else ""
+
+
+def _notice(changed: Mapping[str, FeedState]) -> Notice:
+    """Return the message about feeds that are otherwise than the operators were told."""
+    now = {name: _to_tell(state) or "back" for name, state in changed.items()}
+    lines = [
+        f"{name} is back: it {'answers' if state.told != 'silent' else 'brings stories'} again."
+        if now[name] == "back"
+        else f"{name} is {now[name]}: {describe(state)}."
+        for name, state in sorted(changed.items(), key=lambda one: (now[one[0]] == "back", one[0]))
+    ]
+    if len(changed) == 1:
+        title = f"Feed {next(iter(changed))} is {next(iter(now.values()))}"
+    else:
+        counts = Counter(now.values())
+        said = ", ".join(
+            f"{counts[state]} {state}" for state in ("broken", "silent", "paused", "back") if counts[state]
+        )
+        title = f"Feeds: {said}"
+    return Notice(title, (*_few(lines), "All other feeds go on. `monitor feeds` shows them."))
+
+
+def _few(lines: list[str]) -> tuple[str, ...]:
+    more = len(lines) - LINES
+    return (*lines[:LINES], f"And {more} more: `monitor feeds` shows all.") if more > 0 else tuple(lines)
+
+
+def offline(states: Mapping[str, FeedState]) -> datetime | None:
+    """Return since when our own network seems to be down; None when it does not.
+
+    It does when several hosts' feeds (all, where there are but two) have begun to fail without any answer, and have
+    failed again, since the last time that any server answered anything.
+    """
+    hosts = {host(state.url) for state in states.values()}
+    answered = [
+        state.polled_at for state in states.values() if state.status is not None and state.polled_at is not None
+    ]
+    last = max(answered, default=None)
+    fell = [
+        (state.failing_since, host(state.url))
+        for state in states.values()
+        if state.failures >= 2
+        and state.status is None
+        and state.failing_since is not None
+        and (last is None or state.failing_since > last)
+    ]
+    if len(hosts) < 2 or len({name for _, name in fell}) < min(HOSTS_OF_AN_OUTAGE, len(hosts)):
+        return None
+    return min(fell)[0]
