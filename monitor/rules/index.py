@@ -101,50 +101,58 @@ class Index:
     groups: dict[int, Group] = field(default_factory=dict)  # by the identity of an OR of the trees
     # By the identity of an @name of the trees: the entities that it stands for, and as it is written.
     references: dict[int, tuple[frozenset[str], str]] = field(default_factory=dict)
-    _numbers: dict[bytes, int] = field(default_factory=dict)
-    _known: dict[Leaf, Lookup | None] = field(default_factory=dict)
-    _leaf_needs: dict[int, tuple[Need, ...]] = field(default_factory=dict)  # by the identity of a lookup
-    _of_entity: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Building:
+    """What is known only while an index is built."""
+
+    index: Index
+    numbers: dict[bytes, int] = field(default_factory=dict)
+    known: dict[Leaf, Lookup | None] = field(default_factory=dict)
+    leaf_needs: dict[int, tuple[Need, ...]] = field(default_factory=dict)  # by the identity of a lookup
+    of_entity: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def pattern(self, sequence: Sequence[str], *, open_end: bool = False, inside: bool = False) -> int:
         """Return the number of the pattern of folded words; it may go on (`open_end`), or begin within a word."""
         found = f"{'' if inside else ' '}{' '.join(sequence)}{'' if open_end else ' '}".encode("utf-8", "surrogatepass")
-        return self._numbers.setdefault(found, len(self._numbers))
+        return self.numbers.setdefault(found, len(self.numbers))
 
     def lookup(self, leaf: Term | Phrase | Exact) -> Lookup | None:
         """Return where a leaf is looked up, the same for equal leaves."""
-        found = self._known.get(leaf, _UNSEEN)
+        found = self.known.get(leaf, _UNSEEN)
         if found is _UNSEEN:
-            found = self._known[leaf] = _lookup(self, leaf)
+            found = self.known[leaf] = _lookup(self, leaf)
         return found
 
 
 def build(trees: Sequence[Node], aliases: Aliases) -> Index:
     """Return the index of the topics' trees, which must live as long as it does: leaves are known by identity."""
     index = Index(aliases)
+    building = _Building(index)
     for entity in aliases.entities():
         numbers = []
         for alias in aliases.of(entity):
             if alias.words:
-                number = index.pattern(alias.words)
+                number = building.pattern(alias.words)
                 numbers.append(number)
                 index.named[number] = (*index.named.get(number, ()), alias)
         for beginning, inside in aliases.beginnings(entity):
-            number = index.pattern((beginning,), open_end=True, inside=inside)
+            number = building.pattern((beginning,), open_end=True, inside=inside)
             index.beginnings.add(number)
             numbers.append(number)
-        index._of_entity[entity] = tuple(numbers)
+        building.of_entity[entity] = tuple(numbers)
     anchored: dict[int, list[int]] = {}
     alone: dict[int, dict[Lookup, list[int]]] = {}
     always = []
     index.guards, index.needs = [None] * len(trees), [()] * len(trees)
     for topic, tree in enumerate(trees):
-        _add(index, tree)
+        _add(building, tree)
         lookup = index.lookups.get(id(tree))
         if lookup is not None and not lookup.units:
             alone.setdefault(lookup.number, {}).setdefault(lookup, []).append(topic)
             continue
-        needs = _needs(index, tree)
+        needs = _needs(building, tree)
         if not needs:
             always.append(topic)
             continue
@@ -159,39 +167,39 @@ def build(trees: Sequence[Node], aliases: Aliases) -> Index:
             del others[guard]
         index.needs[topic] = tuple(others)
     index.always = tuple(always)
-    index.anchored, index.alone = [()] * len(index._numbers), [()] * len(index._numbers)
+    index.anchored, index.alone = [()] * len(building.numbers), [()] * len(building.numbers)
     for number, topics in anchored.items():
         index.anchored[number] = tuple(topics)
     for number, leaves in alone.items():
         index.alone[number] = tuple((lookup, tuple(topics)) for lookup, topics in leaves.items())
-    index.automaton = BytesAhoCorasick(list(index._numbers))
+    index.automaton = BytesAhoCorasick(list(building.numbers))
     return index
 
 
-def _add(index: Index, tree: Node) -> None:
+def _add(building: _Building, tree: Node) -> None:
     stack = [tree]
     while stack:
         node = stack.pop()
         if isinstance(node, Field) and node.name in META_FIELDS:
             continue
         if isinstance(node, _LOOKED_UP):
-            lookup = index.lookup(node)
+            lookup = building.lookup(node)
             if lookup is not None:
-                index.lookups[id(node)] = lookup
+                building.index.lookups[id(node)] = lookup
             continue
         if isinstance(node, EntityRef):
-            index.references[id(node)] = frozenset(index.aliases.members(node.name)), str(node)
+            building.index.references[id(node)] = frozenset(building.index.aliases.members(node.name)), str(node)
         below = children(node)
         stack.extend(below)
         if isinstance(node, Or):
-            index.groups[id(node)] = _group(index, node)
+            building.index.groups[id(node)] = _group(building, node)
 
 
-def _group(index: Index, node: Or) -> Group:
+def _group(building: _Building, node: Or) -> Group:
     leaves: dict[int, tuple[Node, ...]] = {}
     others = []
     for child in node.children:
-        lookup = index.lookup(child) if isinstance(child, _LOOKED_UP) else None
+        lookup = building.lookup(child) if isinstance(child, _LOOKED_UP) else None
         if lookup is None:
             others.append(child)
         else:
@@ -199,15 +207,15 @@ def _group(index: Index, node: Or) -> Group:
     return Group(leaves, tuple(others))
 
 
-def _lookup(index: Index, leaf: Term | Phrase | Exact) -> Lookup | None:
+def _lookup(building: _Building, leaf: Term | Phrase | Exact) -> Lookup | None:
     """Return where a leaf is looked up; None for those that are looked up in the words themselves."""
     if isinstance(leaf, Exact):
         exact = exact_text(leaf.text)
         if exact is None:
             return None
-        return Lookup(str(leaf), index.pattern(exact.sequence), len(exact.sequence), exact=exact)
+        return Lookup(str(leaf), building.pattern(exact.sequence), len(exact.sequence), exact=exact)
     wanted = pattern(leaf)
-    units = [_sequence(index, sequence, str(leaf)) for sequence in wanted.sequences]
+    units = [_sequence(building, sequence, str(leaf)) for sequence in wanted.sequences]
     if not units or None in units:
         return None
     if wanted.within is None or len(units) == 1:
@@ -218,14 +226,14 @@ def _lookup(index: Index, leaf: Term | Phrase | Exact) -> Lookup | None:
     return Lookup(str(leaf), known[rarest].number, known[rarest].length, units=known, reach=reach)
 
 
-def _sequence(index: Index, sequence: tuple[str, ...], term: str) -> Lookup | None:
+def _sequence(building: _Building, sequence: tuple[str, ...], term: str) -> Lookup | None:
     first_wild = next((number for number, word in enumerate(sequence) if is_wild(word)), None)
     if first_wild is None:
-        return Lookup(term, index.pattern(sequence), len(sequence))
+        return Lookup(term, building.pattern(sequence), len(sequence))
     start = literal_prefix(sequence[first_wild])
     if not start:
         return None
-    number = index.pattern((*sequence[:first_wild], start), open_end=True)
+    number = building.pattern((*sequence[:first_wild], start), open_end=True)
     simple = first_wild == len(sequence) - 1 and sequence[-1] == f"{start}*"
     return Lookup(term, number, len(sequence), open=True, wild=() if simple else sequence)
 
@@ -240,33 +248,35 @@ class Need(NamedTuple):
 _often = attrgetter("often")
 
 
-def _needs(index: Index, node: Node) -> tuple[Need, ...]:
+def _needs(building: _Building, node: Node) -> tuple[Need, ...]:
     """Return what is found wherever `node` holds: one pattern of every need."""
     if isinstance(node, _LOOKED_UP):
-        lookup = index.lookups.get(id(node))
+        lookup = building.index.lookups.get(id(node))
         if lookup is None:
             return ()
-        known = index._leaf_needs.get(id(lookup))
+        known = building.leaf_needs.get(id(lookup))
         if known is None:
-            known = index._leaf_needs[id(lookup)] = _needs_of_leaf(node, lookup)
+            known = building.leaf_needs[id(lookup)] = _needs_of_leaf(node, lookup)
         return known
     if isinstance(node, EntityRef):
-        found = [number for entity in index.aliases.members(node.name) for number in index._of_entity[entity]]
+        found = [
+            number for entity in building.index.aliases.members(node.name) for number in building.of_entity[entity]
+        ]
         return (Need(frozenset(found), 0.01 * len(found)),)
     if isinstance(node, And | Near):
-        return tuple([need for child in node.children for need in _needs(index, child)])
+        return tuple([need for child in node.children for need in _needs(building, child)])
     if isinstance(node, Or):
         rarest = []
         for child in node.children:
-            needs = _needs(index, child)
+            needs = _needs(building, child)
             if not needs:
                 return ()
             rarest.append(needs[0] if len(needs) == 1 else min(needs, key=_often))
         return (Need(frozenset().union(*[need.any_of for need in rarest]), sum([need.often for need in rarest])),)
     if isinstance(node, Field):
-        return () if node.name in META_FIELDS else _needs(index, node.child)
+        return () if node.name in META_FIELDS else _needs(building, node.child)
     if isinstance(node, AtLeast | First | Sentence):
-        return _needs(index, node.child)
+        return _needs(building, node.child)
     assert isinstance(node, Not | Forms | Regex), f"{node} is not expanded"
     return ()
 
