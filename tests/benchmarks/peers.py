@@ -83,10 +83,14 @@ class Verifier:
         self._aliases = aliases
         self._nothing: Index = build([], Aliases(Config()))
 
-    def scope(self, story: Cut) -> Scope:
-        """Return a story with its words' places noted, not counted either."""
+    def reading(self, story: Cut) -> Reading:
+        """Return a story with its fields' words counted."""
         reading = Reading(story.story, self._nothing)
         reading.zones("title")
+        return reading
+
+    def scope(self, reading: Reading, story: Cut) -> Scope:
+        """Return a story with its words' places noted, as exact verification needs them."""
         return Scope(reading, Surface(story.fields, self._aliases, found=story.words))
 
     def verify(self, scopes: Sequence[Scope], candidates: Sequence[set[int]]) -> Matches:
@@ -115,12 +119,18 @@ class Mokaccino:
         self.build, self._percolator = timed(lambda: self._built(topics))
 
     def run(self, stories: Sequence[Cut]) -> tuple[Seconds, Matches]:
-        """Match the stories: make documents, percolate, verify."""
-        scopes = [self._verifier.scope(story) for story in stories]
+        """Match the stories: make documents, percolate, note where words stand, verify."""
+        readings = [self._verifier.reading(story) for story in stories]
         document, documents = timed(lambda: [self._document(story) for story in stories])
         percolate, candidates = timed(lambda: [self._candidates(document) for document in documents])
-        verify, matches = timed(lambda: self._verifier.verify(scopes, candidates))
-        return {"document": document, "percolate": percolate, "verify": verify}, matches
+        # Only of stories with something to verify: the others' places are never asked for.
+        wanted = [at for at, numbers in enumerate(candidates) if numbers]
+        places, scopes = timed(lambda: [self._verifier.scope(readings[at], stories[at]) for at in wanted])
+        verify, found = timed(lambda: self._verifier.verify(scopes, [candidates[at] for at in wanted]))
+        matches: Matches = [set() for _ in stories]
+        for at, numbers in zip(wanted, found, strict=True):
+            matches[at] = numbers
+        return {"document": document, "percolate": percolate, "places": places, "verify": verify}, matches
 
     def _built(self, topics: Sequence[CompiledTopic]) -> Any:
         percolator = self._lib.Percolator()
@@ -241,7 +251,7 @@ class Postgres:
 
     def run(self, stories: Sequence[Cut]) -> tuple[Seconds, Matches]:
         """Match the stories: the server's own processor seconds, then what verifying takes."""
-        scopes = [self._verifier.scope(story) for story in stories]
+        scopes = [self._verifier.scope(self._verifier.reading(story), story) for story in stories]
         vectors = [_vector(story) for story in stories]
         before, candidates = self._seconds(), []
         for vector in vectors:
