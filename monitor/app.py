@@ -225,5 +225,5 @@ def describe_url(url: str) -> str:
 
 
 def feeds_to_poll(config: Config) -> Mapping[str, str]:
-    """Return the addresses of the enabled feeds that this version polls, by name."""
-    return {feed.name: feed.url for feed in config.feeds.values() if feed.enabled and feed.url}
+    """Return the addresses of the enabled feeds, by name."""
+    return {feed.name: address for feed in config.feeds.values() if feed.enabled and (address := feed.address)}

@@ -449,6 +449,21 @@ MISTAKES = [
     ("unset_variable", 2, 13, "the environment variable MONITOR_SECRET_KEY is not set", "set MONITOR_SECRET_KEY"),
     ("unset_variable_in_text", 3, 37, "the environment variable MAIL_PASSWORD is not set", "set MAIL_PASSWORD"),
     ("user_in_address", 2, 15, "`url`: the address holds a user name or password", "remove what stands"),
+    (
+        "youtube_address",
+        3,
+        14,
+        "`youtube`: `https://www.youtube.com/channel/UC16niRr50-MSBwiO3YDb3RA` is an address, not the id of a channel "
+        "or playlist",
+        "write `UC16niRr50-MSBwiO3YDb3RA`",
+    ),
+    (
+        "youtube_name",
+        2,
+        19,
+        "`youtube`: `@northernwire` is a name or an address, and YouTube's feeds go by ids",
+        "write the channel's id, `UC` and 22 letters",
+    ),
     ("wrong_file", 3, 1, "`topics` does not belong in feeds.yaml", "move it to topics.yaml"),
 ]
 

@@ -110,7 +110,7 @@ def _channel(path: KeyPath, address: Data, channels: list[str] | None) -> Iterat
 
 
 def _feeds(feeds: Raw) -> Iterator[Finding]:
-    first: dict[str, str] = {}
+    first: dict[tuple[str, ...], str] = {}
     for name, feed in feeds.items():
         path: KeyPath = ("feeds", name)
         given = [key for key in SOURCES if key in _mapping(feed)]
@@ -119,12 +119,15 @@ def _feeds(feeds: Raw) -> Iterator[Finding]:
         for key in given[1:]:
             message = f"a feed has one address, and `{given[0]}` is given too"
             yield Finding((*path, key), message, "keep one, and make the other a feed of its own", at_key=True)
-        url = _mapping(feed).get("url")
-        if isinstance(url, str) and not is_off(_mapping(feed).get("enabled")):
-            if url in first:
-                message = f"the feed `{first[url]}` has the same address"
-                yield Finding((*path, "url"), message, "remove one of the two", level="warning")
-            first.setdefault(url, name)
+        if is_off(_mapping(feed).get("enabled")):
+            continue
+        for key in given[:1]:
+            edition = ("language", "country") if key == "google_news" else ()
+            asked = (key, *(str(_mapping(feed).get(one, "")) for one in (key, *edition)))
+            same = first.setdefault(asked, name)
+            if same != name:
+                message = f"the feed `{same}` has the same address"
+                yield Finding((*path, key), message, "remove one of the two", level="warning")
 
 
 def _tags(feeds: Raw) -> list[str]:

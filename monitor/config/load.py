@@ -29,10 +29,6 @@ _NO_CONTEXT: Final[Mapping[str, Collection[str] | None]] = MappingProxyType({})
 # What the files may say already and this version does not act on: key path (`*` is any name), the values that change
 # nothing, and what is so.
 NOT_YET: tuple[tuple[str, frozenset[str], str], ...] = (
-    ("feeds.*.google_news", frozenset(), "is read, but this version polls only `url:` feeds"),
-    ("feeds.*.gdelt", frozenset(), "is read, but this version polls only `url:` feeds"),
-    ("feeds.*.youtube", frozenset(), "is read, but this version polls only `url:` feeds"),
-    ("feeds.*.sitemap", frozenset(), "is read, but this version polls only `url:` feeds"),
     ("lists.*.file", frozenset(), "is read, but this version does not read list files; `entities` of a list work"),
     ("budget", frozenset({"2000/h", "off"}), "is read, but this version sends without a common limit"),
     ("subscribers.*.subscriptions.*.alert.wait", frozenset({"0s"}), "is read, but this version alerts at once"),

@@ -13,6 +13,7 @@ from pydantic import Field, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue, SkipJsonSchema
 from pydantic_core import CoreSchema
 
+from monitor.config import addresses
 from monitor.config.base import KEY, Part
 from monitor.config.types import (
     AnyLine,
@@ -35,6 +36,7 @@ from monitor.config.types import (
     Topics,
     Updates,
     WebAddress,
+    YouTubeId,
     Zone,
     no_less,
     no_more,
@@ -54,11 +56,11 @@ class Feed(Part):
     """One polled address. Exactly one of `url`, `google_news`, `gdelt`, `youtube` and `sitemap` says which."""
 
     name: SkipJsonSchema[str] = Field(alias=KEY)
-    url: WebAddress | None = Field(None, description="The address of an RSS, Atom or JSON feed.")
-    google_news: Line | None = Field(None, description="A search of Google News. Not polled by this version.")
-    gdelt: Line | None = Field(None, description="A search of GDELT. Not polled by this version.")
-    youtube: Line | None = Field(None, description="The id of a YouTube channel. Not polled by this version.")
-    sitemap: WebAddress | None = Field(None, description="The address of a news sitemap. Not polled by this version.")
+    url: WebAddress | None = Field(None, description="The address of an RSS, Atom or JSON feed, or of a page with one.")
+    google_news: Line | None = Field(None, description="A search of Google News, in `language` and `country`.")
+    gdelt: Line | None = Field(None, description="A search of GDELT's DOC API.")
+    youtube: YouTubeId | None = Field(None, description="The id of a YouTube channel (UC…) or playlist (PL…).")
+    sitemap: WebAddress | None = Field(None, description="The address of a news sitemap, or of an index of them.")
     source: Line = Field(default_factory=_own_name, description="The publisher's name. Without it: the feed's own.")
     every: Annotated[Duration, no_less(1, "1s")] | None = Field(
         None, description="A fixed interval between polls, from 1s on. Without it the interval adapts."
@@ -73,6 +75,22 @@ class Feed(Part):
         "baseline", description="baseline: the stories of the first poll raise no alert; alert: they do."
     )
     enabled: bool = Field(True, description="false: the feed is not polled.")
+
+    @property
+    def address(self) -> str:
+        """What is polled."""
+        if self.google_news is not None:
+            return addresses.google_news(self.google_news, self.language, self.country)
+        if self.gdelt is not None:
+            return addresses.gdelt(self.gdelt)
+        if self.youtube is not None:
+            return addresses.youtube(self.youtube)
+        return self.sitemap or self.url or ""
+
+    @property
+    def of_many(self) -> bool:
+        """Whether it is a search, whose stories are other publishers'."""
+        return self.google_news is not None or self.gdelt is not None
 
 
 class Entity(Part):

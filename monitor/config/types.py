@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BeforeValidator, GetJsonSchemaHandler, SecretStr, ValidationInfo, WithJsonSchema
 from pydantic_core import CoreSchema
 
+from monitor.config.addresses import youtube_id
 from monitor.config.closest import closest, did_you_mean
 from monitor.config.values import (
     ALL,
@@ -108,6 +109,9 @@ Zone = Annotated[str, *_of(zone, type="string", examples=["Europe/London"])]
 Language = Annotated[str, *_of(language, type="string", examples=["en"])]
 Country = Annotated[str, *_of(country, type="string", examples=["GB"])]
 WebAddress = Annotated[str, *_of(web_address, **_ADDRESS)]
+YouTubeId = Annotated[
+    str, *_of(youtube_id, type="string", examples=["UC16niRr50-MSBwiO3YDb3RA", "PL590L5WQmH8dpP0RyH5pCfIaDEdt9nk7r"])
+]
 Mailbox = Annotated[str, *_of(mailbox, type="string", examples=["News desk <news@example.org>"])]
 Network = Annotated[str, *_of(network, type="string", examples=["127.0.0.1", "10.0.0.0/8"])]
 Database = Annotated[str, *_of(database, type="string", examples=["sqlite:///monitor.db"])]

@@ -118,12 +118,11 @@ def _ended(app: App, name: str, task: asyncio.Task[Polled]) -> None:
 async def poll(app: App, name: str) -> Polled:
     """Poll one feed now. What the feed does is in the result; only trouble of our own (the database) raises."""
     feed, began = app.config.feeds[name], app.now()
-    assert feed.url is not None  # `feeds_to_poll` names only feeds with one
     state = await app.db(app.store.feeds.get, name)
     assert state is not None, f"feed {name} has no state"
     # An address that was changed just now is not asked about what another one said.
-    changed = state.url != feed.url
-    url = feed.url if changed else state.address or feed.url
+    changed = state.url != feed.address
+    url = feed.address if changed else state.address or feed.address
     asked = _Asked(feed, state, url, changed or whole_due(state.whole_due_at, began), began)
     rest = await app.db(app.store.feeds.rest, site(url), began)
     if rest is not None and host(url) not in app.config.settings.fetch.own_hosts:
@@ -253,7 +252,7 @@ def _healthy(app: App, asked: _Asked, answer: Fetched | NotModified, **learnt: A
         log.info("%s: answers again, after %d failures", state.feed, state.failures)
     now = app.now()
     return {
-        "url": asked.feed.url,
+        "url": asked.feed.address,
         **learnt,
         **_validators(state, answer),
         **_moved(state, answer.moved_to, now),
@@ -297,7 +296,7 @@ async def _resting(app: App, asked: _Asked, seconds: float) -> Polled:
     """Put a feed off whose site wants to be left alone, and its feeds a little apart."""
     feed, delay = asked.feed, seconds * app.rng.uniform(1.0, 1.1)
     at = app.now() + timedelta(seconds=delay)
-    await app.db(app.store.feeds.update, feed.name, url=feed.url, interval=delay, next_poll_at=at)
+    await app.db(app.store.feeds.update, feed.name, url=feed.address, interval=delay, next_poll_at=at)
     log.debug("%s: %s wants to be left alone for %d s", feed.name, site(asked.url), seconds)
     said = f"{site(asked.url)} wants to be left alone; it is asked again at {at:%Y-%m-%d %H:%M} UTC"
     return Polled(feed.name, "resting", error=said)
@@ -325,7 +324,7 @@ async def _failed(app: App, asked: _Asked, failed: Failed) -> Polled:
     # Never before the server wants it.
     delay = max(spread(delay, app.rng), failed.retry_after or 0.0)
     values = {
-        "url": feed.url,
+        "url": feed.address,
         "polled_at": now,
         "status": failed.status,
         "failures": failures,
