@@ -34,6 +34,9 @@ HEADER_LIMIT = 64 * 1024  # bytes of one header line; some publishers' cookies a
 RETRY_AFTER_CAP = FRESH_CAP = 24 * 3600.0  # seconds
 VALIDATOR_LIMIT = 4096  # characters of an ETag that is kept
 HOSTS_REMEMBERED = 10_000
+GAPS = {"api.gdeltproject.org": 5.0}  # seconds between two requests that a host's own rules ask for
+# Hosts that at times answer 404 for what is there (newsboat #3269, FreshRSS #8808, NetNewsWire #5212).
+FLAPPING = frozenset({"www.youtube.com"})
 LOOKUPS = 16  # names looked up at the same time
 FEED_TYPES = "application/atom+xml, application/rss+xml, application/feed+json, application/xml;q=0.9, */*;q=0.5"
 
@@ -166,8 +169,9 @@ def is_public(address: str, allow: tuple[Network, ...] = ()) -> bool:
 class _Lane:
     """One host's manners: so many requests at a time, and a gap between their starts."""
 
-    def __init__(self, at_once: int) -> None:
+    def __init__(self, at_once: int, gap: float) -> None:
         self.room = asyncio.Semaphore(at_once)
+        self.gap = gap
         self.gate = asyncio.Lock()
         self.started = float("-inf")
 
@@ -275,12 +279,13 @@ class Fetcher:
         if len(self._lanes) > HOSTS_REMEMBERED:
             self._lanes.clear()
             self._rests.clear()
-        return self._lanes.setdefault(name, _Lane(self._settings.per_host))
+        gap = max(self._settings.per_host_gap, GAPS.get(name, 0.0))
+        return self._lanes.setdefault(name, _Lane(self._settings.per_host, gap))
 
     async def _wait_for_gap(self, lane: _Lane) -> None:
         loop = asyncio.get_running_loop()
         async with lane.gate:
-            wait = lane.started + self._settings.per_host_gap - loop.time()
+            wait = lane.started + lane.gap - loop.time()
             if wait > 0:
                 await asyncio.sleep(wait)
             lane.started = loop.time()
@@ -419,13 +424,16 @@ _STATUS = {
 
 def _refusal(status: int, headers: Mapping[str, str], name: str) -> Failed:
     wait = _retry_after(headers)
-    if status in _STATUS:
+    flapping = status == 404 and name in FLAPPING
+    if flapping:
+        sentence = "says that nothing is there (404), as it does at times; if it lasts, check the id"
+    elif status in _STATUS:
         sentence = _STATUS[status].format(status=status)
     elif 500 <= status < 600:
         sentence = f"has trouble of its own ({status}); this mostly passes"
     else:
         sentence = f"answered {status}, which is no document"
-    kind: Kind = "gone" if status == 410 else "soft" if 500 <= status < 600 or status == 429 else "hard"
+    kind: Kind = "gone" if status == 410 else "soft" if 500 <= status < 600 or status == 429 or flapping else "hard"
     return Failed(f"{name} {sentence}", status, kind, wait if status in (429, 503) else None)
 
 

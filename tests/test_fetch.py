@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from monitor import fetch
 from monitor.config import FetchSettings
 from monitor.fetch import Failed, Fetched, Fetcher, NotModified, is_public
 from tests.fakes import Answer, FeedServer, RawServer, free_port
@@ -174,13 +175,19 @@ async def test_no_spelling_of_loopback_gets_past_the_guard(server: FeedServer, a
     assert server.asked == []
 
 
+def at_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every name lead to this machine."""
+
+    def answer(_: str, port: int, *__: object) -> list[object]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
+
+
 async def test_a_name_is_judged_by_the_address_that_is_connected_to(
     server: FeedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def rebound(_: str, port: int, *__: object) -> list[object]:
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
-
-    monkeypatch.setattr(socket, "getaddrinfo", rebound)
+    at_loopback(monkeypatch)
     fetcher = Fetcher(settings(allow_private=[]))
     found = await failure(fetcher, f"http://public.example:{server.port}/feed.xml")
     await fetcher.close()
@@ -327,6 +334,17 @@ async def test_a_status_becomes_a_sentence_for_people(
     assert "127.0.0.1" in found.reason
 
 
+async def test_a_404_of_youtube_is_soft_since_its_feeds_come_back(
+    server: FeedServer, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_loopback(monkeypatch)
+    found = await failure(fetcher, f"http://www.youtube.com:{server.port}/feeds/videos.xml")
+    assert (found.status, found.kind) == (404, "soft")
+    assert "check the id" in found.reason
+    other = await failure(fetcher, f"http://youtube.example:{server.port}/feeds/videos.xml")
+    assert (other.status, other.kind) == (404, "hard")
+
+
 async def test_a_304_that_nobody_asked_for_is_a_failure(server: FeedServer, fetcher: Fetcher) -> None:
     found = await failure(fetcher, server.route("/feed.xml", Answer(status=304)))
     assert (found.status, found.kind) == (304, "soft")
@@ -435,6 +453,21 @@ async def test_requests_to_one_host_start_with_a_gap_between(server: FeedServer)
     await asyncio.gather(*(fetcher.fetch(url) for url in urls))
     await fetcher.close()
     starts = [asked.at for asked in server.asked]
+    assert all(later - earlier > 0.15 for earlier, later in itertools.pairwise(starts))
+
+
+async def test_a_host_with_a_rule_of_its_own_gets_its_gap_whatever_the_setting(
+    server: FeedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert fetch.GAPS == {"api.gdeltproject.org": 5.0}
+    monkeypatch.setitem(fetch.GAPS, "api.gdeltproject.org", 0.2)
+    at_loopback(monkeypatch)
+    fetcher = Fetcher(settings(per_host=4, per_host_gap="0s"))
+    address = f"http://api.gdeltproject.org:{server.port}/api/v2/doc/doc"
+    await asyncio.gather(*(fetcher.fetch(f"{address}?query={n}") for n in range(3)))
+    await fetcher.close()
+    starts = [asked.at for asked in server.asked]
+    assert len(starts) == 3
     assert all(later - earlier > 0.15 for earlier, later in itertools.pairwise(starts))
 
 
