@@ -39,7 +39,7 @@ class Pipe:
         self._ensure()
 
     def _ensure(self) -> None:
-        feeds = {feed.name: feed.url or "" for feed in self.app.config.feeds.values()}
+        feeds = {feed.name: feed.address for feed in self.app.config.feeds.values()}
         self.app.store.feeds.ensure(feeds, self.time)
 
     def reload(self, **files: str) -> None:

@@ -114,7 +114,7 @@ def test_a_feed_without_stories_is_a_feed() -> None:
         (b"[" * 100_000, "The document is not a feed: no RSS, Atom or JSON Feed is in it."),
         (b'{"version":' * 100_000, "The document is JSON, and not a JSON Feed."),
         (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "The document is neither XML nor JSON: binary data."),
-        (b"Service temporarily unavailable", "The document is not a feed: no RSS, Atom or JSON Feed is in it."),
+        (b"Service temporarily unavailable", "The document is not a feed: it says “Service temporarily unavailable”."),
         (b"<opml><body><outline text='a'/></body></opml>", "The document is not a feed"),
     ],
 )

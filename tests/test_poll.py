@@ -40,7 +40,7 @@ async def server() -> AsyncIterator[FeedServer]:
 
 def opened(folder: Path, declared: str) -> App:
     app = open_app(make.config(folder / "config", feeds=declared), folder / "data")
-    app.store.feeds.ensure({feed.name: feed.url or "" for feed in app.config.feeds.values()}, app.now())
+    app.store.feeds.ensure({feed.name: feed.address for feed in app.config.feeds.values()}, app.now())
     return app
 
 
@@ -154,7 +154,7 @@ async def test_an_address_changed_within_a_poll_keeps_its_own_validators_and_is_
 async def reload(app: App, folder: Path, **files: str) -> None:
     """Go over to other files."""
     config = make.config(folder / "config", **files)
-    await app.db(app.store.feeds.ensure, {feed.name: feed.url or "" for feed in config.feeds.values()}, app.now())
+    await app.db(app.store.feeds.ensure, {feed.name: feed.address for feed in config.feeds.values()}, app.now())
     app.use(config, compile_rules(config))
 
 

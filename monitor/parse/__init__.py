@@ -25,6 +25,7 @@ __all__ = ["ParsedFeed", "ParsedStory", "as_json", "parse_feed"]
 TITLE, SUMMARY, TEXT, TAG = 1_000, 20_000, 200_000, 100  # characters that are kept
 TAGS = 30
 GUID = 2_000
+SAID = 300  # characters of a server's word in the place of a feed that are shown
 MADE_TITLE = 100  # characters of text that stand in for a missing title
 
 _HTML = re.compile(r"(?i)<(?:!doctype\s+html|html|head|body)\b")
@@ -112,6 +113,8 @@ def _what_instead(text: str, url: str) -> str:
         return f"The document is a web page, not a feed.{where}"
     if "\x00" in text[:1024]:
         return "The document is neither XML nor JSON: binary data."
+    if "<" not in text and len(text) <= SAID and (said := " ".join(clean(text).split())):
+        return f"The document is not a feed: it says “{said}”."  # as GDELT says what it does not take
     return "The document is not a feed: no RSS, Atom or JSON Feed is in it."
 
 
@@ -135,7 +138,7 @@ def _feed(raw: RawFeed, url: str, odd: str) -> tuple[ParsedFeed, list[Place]]:
     home = resolve(url, raw.link)
     links = [link or _guid_link(entry, home or url) for entry, link in zip(raw.entries, links, strict=True)]
     named = [clean(entry.guid)[:GUID] or link for entry, link in zip(raw.entries, links, strict=True)]
-    canonical = [canonical_url(link) for link in links]
+    canonical = [entry.identity or canonical_url(link) for entry, link in zip(raw.entries, links, strict=True)]
     shared: dict[str, set[str]] = {canonical_url(home): {"", "home"}}  # a link to the site's front page is no story's
     for entry, name, key in zip(raw.entries, named, canonical, strict=True):
         # Without a guid, the words tell apart what stands at one address (a live page, a page of short news).
@@ -209,6 +212,7 @@ def _story(entry: RawEntry, link: str, guid: str, key_url: str) -> ParsedStory:
         tuple(tag for tag in tags if tag),
         _language(entry.language),
         key_url,
+        " ".join(from_html(entry.source, 200).split()),
     )
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from monitor.parse import gdelt
 from monitor.parse.dates import parse_date
 from monitor.parse.raw import RawEntry, RawFeed
 
@@ -18,16 +19,16 @@ def looks_like_json(text: str) -> bool:
 
 
 def read(text: str) -> RawFeed | None:
-    """Return the feed in a JSON document; None when it is no JSON Feed."""
+    """Return the feed in a JSON document; None when it is neither a JSON Feed nor GDELT's list of articles."""
     try:
         # A number may have more digits than Python turns into one; as an id it is a name anyhow.
         data = json.loads(text.lstrip("\ufeff"), parse_int=_number, strict=False)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(data, dict) or not (
-        "jsonfeed" in str(data.get("version", "")) or isinstance(data.get("items"), list)
-    ):
+    if not isinstance(data, dict):
         return None
+    if not ("jsonfeed" in str(data.get("version", "")) or isinstance(data.get("items"), list)):
+        return gdelt.read(data)
     items, problems = data.get("items"), []
     if not isinstance(items, list):
         items, problems = [], ["the document has no list of items"]

@@ -10,7 +10,8 @@ from datetime import datetime
 class RawEntry:
     """One entry. `summary` and `content` may be HTML; `published` is the reader's own understanding of the date.
 
-    `permalink` tells that the guid may stand for the link.
+    `permalink` tells that the guid may stand for the link. `source` is the publisher where the story is another's;
+    `identity` tells which story it is where its link does not.
     """
 
     guid: str = ""
@@ -24,6 +25,8 @@ class RawEntry:
     published: datetime | None = None
     tags: list[str] = field(default_factory=list)
     language: str = ""
+    source: str = ""
+    identity: str = ""
 
 
 @dataclass(slots=True)

@@ -11,7 +11,8 @@ class ParsedStory:
     """One entry, cleaned: `title`, `summary` and `text` are plain text, `published` is UTC.
 
     `guid` is never empty (the link stands in, else a hash). `key_url` is the canonical link where it tells this story
-    from the others of the document, else "". `published_raw` is the publisher's own string.
+    from the others of the document, else "". `published_raw` is the publisher's own string. `source` is the publisher,
+    where the document says that the story is another's.
     """
 
     guid: str
@@ -25,6 +26,7 @@ class ParsedStory:
     tags: tuple[str, ...] = ()
     language: str = ""
     key_url: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,11 @@ import feedparser.api
 import feedparser.mixin
 import feedparser.parsers.strict
 
+from monitor.parse import google
 from monitor.parse.dates import parse_date
 from monitor.parse.mend import mend
 from monitor.parse.raw import RawEntry, RawFeed
+from monitor.urls import host
 
 MOST = 5_000
 TAGS = 100  # of an entry; feedparser compares each with all before it
@@ -109,6 +111,8 @@ def read(text: str, url: str) -> RawFeed | None:
     entries = [_entry(entry, language) for entry in found.entries[:MOST]]
     title = str(found.feed.get("title") or "")
     address, ttl = _own_address(found.feed), _ttl(found.feed)
+    if host(base) == google.HOST:
+        entries = [google.plain(entry) for entry in entries]
     return RawFeed(version or "unknown", title, base, language, entries, problems, address, ttl)
 
 
@@ -156,6 +160,7 @@ def _entry(entry: Mapping[str, Any], language: str) -> RawEntry:
         published=understood,
         language="" if own == language else own,
         tags=[str(tag.get("term") or tag.get("label") or "") for tag in entry.get("tags") or ()],
+        source=str((entry.get("source") or {}).get("title") or ""),
     )
 
 
