@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
-from monitor.parse import jsonfeed, sitemap, xmlfeed
+from monitor.parse import discover, jsonfeed, sitemap, xmlfeed
 from monitor.parse.cut import Pieces, Place, Seen, header_mark, mark, pieces, seen
-from monitor.parse.dates import parse_date
+from monitor.parse.dates import EARLIEST, parse_date
 from monitor.parse.encoding import decode
 from monitor.parse.mend import root
 from monitor.parse.plain import from_html
@@ -20,7 +20,7 @@ from monitor.snippets import cut as shortened
 from monitor.text import clean
 from monitor.urls import canonical_url, resolve
 
-__all__ = ["ParsedFeed", "ParsedStory", "as_json", "parse_feed"]
+__all__ = ["ParsedFeed", "ParsedStory", "as_json", "join_sitemaps", "parse_feed"]
 
 TITLE, SUMMARY, TEXT, TAG = 1_000, 20_000, 200_000, 100  # characters that are kept
 TAGS = 30
@@ -30,8 +30,6 @@ MADE_TITLE = 100  # characters of text that stand in for a missing title
 
 _HTML = re.compile(r"(?i)<(?:!doctype\s+html|html|head|body)\b")
 _OPML = re.compile(r"(?i)<opml\b")
-_ANNOUNCED = re.compile(r"(?i)<link\b[^<>]{0,1000}>")
-_ATTRIBUTE = re.compile(r"(?i)\b(rel|type|href)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'>]+))")
 
 
 def parse_feed(body: bytes, url: str = "", content_type: str = "", known: str = "") -> ParsedFeed:
@@ -55,17 +53,19 @@ def _parse(body: bytes, url: str, content_type: str, known: str) -> ParsedFeed:
         raw = jsonfeed.read(text)
         if raw is None:
             return _unreadable("The document is JSON, and not a JSON Feed.")
-    elif root(text) in sitemap.ROOTS:
+    elif (name := root(text)) == sitemap.INDEX:
+        return _unreadable("The document is an index of sitemaps.", "index", sitemap.index(text, url))
+    elif name == sitemap.PAGES:
         raw = sitemap.read(text)
         if raw is None:
-            return _unreadable("The document is a sitemap without news tags: it lists pages or sitemaps, not stories.")
+            return _unreadable("The document is a sitemap without news tags: it lists pages, not stories.")
     else:
         parts = pieces(text)
         if parts and known and (parsed := _new_stories(parts, url, odd, seen(known))):
             return parsed
         raw = xmlfeed.read(text, url)
         if raw is None or (not raw.entries and _HTML.search(text[:2048]) and raw.kind == "unknown"):
-            return _unreadable(_what_instead(text, url))
+            return _what_instead(text, url)
     parsed, places = _feed(raw, url, odd)
     # Malformed documents are read by guesses, in which each item has a say.
     if parts and not raw.problems and len(places) == len(parts.items) and _apart(places):
@@ -99,34 +99,29 @@ def _apart(places: Collection[Place]) -> bool:
     return len({place.guid for place in places}) == len(places) and len(set(keys)) == len(keys)
 
 
-def _unreadable(reason: str) -> ParsedFeed:
-    return ParsedFeed("none", problems=(reason,), readable=False)
+def _unreadable(reason: str, kind: str = "none", elsewhere: tuple[str, ...] = ()) -> ParsedFeed:
+    return ParsedFeed(kind, problems=(reason,), readable=False, elsewhere=elsewhere)
 
 
-def _what_instead(text: str, url: str) -> str:
+def _what_instead(text: str, url: str) -> ParsedFeed:
     """Say what a document is that is no feed, and where the feed may be."""
     if _OPML.search(text[:4096]):
-        return "The document is not a feed: it is OPML, a list of feeds."
+        return _unreadable("The document is not a feed: it is OPML, a list of feeds.")
     if _HTML.search(text[:4096]):
-        found = _announced(text[:200_000], url)
-        where = f" It announces {', '.join(found)}." if found else ""
-        return f"The document is a web page, not a feed.{where}"
+        return _page(text, url)
     if "\x00" in text[:1024]:
-        return "The document is neither XML nor JSON: binary data."
+        return _unreadable("The document is neither XML nor JSON: binary data.")
     if "<" not in text and len(text) <= SAID and (said := " ".join(clean(text).split())):
-        return f"The document is not a feed: it says “{said}”."  # as GDELT says what it does not take
-    return "The document is not a feed: no RSS, Atom or JSON Feed is in it."
+        return _unreadable(f"The document is not a feed: it says “{said}”.")  # as GDELT says what it does not take
+    return _unreadable("The document is not a feed: no RSS, Atom or JSON Feed is in it.")
 
 
-def _announced(page: str, url: str) -> list[str]:
-    found = []
-    for tag in _ANNOUNCED.findall(page)[:200]:
-        facts = {m[0].lower(): m[1] or m[2] or m[3] for m in _ATTRIBUTE.findall(tag)}
-        if "alternate" in facts.get("rel", "").lower() and re.search(
-            r"rss|atom|feed\+json", facts.get("type", ""), re.I
-        ):
-            found.append(resolve(url, facts.get("href", "")) or clean(facts.get("href", ""))[:200])
-    return [address for address in dict.fromkeys(found) if address][:3]
+def _page(text: str, url: str) -> ParsedFeed:
+    found, announced = discover.feeds_of(text, url)
+    what = "The document is a web page, not a feed."
+    if not found:
+        return _unreadable(f"{what} It leads to none; usual addresses such as /feed are not tried unasked.", "page")
+    return _unreadable(f"{what} It {'announces' if announced else 'links to'} {', '.join(found)}.", "page", found)
 
 
 def _feed(raw: RawFeed, url: str, odd: str) -> tuple[ParsedFeed, list[Place]]:
@@ -162,6 +157,21 @@ def _feed(raw: RawFeed, url: str, odd: str) -> tuple[ParsedFeed, list[Place]]:
     )
     places = [Place(name, mark(key) if key else "") for name, key in zip(names, canonical, strict=True)]
     return parsed, places
+
+
+def join_sitemaps(documents: Sequence[ParsedFeed], problems: tuple[str, ...] = ()) -> ParsedFeed:
+    """Return the documents of one index as one; of a story in several, the first. `problems` are further ones."""
+    found: dict[str, ParsedStory] = {}
+    for story in (story for one in documents for story in one.stories):
+        found.setdefault(story.guid, story)
+    stories = list(found.values())
+    if len(stories) > sitemap.MOST:
+        stories.sort(key=lambda story: story.published or EARLIEST, reverse=True)
+        problems = (*problems, f"only the newest {sitemap.MOST} of {len(stories)} stories are read")
+    said = dict.fromkeys((*problems, *(problem for one in documents for problem in one.problems)))
+    stories = stories[: sitemap.MOST]
+    guids = tuple(story.guid for story in stories)
+    return replace(documents[0], stories=tuple(stories), problems=tuple(said), listed=guids, seen="")
 
 
 def _guid_link(entry: RawEntry, home: str) -> str:

@@ -32,6 +32,7 @@ _SKIPPED = re.compile(r"\s+|<\?[^>]*>|<!--.*?-->", re.DOTALL)
 _SAFE_ENTITY = re.compile(rf"""<!ENTITY\s+(\w{{1,40}})\s+"((?:&#\w{{1,8}};|[^&"%<>]){{0,{ENTITY}}})"\s*>""")
 STORIES = re.compile(r"<(?:[A-Za-z_][\w.-]{0,40}:)?(?:item|entry)(?=[\s>])", re.IGNORECASE)
 PAGES = re.compile(r"<(?:[A-Za-z_][\w.-]{0,40}:)?url(?=[\s>])")
+SITEMAPS = re.compile(r"<(?:[A-Za-z_][\w.-]{0,40}:)?sitemap(?=[\s>])")
 
 
 def root(text: str) -> str:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+from datetime import datetime, timedelta
 from xml.etree.ElementTree import Element, ParseError, iterparse
 
-from monitor.parse.mend import PAGES, mend
+from monitor.parse import mend
+from monitor.parse.dates import parse_date
 from monitor.parse.raw import RawEntry, RawFeed
+from monitor.urls import resolve
 
 MOST = 2_000
-ROOTS = ("urlset", "sitemapindex")
+LISTED = 50_000  # sitemaps.org's own limit of an index
+SITEMAPS = 10  # of an index, that are followed
+FRESH = timedelta(days=2)  # a news sitemap holds two days: what changed so long before the latest has no news
+PAGES, INDEX = "urlset", "sitemapindex"  # the names of root elements
 
 
 def read(text: str) -> RawFeed | None:
-    """Return the stories of a news sitemap; None for one that lists pages without a word on them, or other sitemaps."""
-    text, cut = mend(text, MOST, PAGES)
+    """Return the stories of a news sitemap; None for one that lists pages without a word on them."""
+    text, cut = mend.mend(text, MOST, mend.PAGES)
     entries: list[RawEntry] = []
     problems, title, language, pages = [], "", "", 0
     try:
@@ -33,6 +40,25 @@ def read(text: str) -> RawFeed | None:
     if cut:
         problems.append(f"only the first {MOST} of {MOST + cut} stories are read")
     return RawFeed("sitemap", title, "", language, entries, problems)
+
+
+def index(text: str, url: str) -> tuple[str, ...]:
+    """Return the sitemaps of an index that may hold news, the likeliest first: by name, then the latest changed."""
+    text, _ = mend.mend(text, LISTED, mend.SITEMAPS)
+    listed: list[tuple[str, datetime | None]] = []
+    with contextlib.suppress(ParseError):
+        for _, element in iterparse(io.BytesIO(text.encode("utf-8", "replace"))):  # noqa: S314 - as above
+            if _name(element) == "sitemap":
+                said = {_name(one): (one.text or "").strip() for one in element}
+                listed.append((resolve(url, said.get("loc", "")), parse_date(said.get("lastmod", ""))))
+    latest = max((changed for _, changed in listed if changed), default=None)
+    likely = [
+        (address, changed or latest)
+        for address, changed in listed
+        if address and (changed is None or latest is None or changed >= latest - FRESH)
+    ]
+    likely.sort(key=lambda one: ("news" not in one[0].lower(), -one[1].timestamp() if one[1] else 0.0))
+    return tuple(dict.fromkeys(address for address, _ in likely))[:SITEMAPS]
 
 
 def _name(element: Element) -> str:

@@ -33,9 +33,11 @@ class ParsedStory:
 class ParsedFeed:
     """A document. `readable` is false when it is no feed at all; the reason then stands first in `problems`.
 
+    `elsewhere` then tells where stories may be: the feeds that a web page (`kind` page) leads to, the sitemaps of an
+    index (`kind` index). `ttl` is for how many seconds the document asks to be kept, 0 when it does not.
+
     `listed` are the guids of all its stories; `stories` has not those that were known, unless it was read `whole`.
     `seen` tells the next reading which those are, "" where it must be of the whole document too.
-    `ttl` is for how many seconds the document asks to be kept, 0 when it does not.
     """
 
     kind: str
@@ -49,3 +51,4 @@ class ParsedFeed:
     seen: str = ""
     whole: bool = True
     ttl: float = 0.0
+    elsewhere: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Literal
@@ -18,6 +18,7 @@ from monitor.errors import WorkerError
 from monitor.fetch import Failed, Fetched, NotModified
 from monitor.models import FeedState
 from monitor.parse import ParsedFeed, ParsedStory, parse_feed
+from monitor.pipeline.elsewhere import follow
 from monitor.pipeline.ingest import Ingested, content_hash, ingest, match_stories
 from monitor.timing import (
     EXPECTED,
@@ -138,20 +139,30 @@ async def poll(app: App, name: str) -> Polled:
     # The same body is the same news only where it was read; once a day it is read anew, whatever it looks like.
     if isinstance(answer, NotModified) or (answer.body_hash == state.body_hash and not asked.whole):
         return await _unchanged(app, asked, answer)
+    # A delta is not the document, and now and then all is read anew, as a check.
+    part = answer.status != DELTA and not asked.whole
+    parsed = await _read(app, answer, await app.db(app.store.feeds.document, name) if part else "")
+    if isinstance(parsed, ParsedFeed) and not parsed.readable:
+        led = await follow(app, feed, answer, parsed, partial(_read, app))
+        if isinstance(led, Failed):
+            return await (_resting(app, asked, led.retry_after or 0.0) if led.resting else _failed(app, asked, led))
+        if parsed.kind == "page":
+            asked = replace(asked, url=led.url)  # from now on the feed itself is asked
+        answer, parsed = led.answer, led.parsed
+    if isinstance(parsed, Failed):
+        return await _failed(app, asked, parsed)
+    return await _stories(app, asked, answer, parsed)
+
+
+async def _read(app: App, answer: Fetched, seen: str = "") -> ParsedFeed | Failed:
+    """Read a document in a worker; `seen` are the items of it that need not be parsed again."""
     try:
-        # A delta is not the document, and now and then all is read anew, as a check.
-        part = answer.status != DELTA and not asked.whole
-        seen = await app.db(app.store.feeds.document, name) if part else ""
         parsed: ParsedFeed = await app.workers.run(
             parse_feed, answer.body, answer.url, answer.content_type, seen, timeout=PARSE_DEADLINE
         )
     except WorkerError as error:
-        reason = f"the document could not be read: {error}"
-        return await _failed(app, asked, Failed(reason, answer.status, "hard"))
-    if not parsed.readable:
-        reason = " ".join(parsed.problems) or "the document is not a feed"
-        return await _failed(app, asked, Failed(reason, answer.status, "hard"))
-    return await _stories(app, asked, answer, parsed)
+        return Failed(f"the document could not be read: {error}", answer.status, "hard")
+    return parsed
 
 
 async def _stories(app: App, asked: _Asked, answer: Fetched, parsed: ParsedFeed) -> Polled:
@@ -168,7 +179,7 @@ async def _stories(app: App, asked: _Asked, answer: Fetched, parsed: ParsedFeed)
     values: dict[str, Any] = {
         **_healthy(app, asked, answer, **await _learnt(app, asked, answer, parsed, known)),
         "baseline_at": state.baseline_at or app.now(),
-        "note": "; ".join(parsed.problems)[:500] or None,
+        "note": "; ".join((*parsed.problems, *_address_to_write(asked)))[:500] or None,
         "changed_at": app.now() if changed else state.changed_at,
     }
     seen = None if answer.status == DELTA else parsed.seen
@@ -186,6 +197,13 @@ async def _stories(app: App, asked: _Asked, answer: Fetched, parsed: ParsedFeed)
         " (first poll: a baseline, no alerts)" if baseline else "",
     )
     return Polled(feed.name, "stories", done, baseline=baseline)
+
+
+def _address_to_write(asked: _Asked) -> tuple[str, ...]:
+    """Say where a feed is read from that is not at its declared address."""
+    if asked.feed.url is None or asked.url == asked.feed.url:
+        return ()
+    return (f"it is read from {asked.url}: write `url: {asked.url}` in feeds.yaml",)
 
 
 async def _pages(app: App, feed: Feed, fresh: Sequence[ParsedStory]) -> dict[str, str]:
@@ -253,6 +271,7 @@ def _healthy(app: App, asked: _Asked, answer: Fetched | NotModified, **learnt: A
     now = app.now()
     return {
         "url": asked.feed.address,
+        "address": asked.url if asked.url != asked.feed.address else None,
         **learnt,
         **_validators(state, answer),
         **_moved(state, answer.moved_to, now),
