@@ -27,7 +27,9 @@ _BARE = re.compile(
     re.DOTALL,
 )
 _XML_NAMES = {"lt", "gt", "amp", "quot", "apos"}
-_ROOT = re.compile(r"<(?:[A-Za-z_][\w.-]{0,40}:)?(?:rss|feed|rdf|channel|urlset|sitemapindex)(?=[\s>/])", re.IGNORECASE)
+_ROOT = re.compile(
+    r"<(?:[A-Za-z_][\w.-]{0,40}:)?(?:rss|feed|rdf|channel|urlset|sitemapindex|opml)(?=[\s>/])", re.IGNORECASE
+)
 _SKIPPED = re.compile(r"\s+|<\?[^>]*>|<!--.*?-->", re.DOTALL)
 _SAFE_ENTITY = re.compile(rf"""<!ENTITY\s+(\w{{1,40}})\s+"((?:&#\w{{1,8}};|[^&"%<>]){{0,{ENTITY}}})"\s*>""")
 STORIES = re.compile(r"<(?:[A-Za-z_][\w.-]{0,40}:)?(?:item|entry)(?=[\s>])", re.IGNORECASE)
