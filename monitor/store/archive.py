@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import delete, update
 from sqlmodel import Session, and_, col, func, or_, select
@@ -18,7 +19,7 @@ from monitor.text import StoryText, words
 from monitor.urls import canonical_url
 
 Transaction = Callable[[], AbstractContextManager[Session]]
-PRUNE_CHUNK = 500
+PRUNE_CHUNK = ROWS_CHUNK = 500
 MOST_WORDS = 40  # of a headline asked about
 
 
@@ -111,6 +112,30 @@ class Archive:
                 _, topics, alerting = found.get(story.id, (story, (), False))
                 found[story.id] = (story, (*topics, match.topic), alerting or match.alerting)
             return list(found.values())
+
+    def rows(
+        self, table: type[Story | Match | Delivery], since: datetime | None = None
+    ) -> Iterator[tuple[Story | Match | Delivery, Story | None]]:
+        """Yield the rows of a table, those of `since` or later, by id; a match with its story.
+
+        They are read in chunks, each in a transaction of its own, so that an export of any length holds no memory and
+        keeps no writer waiting.
+        """
+        when = {Story: Story.first_seen_at, Match: Match.matched_at, Delivery: Delivery.created_at}[table]
+        last = 0
+        while True:
+            query = select(table).where(col(table.id) > last).order_by(col(table.id)).limit(ROWS_CHUNK)
+            if since is not None:
+                query = query.where(col(when) >= since)
+            with self._read() as session:
+                rows: Sequence[Any] = session.exec(query).all()
+                wanted = {row.story_id for row in rows if isinstance(row, Match)}
+                stories = {story.id: story for story in session.exec(select(Story).where(col(Story.id).in_(wanted)))}
+            for row in rows:
+                yield row, stories.get(row.story_id) if isinstance(row, Match) else None
+            if len(rows) < ROWS_CHUNK:
+                return
+            last = rows[-1].id
 
     def counts(self) -> dict[str, int]:
         """Return how many stories, matches and edits there are."""

@@ -1,0 +1,127 @@
+"""Commands that take from other programs and give to them: import, export."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+import re
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+from pydantic_core import PydanticCustomError
+
+from monitor.cli.common import CONFIG, DATA, Config, Data, Json, cli, err, load_any, plain, to_json, told, using
+from monitor.config import Config as Configuration
+from monitor.config.values import duration
+from monitor.errors import InputError
+from monitor.opml import as_yaml, write_opml
+from monitor.transfer import COLUMNS, Exported, export, feeds_of
+
+READ_LIMIT = 50_000_000  # bytes of a file that is imported
+# What a spreadsheet takes for a formula, and so for a command (OWASP, CSV injection).
+_FORMULA = re.compile(r"[=+\-@\t\r\n]")
+
+
+@cli.command("import")
+def import_(
+    kind: Annotated[str, typer.Argument(metavar="opml", help="What it is.")],
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="A file, - for standard input, or an address: of a list or web page.")
+    ],
+    config: Config = CONFIG,
+    data: Data = DATA,
+    as_json: Json = False,
+) -> None:
+    """Print a feeds.yaml of the feeds in an OPML file, or of the feed that a web page leads to."""
+    if kind != "opml":
+        raise typer.BadParameter(f"{kind}: this version imports opml")
+    source = _source(file)
+    # A file needs no configuration: it may be about to become one.
+    asks = isinstance(source, str) and config.is_dir()
+    declared = load_any(config, data).config if asks else Configuration()
+    found = asyncio.run(feeds_of(source, declared.settings.fetch))
+    if as_json:
+        to_json({"feeds": found.feeds, "notes": found.notes})
+    else:
+        for note in found.notes:
+            err.print(told(note))
+    if not found.feeds:
+        raise InputError(f"{file} holds no feed")
+    if not as_json:
+        sys.stdout.write(as_yaml(found.feeds))
+
+
+def _source(file: str) -> bytes | str:
+    """Return an address as it is, and a file's content. Raises InputError."""
+    if file.lower().startswith(("http://", "https://")):
+        return file
+    try:
+        if file == "-":
+            body = sys.stdin.buffer.read(READ_LIMIT + 1)
+        else:
+            with Path(file).open("rb") as opened:
+                body = opened.read(READ_LIMIT + 1)
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror}") from error
+    if len(body) > READ_LIMIT:
+        raise InputError(f"{file} is larger than {READ_LIMIT // 1_000_000} MB")
+    return body
+
+
+@cli.command("export")
+def export_(
+    what: Annotated[str, typer.Argument(metavar="stories|matches|deliveries|opml", help="What to print.")],
+    form: Annotated[str, typer.Option("--format", help="jsonl or csv; of opml, none.")] = "",
+    since: Annotated[
+        str, typer.Option("--since", help="Only what came later: 30d, or a time in ISO 8601 (UTC without zone).")
+    ] = "",
+    config: Config = CONFIG,
+    data: Data = DATA,
+    as_json: Json = False,
+) -> None:
+    """Print what is recorded, as JSON lines or CSV, or the declared feeds as OPML."""
+    if what not in (*COLUMNS, "opml"):
+        raise typer.BadParameter(f"{what}: what is exported is one of {', '.join((*COLUMNS, 'opml'))}")
+    if form not in ("", "jsonl", "csv") or (what == "opml" and (form or since or as_json)):
+        raise typer.BadParameter("the format is jsonl or csv; opml has one format, and is of now")
+    if as_json and form == "csv":
+        raise typer.BadParameter("--json and --format csv exclude each other")
+    if what == "opml":
+        declared = load_any(config, data).config
+        sys.stdout.buffer.write(write_opml(declared.feeds.values(), declared.settings.site))
+        return
+    with using(config, data) as app:
+        rows = export(app, cast(Exported, what), _moment(since, app.now()))
+        if form != "csv":
+            for row in rows:
+                to_json(row)
+            return
+        columns = COLUMNS[cast(Exported, what)]
+        table = csv.writer(sys.stdout, lineterminator="\r\n")
+        table.writerow(columns)
+        for row in rows:
+            table.writerow([_cell(row.get(name)) for name in columns])
+
+
+def _moment(since: str, now: datetime) -> datetime | None:
+    if not since:
+        return None
+    try:
+        if re.fullmatch(r"[\d.]+[a-z]", since):
+            return now - timedelta(seconds=duration(since))
+        moment = datetime.fromisoformat(since)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError, PydanticCustomError):
+        raise typer.BadParameter(f"{since!r} is neither a duration such as 30d nor a time such as 2026-11-25") from None
+
+
+def _cell(value: Any) -> str:
+    """Return a value as a spreadsheet's cell, which shows text and runs none."""
+    value = plain(value)
+    if not isinstance(value, str):
+        return "" if value is None else json.dumps(value, ensure_ascii=False)
+    return f"'{value}" if _FORMULA.match(value) else value
