@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 from monitor.app import feeds_to_poll
 from monitor.config import Feed
 from tests import make
+from tests.conftest import PROJECT
 
 CHANNEL = "UC16niRr50-MSBwiO3YDb3RA"
 PLAYLIST = "PL590L5WQmH8dpP0RyH5pCfIaDEdt9nk7r"
@@ -108,3 +110,11 @@ feeds:
 """
     (warning,) = make.config(tmp_path, feeds=feeds).problems
     assert (warning.line, warning.message) == (5, "the feed `english` has the same address")
+
+
+def test_the_examples_of_the_guide_load(tmp_path: Path) -> None:
+    guide = (PROJECT / "docs" / "howto" / "sources.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)
+    config = make.config(tmp_path, feeds=block)
+    assert config.problems == ()
+    assert len(feeds_to_poll(config)) == 6

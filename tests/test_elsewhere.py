@@ -131,7 +131,7 @@ async def test_a_feed_whose_address_is_a_page_is_read_from_the_feed_that_the_pag
     assert write in caplog.text
     assert server.url("/sport.xml") in caplog.text
     (health,) = service.feed_health(pipe.app)
-    assert (health.state, health.url) == ("ok", server.url("/"))
+    assert (health.state, health.url) == ("healthy", server.url("/"))
     assert write in health.note
     assert f"the page also leads to {server.url('/sport.xml')}" in health.note
     # From now on the feed is asked, with its own validators, and the page is not.
