@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -181,6 +182,19 @@ async def test_a_page_none_of_whose_feeds_can_be_read_fails_with_what_it_leads_t
     assert "gone for good" in polled.error
     assert (pipe.state.gone_since, pipe.state.address) == (None, None)
     assert len(server.asked) == 4  # the page, and three of its feeds
+
+
+async def test_a_site_that_wants_to_be_left_alone_is_not_asked_for_the_feed_of_anothers_page(
+    server: FeedServer, tmp_path: Path
+) -> None:
+    serve(server, server.url("/world.xml"))
+    home = server.url("/").replace("127.0.0.1", "localhost")
+    pipe = Polling(tmp_path, feeds=f"feeds: {{wire: {{url: '{home}', source: Wire}}}}")
+    pipe.app.store.feeds.set_rest("127.0.0.1", pipe.time + timedelta(hours=3), pipe.time)
+    assert (await pipe.poll()).result == "resting"
+    assert [asked.path for asked in server.asked] == ["/"]
+    assert pipe.state.failures == 0
+    await pipe.app.close()
 
 
 async def test_a_search_that_answers_with_a_page_is_not_followed(
