@@ -82,12 +82,12 @@ _WORST_FIRST: tuple[State, ...] = ("broken", "silent", "slow", "new", "healthy",
 def feed_health(app: App) -> tuple[FeedHealth, ...]:
     """Return the health of every declared feed: those that cannot be relied on first, those that are paused last."""
     states, now = app.store.feeds.states(), app.now()
-    found = [_health(feed, states.get(feed.name), app, now) for feed in app.config.feeds.values() if feed.url]
+    found = [_health(feed, states.get(feed.name), app, now) for feed in app.config.feeds.values()]
     return tuple(sorted(found, key=lambda feed: (_WORST_FIRST.index(feed.state), not feed.failures, feed.name)))
 
 
 def _health(feed: Feed, recorded: FeedState | None, app: App, now: datetime) -> FeedHealth:
-    url = feed.url or ""
+    url = feed.address
     state = recorded or FeedState(feed=feed.name, url=url, next_poll_at=now)
     off = not feed.enabled
     return FeedHealth(
@@ -117,7 +117,7 @@ def _health(feed: Feed, recorded: FeedState | None, app: App, now: datetime) -> 
 def _remarks(state: FeedState, app: App, now: datetime) -> Iterator[str]:
     if wrong := describe(state):
         yield wrong
-    if state.address:
+    if state.address and state.address not in (state.note or ""):  # which tells of it once the feed was read from there
         yield f"has moved: write {state.address} in feeds.yaml"
     if state.gap_at is not None and now - state.gap_at < GAP_SHOWN:
         yield f"stories may be lost: at {state.gap_at:%Y-%m-%d %H:%M} UTC its document held none that was known"
