@@ -16,9 +16,10 @@ from monitor.config import Feed
 from monitor.errors import WorkerError
 from monitor.fetch import Failed, Fetched, NotModified
 from monitor.models import FeedState
-from monitor.parse import ParsedFeed, parse_feed
+from monitor.parse import ParsedFeed
 from monitor.pipeline.elsewhere import follow
 from monitor.pipeline.ingest import Ingested, content_hash, ingest, match_stories
+from monitor.pipeline.lanes import PARSE_DEADLINE, is_doubtful, read_feed
 from monitor.timing import (
     EXPECTED,
     HISTORY,
@@ -37,7 +38,6 @@ from monitor.urls import host, site
 
 log = logging.getLogger(__name__)
 
-PARSE_DEADLINE = 10.0  # seconds; a real document takes 0.02, hostile ones minutes (notes on security, 3.1)
 POLLS_AT_ONCE = 64
 POLLS_OF_A_HOST = 4  # of these
 TICK = 1.0  # seconds between two looks for what is due
@@ -87,16 +87,18 @@ async def poll_due(app: App, limit: int = POLLS_AT_ONCE) -> list[asyncio.Task[Po
         # A host that hangs holds its own feeds' places only.
         if state.feed not in feeds or state.feed in app.in_flight:
             continue
-        name = host(feeds[state.feed])
-        if hosts[name] < POLLS_OF_A_HOST:
+        name, doubtful = host(feeds[state.feed]), is_doubtful(state)
+        if hosts[name] < POLLS_OF_A_HOST and not (doubtful and len(app.doubtful) >= limit // 2):
             hosts[name] += 1
-            tasks.append(start(app, state.feed))
+            tasks.append(start(app, state.feed, doubtful=doubtful))
     return tasks
 
 
-def start(app: App, name: str) -> asyncio.Task[Polled]:
-    """Start a poll of feed `name`, which must not be in flight."""
+def start(app: App, name: str, *, doubtful: bool = False) -> asyncio.Task[Polled]:
+    """Start a poll of feed `name`, which must not be in flight; `doubtful` as `lanes` says."""
     app.in_flight.add(name)
+    if doubtful:
+        app.doubtful.add(name)
     task = asyncio.create_task(poll(app, name), name=f"poll {name}")
     task.add_done_callback(partial(_ended, app, name))
     return task
@@ -104,6 +106,7 @@ def start(app: App, name: str) -> asyncio.Task[Polled]:
 
 def _ended(app: App, name: str, task: asyncio.Task[Polled]) -> None:
     app.in_flight.discard(name)
+    app.doubtful.discard(name)
     if task.cancelled() or task.exception() is None:
         app.not_before.pop(name, None)
         return
@@ -138,31 +141,42 @@ async def poll(app: App, name: str) -> Polled:
         return await _unchanged(app, asked, answer)
     # A delta is not the document, and now and then all is read anew, as a check.
     part = answer.status != DELTA and not asked.whole
-    parsed = await _read(app, answer, await app.db(app.store.feeds.document, name) if part else "")
+    read = _Reader(app, state)
+    parsed = await read(answer, await app.db(app.store.feeds.document, name) if part else "")
     if isinstance(parsed, ParsedFeed) and not parsed.readable:
-        led = await follow(app, feed, answer, parsed, partial(_read, app))
+        led = await follow(app, feed, answer, parsed, read)
         if isinstance(led, Failed):
-            return await (_resting(app, asked, led.retry_after or 0.0) if led.resting else _failed(app, asked, led))
+            if led.resting:
+                return await _resting(app, asked, led.retry_after or 0.0)
+            return await _failed(app, asked, led, reading=read.seconds)
         if parsed.kind == "page":
             asked = replace(asked, url=led.url)  # from now on the feed itself is asked
         answer, parsed = led.answer, led.parsed
     if isinstance(parsed, Failed):
-        return await _failed(app, asked, parsed)
-    return await _stories(app, asked, answer, parsed)
+        return await _failed(app, asked, parsed, reading=read.seconds)
+    return await _stories(app, asked, answer, parsed, read.seconds or 0.0)
 
 
-async def _read(app: App, answer: Fetched, seen: str = "") -> ParsedFeed | Failed:
-    """Read a document in a worker; `seen` are the items of it that need not be parsed again."""
-    try:
-        parsed: ParsedFeed = await app.workers.run(
-            parse_feed, answer.body, answer.url, answer.content_type, seen, timeout=PARSE_DEADLINE
-        )
-    except WorkerError as error:
-        return Failed(f"the document could not be read: {error}", answer.status, "hard")
-    return parsed
+@dataclass(slots=True)
+class _Reader:
+    """Reads a poll's documents in workers; `seconds` is the longest that one of them took."""
+
+    app: App
+    state: FeedState
+    seconds: float | None = None
+
+    async def __call__(self, answer: Fetched, seen: str = "") -> ParsedFeed | Failed:
+        """Return what a document says; `seen` are the items of it that need not be parsed again."""
+        try:
+            parsed, seconds = await read_feed(self.app, self.state, answer, seen)
+        except WorkerError as error:
+            self.seconds = PARSE_DEADLINE
+            return Failed(f"the document could not be read: {error}", answer.status, "hard")
+        self.seconds = max(seconds, self.seconds or 0.0)
+        return parsed
 
 
-async def _stories(app: App, asked: _Asked, answer: Fetched, parsed: ParsedFeed) -> Polled:
+async def _stories(app: App, asked: _Asked, answer: Fetched, parsed: ParsedFeed, reading: float) -> Polled:
     feed, state = asked.feed, asked.state
     known = await app.db(app.store.feeds.known, feed.name, [story.guid for story in parsed.stories])
     changed = [story for story in parsed.stories if known.get(story.guid) != content_hash(story)]
@@ -175,6 +189,7 @@ async def _stories(app: App, asked: _Asked, answer: Fetched, parsed: ParsedFeed)
     baseline = state.baseline_at is None and feed.first_poll == "baseline" and not known
     values: dict[str, Any] = {
         **_healthy(app, asked, answer, **await _learnt(app, asked, answer, parsed, known)),
+        "reading": reading,
         "baseline_at": state.baseline_at or app.now(),
         "note": "; ".join((*parsed.problems, *_address_to_write(asked)))[:500] or None,
         "changed_at": app.now() if changed else state.changed_at,
@@ -304,7 +319,8 @@ async def _unchanged(app: App, asked: _Asked, answer: Fetched | NotModified) -> 
     return Polled(name, "unchanged")
 
 
-async def _failed(app: App, asked: _Asked, failed: Failed) -> Polled:
+async def _failed(app: App, asked: _Asked, failed: Failed, *, reading: float | None = None) -> Polled:
+    """Record a failure; `reading` is for how many seconds its document was read, if it came to that."""
     feed, state, now = asked.feed, asked.state, app.now()
     failures, since = state.failures + 1, state.failing_since or now
     # Where we went on to by permanent redirects is given up sooner than the declared address.
@@ -328,6 +344,7 @@ async def _failed(app: App, asked: _Asked, failed: Failed) -> Polled:
         # What one address said of its document says nothing of another's.
         "whole_due_at": None if astray else state.whole_due_at,
         "error": failed.reason[:1000],
+        "reading": state.reading if reading is None else reading,
         "interval": delay,
         "next_poll_at": now + timedelta(seconds=delay),
     }
