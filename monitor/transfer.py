@@ -14,7 +14,7 @@ from monitor.models import Delivery, Match, Story
 from monitor.opml import FeedList, is_opml, of_document, read_opml
 from monitor.parse import ParsedFeed, parse_feed
 from monitor.pipeline.elsewhere import FEEDS_TRIED
-from monitor.pipeline.poll import PARSE_DEADLINE
+from monitor.pipeline.lanes import PARSE_DEADLINE
 from monitor.workers import Workers
 
 T = TypeVar("T")
