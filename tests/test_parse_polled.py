@@ -34,8 +34,9 @@ class Wire:
         self.app.workers.run = self._record  # type: ignore[assignment,method-assign]
 
     async def _record(self, *call: Any, timeout: float) -> Any:  # noqa: ASYNC109 - as the workers have it
-        self.parsed.append(await self._run(*call, timeout=timeout))
-        return self.parsed[-1]
+        read, seconds = await self._run(*call, timeout=timeout)
+        self.parsed.append(read)
+        return read, seconds
 
     async def poll(self, *items: tuple[str, str], hours: float = 1) -> list[str]:
         """Poll a document of `items` and return the guids of those that were parsed."""
