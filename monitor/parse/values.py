@@ -33,7 +33,8 @@ class ParsedFeed:
 
     `listed` are the guids of all its stories; `stories` has not those that were known, unless it was read `whole`.
     `seen` tells the next reading which those are, "" where it must be of the whole document too.
-    `ttl` is for how many seconds the document asks to be kept, 0 when it does not.
+    `ttl` is for how many seconds the document asks to be kept, 0 when it does not. `address` is its own and `hub` that
+    of its WebSub hub, as it says itself; "" for none.
     """
 
     kind: str
@@ -47,3 +48,5 @@ class ParsedFeed:
     seen: str = ""
     whole: bool = True
     ttl: float = 0.0
+    address: str = ""
+    hub: str = ""
