@@ -8,8 +8,9 @@ import os
 import random
 import secrets
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -90,11 +91,22 @@ class App:
         return self._fetcher
 
     async def fetch(self, url: str, **options: Any) -> Fetched | NotModified | Failed:
-        """Fetch by the way in of now; one that was replaced is closed when the last that uses it has ended."""
+        """Fetch by the way in of now."""
+        async with self._way() as fetcher:
+            return await fetcher.fetch(url, **options)
+
+    async def post(self, url: str, form: Mapping[str, str]) -> Failed | None:
+        """Send a form by the way in of now."""
+        async with self._way() as fetcher:
+            return await fetcher.post(url, form)
+
+    @asynccontextmanager
+    async def _way(self) -> AsyncIterator[Fetcher]:
+        """The way in of now; one that was replaced is closed when the last that uses it has ended."""
         fetcher = self.fetcher
         self._using[fetcher] += 1
         try:
-            return await fetcher.fetch(url, **options)
+            yield fetcher
         finally:
             self._using[fetcher] -= 1
             for idle in [one for one in self._retired if not self._using[one]]:

@@ -12,8 +12,9 @@ It joins the parts in the right order and decides nothing: whether a feed is due
 from monitor.pipeline.deliver import Delivered, deliver_due, notify_operators
 from monitor.pipeline.digest import digest_due, make_digest, schedule_slots
 from monitor.pipeline.health import Watch
+from monitor.pipeline.hubs import ask_hubs
 from monitor.pipeline.ingest import Ingested, content_hash, ingest, match_stories
-from monitor.pipeline.poll import Polled, poll, poll_due
+from monitor.pipeline.poll import Polled, poll, poll_due, take_push
 from monitor.pipeline.prune import prune
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Ingested",
     "Polled",
     "Watch",
+    "ask_hubs",
     "content_hash",
     "deliver_due",
     "digest_due",
@@ -32,4 +34,5 @@ __all__ = [
     "poll_due",
     "prune",
     "schedule_slots",
+    "take_push",
 ]
