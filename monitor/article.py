@@ -12,9 +12,45 @@ import trafilatura
 from monitor.text import clean
 from monitor.urls import resolve
 
+PAGE_LIMIT = 5_000_000  # bytes; no article's page is longer
+PAGE_TYPES = "text/html,application/xhtml+xml"
 TITLE_LIMIT = 1_000  # characters
 TEXT_LIMIT = 200_000
-_PAYWALL = re.compile(rb'"isAccessibleForFree"\s{0,9}:\s{0,9}"?false\b', re.IGNORECASE)
+TEASER = 1_500  # characters; what walls leave of an article is shorter
+COOKIES = 0.05  # of a text's words: with so many of `_COOKIE_WORD` it is about nothing else
+
+# JSON-LD says `false` in many spellings; microdata and meta elements say it in an attribute after the name.
+_NOT_FREE = re.compile(
+    rb"""["']isAccessibleForFree["']\s{0,9}(?::|content=|>)\s{0,9}\\?["']?(?:https?://schema\.org/)?(?:false|no)\b"""
+    rb"""|["']article:content_tier["']\s{1,9}content=["']locked\b""",
+    re.IGNORECASE,
+)
+# What stands where an article breaks off. Free pages hide it in their markup, so it counts beside a teaser only.
+_SUBSCRIBE = re.compile(
+    r"to (?:continue|keep) reading|to read (?:the full|the rest of|this) (?:story|article)|subscribers? only"
+    r"|exclusive to (?:our )?subscribers|already a subscriber|subscribe (?:now )?to (?:read|unlock)"
+    r"|unlock this (?:story|article)|you(?:'|’)ve (?:reached|read) your (?:limit|last)|remaining free articles"
+    r"|nur für abonnenten|mit (?:plus|abo|premium) weiterlesen|jetzt weiterlesen|bereits abonnent|um weiterzulesen"
+    r"|réservée? (?:à nos|aux) abonnés|déjà abonnée?|pour lire la suite|la suite est réservée"
+    r"|(?:exclusivo|solo|sólo) para suscriptores|para seguir leyendo|suscríbete para|ya eres suscriptor"
+    r"|riservato agli abbonati|per continuare a leggere|sei già abbonato"
+    r"|exclusivo para assinantes|para continuar lendo|já é assinante|voor abonnees|lees verder met|al abonnee"
+    r"|dla (?:pre)?numeratorów|czytaj dalej z|tylko dla subskrybentów|по подписке|только для подписчиков"
+    r"|会員限定|続きを読むには|有料会員|구독자 전용|订阅后继续阅读|付费内容|للمشتركين فقط",
+    re.IGNORECASE,
+)
+_COOKIE_WORD = re.compile(
+    r"cookies?|consent\w*|gdpr|partners?|privacy|personal data|einwilligung\w*|zustimm\w*|datenschutz\w*"
+    r"|consentement|accepter|confidentialité|consentimiento|aceptar|privacidad|consenso|toestemming|zgod\w+",
+    re.IGNORECASE,
+)
+# Asked of a program where an article was wanted, with a status of 200.
+_CHECK = re.compile(
+    r"enable javascript and cookies|(?:verify|confirm) (?:that )?you are (?:a )?human|are you a robot"
+    r"|you(?:'|’)re not a robot|unusual (?:traffic|activity) from your|checking your browser|just a moment\.\.\.",
+    re.IGNORECASE,
+)
+_HIDDEN = "self::script or self::style or self::noscript or self::template"
 _PUBLISHED = re.compile(rb'"datePublished"\s{0,9}:\s{0,9}"([0-9TZ:.+-]{10,35})"')
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8}){0,3}")
 
@@ -22,7 +58,8 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9]{2,8}){0,3}")
 @dataclass(frozen=True, slots=True)
 class Article:
     """What a page says. `published` is the page's own word for it, ISO 8601 in UTC where it gives a time of day, else a
-    date; `paywalled` when it says that it is not free. What is not known is empty.
+    date; `paywalled` when it says that it is not free, and `text` then what it shows all the same. What is not known is
+    empty, and so is the text where a cookie wall or a check for robots stands in its place.
     """
 
     title: str = ""
@@ -49,18 +86,36 @@ def _extract(html: bytes, url: str) -> Article:
     said = _time(html, tree)
     language = _language(tree)
     canonical = resolve(url, _first(tree, "//link[@rel='canonical']/@href"))
+    shown = _shown(tree)
     found = trafilatura.bare_extraction(
         tree, url=url or None, fast=True, include_comments=False, include_tables=False, with_metadata=True
     )
     facts: dict[str, Any] = {} if found is None else found.as_dict()
+    text = clean(str(facts.get("text") or ""))[:TEXT_LIMIT]
     return Article(
         clean(str(facts.get("title") or ""))[:TITLE_LIMIT],
-        clean(str(facts.get("text") or ""))[:TEXT_LIMIT],
+        "" if _is_wall(text, shown) else text,
         said or clean(str(facts.get("date") or "")),
         language,
         canonical,
-        bool(_PAYWALL.search(html)),
+        bool(_NOT_FREE.search(html)) or (len(text) <= TEASER and bool(_SUBSCRIBE.search(shown))),
     )
+
+
+def _shown(tree: Any) -> str:
+    """Return the beginning of the text that a page shows, as far as its markup says."""
+    parts = tree.xpath(f"//body//text()[not(ancestor::*[{_HIDDEN}])]")
+    return " ".join(" ".join(parts)[:TEXT_LIMIT].split())
+
+
+def _is_wall(text: str, shown: str) -> bool:
+    """Whether the text of a page is a cookie wall's, or a check for robots; neither is long."""
+    if len(text) > 2 * TEASER:
+        return False
+    if len(shown) <= TEASER and _CHECK.search(shown):
+        return True
+    found = [word.lower() for word in _COOKIE_WORD.findall(text)]
+    return len(set(found)) >= 3 and len(found) > COOKIES * len(text.split())
 
 
 def _first(tree: Any, path: str) -> str:

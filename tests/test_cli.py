@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email
+import gzip
 import json
 import logging
 import subprocess
@@ -119,8 +120,8 @@ def test_the_commands_are_those_of_the_reference() -> None:
     reference = (PROJECT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
     names = [name.replace("_", "-") for name in COMMANDS]
     assert [name for name in names if f"| `monitor {name}" not in reference] == []
-    assert {"check", "deliveries", "demo", "digest", "explain", "feeds", "init", "match", "migrate", "parse", "poll",
-            "query", "retry", "run", "schema", "status"} <= set(names)  # fmt: skip
+    assert {"check", "deliveries", "demo", "digest", "explain", "extract", "feeds", "init", "match", "migrate",
+            "parse", "poll", "query", "retry", "run", "schema", "status"} <= set(names)  # fmt: skip
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -139,6 +140,7 @@ WRONG_USAGE = [
     ("poll",),
     ("query",),
     ("parse",),
+    ("extract",),
     ("explain",),
     ("digest",),
     ("retry",),
@@ -394,6 +396,50 @@ def test_parse_gives_up_at_the_deadline(tmp_path: Path, run: Run, monkeypatch: p
     shown = run("parse", str(file))
     assert (shown.code, shown.out) == (1, "")
     assert "took longer than 0.2 seconds" in shown.err
+
+
+ARTICLE = (
+    b"<html lang='en'><head><title>Soldiers to guard the quay</title><link rel='canonical' href='/quay'>"
+    b"<meta property='article:published_time' content='2026-11-25T09:30:00Z'></head><body><article><p>"
+    + b"The harbour authority said that forty soldiers would guard the northern quay. " * 20
+    + b"</p></article></body></html>"
+)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_extract_prints_an_article_with_the_fields_of_the_contract(tmp_path: Path, run: Run, packed: bool) -> None:
+    file = tmp_path / "page"
+    file.write_bytes(gzip.compress(ARTICLE) if packed else ARTICLE)
+    shown = run("extract", str(file))
+    assert (shown.code, shown.err) == (0, "")
+    assert list(shown.json) == ["title", "text", "published", "language", "canonical_url", "paywalled"]
+    assert shown.json["text"].count("northern quay") == 20
+    assert shown.json["title"] == "Soldiers to guard the quay"
+    assert (shown.json["published"], shown.json["language"]) == ("2026-11-25T09:30:00Z", "en")
+    assert shown.json["paywalled"] is False
+
+
+def test_extract_of_an_address_fetches_it_within_the_configurations_limits(run: Run, wire: FeedServer) -> None:
+    url = wire.route("/story", Answer(ARTICLE, content_type="text/html"))
+    shown = run("extract", url)
+    assert (shown.code, shown.json["canonical_url"]) == (0, wire.url("/quay"))
+    write_config(Path("config"), monitor="mail_from: news@corvid.example\n")
+    refused = run("extract", url)
+    assert (refused.code, refused.out) == (3, "")
+    assert "private or reserved address" in refused.err
+
+
+def test_extract_of_what_holds_no_article_or_is_no_file_exits_1(tmp_path: Path, run: Run) -> None:
+    file = tmp_path / "page.html"
+    file.write_bytes(b"<html><body></body></html>")
+    shown = run("extract", str(file))
+    assert (shown.code, shown.json["text"], shown.json["published"]) == (1, "", None)
+    broken = tmp_path / "page.html.gz"
+    broken.write_bytes(gzip.compress(ARTICLE)[:200])
+    for path in (tmp_path / "nowhere.html", tmp_path, broken):
+        shown = run("extract", str(path))
+        assert (shown.code, shown.out) == (1, "")
+        assert f"{path} cannot be read" in shown.err
 
 
 # --- run, poll, status, feeds

@@ -1,10 +1,12 @@
-"""Commands that show something: status, feeds, query, match, parse, digest, deliveries, explain."""
+"""Commands that show something: status, feeds, query, match, parse, extract, digest, deliveries, explain."""
 
 from __future__ import annotations
 
 import asyncio
+import gzip
 import os
 import sys
+import zlib
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,10 +16,13 @@ import typer
 from rich.console import Console
 
 from monitor import checking, service
+from monitor.article import PAGE_LIMIT, PAGE_TYPES, extract
 from monitor.cli.common import CONFIG, DATA, Config, Data, Json, cli, clock, out, plain, table, to_json, told, using
 from monitor.cli.stream import match_stream, read_lines
+from monitor.config import FetchSettings, load_config
 from monitor.daemon import read_state
-from monitor.errors import InputError, QueryError, WorkerError
+from monitor.errors import InputError, MonitorError, QueryError, WorkerError
+from monitor.fetch import Failed, Fetched, Fetcher
 from monitor.models import Delivery
 from monitor.parse import as_json as feed_as_json
 from monitor.parse import parse_feed
@@ -149,6 +154,55 @@ def parse_file(
     to_json(feed_as_json(parsed))
     if not parsed.readable:
         raise typer.Exit(1)
+
+
+@cli.command("extract")
+def extract_page(
+    page: Annotated[str, typer.Argument(metavar="FILE|URL", help="A saved page, gzipped or not; or its address.")],
+    config: Config = CONFIG,
+    data: Data = DATA,
+    as_json: Json = True,
+) -> None:
+    """Print the article that the program reads in a page, as JSON: exit status 1 where there is none."""
+    html, url = asyncio.run(_fetched(page, _fetch_settings(config))) if "://" in page else (_unpacked(Path(page)), "")
+    workers = Workers(1)
+    try:
+        article = asyncio.run(workers.run(extract, html, url, timeout=PARSE_DEADLINE))
+    except WorkerError as error:
+        raise InputError(f"{page} cannot be read: {error}") from error
+    finally:
+        workers.close()
+    to_json({**plain(article), "published": article.published or None})
+    if not article.text:
+        raise typer.Exit(1)
+
+
+def _fetch_settings(folder: Path) -> FetchSettings:
+    """Return those of the configuration in `folder`, or the usual ones where there is none. Raises ConfigError."""
+    return load_config(folder, os.environ).settings.fetch if folder.is_dir() else FetchSettings()
+
+
+async def _fetched(url: str, settings: FetchSettings) -> tuple[bytes, str]:
+    """Return a page and its final address. Raises MonitorError when it cannot be had."""
+    fetcher = Fetcher(settings)
+    try:
+        answer = await fetcher.fetch(url, max_bytes=PAGE_LIMIT, accept=PAGE_TYPES)
+    finally:
+        await fetcher.close()
+    if not isinstance(answer, Fetched):
+        raise MonitorError(answer.reason if isinstance(answer, Failed) else "nothing came")
+    return answer.body, answer.url
+
+
+def _unpacked(file: Path) -> bytes:
+    """Return a file's bytes, unpacked where it is gzipped, as far as a page may be long. Raises InputError."""
+    try:
+        with file.open("rb") as opened:
+            packed = opened.read(2) == b"\x1f\x8b"
+        with gzip.open(file) if packed else file.open("rb") as opened:
+            return opened.read(PAGE_LIMIT)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
 @cli.command()
