@@ -106,7 +106,8 @@ class Story(SQLModel, table=True):
 
     `published_raw` is the publisher's own string, `claimed_at` what it says, `first_seen_at` when we saw it, and
     `effective_at` the one to order by: the claim where it is plausible, else first sight (`date_doubtful`).
-    `content_hash` covers title, summary, text and link; `edits` counts its changes.
+    `content_hash` covers title, summary, text and link as the feed has them; `edits` counts its changes. `text` is the
+    feed's own, or since `page_at` that of the story's page.
     """
 
     __table_args__ = (Index("ix_story_title_fold", "title_fold", "first_seen_at"),)
@@ -133,6 +134,31 @@ class Story(SQLModel, table=True):
     content_hash: str = ""
     edits: int = 0
     edited_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    page_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+
+
+class Page(SQLModel, table=True):
+    """The page of a story whose feed asks for the full text. It is read at `due_at`; without one it is done with.
+
+    `host` is that of its address, `tries` counts those that failed, and `error` says why the last one did.
+    """
+
+    __table_args__ = (
+        Index(
+            "ix_page_due",
+            "host",
+            "due_at",
+            sqlite_where=text("due_at IS NOT NULL"),
+            postgresql_where=text("due_at IS NOT NULL"),
+        ),
+    )
+
+    story_id: int = Field(foreign_key="story.id", primary_key=True, sa_type=_Id)
+    feed: str
+    host: str
+    due_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    tries: int = 0
+    error: str = ""
 
 
 class Sighting(SQLModel, table=True):

@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy import delete, update
 from sqlmodel import Session, and_, col, func, or_, select
 
-from monitor.models import Decision, Delivery, DeliveryStory, Event, Match, Sighting, Story
+from monitor.models import Decision, Delivery, DeliveryStory, Event, Match, Page, Sighting, Story
 from monitor.store.feeds import LISTED_WITHIN
 from monitor.store.ingest import outlets
 from monitor.text import StoryText, words
@@ -146,7 +146,7 @@ class Archive:
                 .limit(PRUNE_CHUNK)
             ).all()
             gone = [story_id for story_id, _ in rows]
-            for table in (Match, Decision):
+            for table in (Match, Decision, Page):
                 session.execute(delete(table).where(col(table.story_id).in_(gone)))
             session.execute(update(Sighting).where(col(Sighting.story_id).in_(gone)).values(story_id=None))
             session.execute(delete(Story).where(col(Story.id).in_(gone)))
