@@ -23,6 +23,7 @@ from monitor.fetch import Failed, Fetched, Fetcher, NotModified
 from monitor.links import sign
 from monitor.logs import redactor
 from monitor.render import Links, Reader, Renderer, Site
+from monitor.robots import Kept
 from monitor.rules import Rules, compile_rules
 from monitor.send import Sender
 from monitor.store import Store
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
+PAGE_GAP = 5.0  # seconds between two requests for pages to one host, at least
 SENDERS = 8  # threads that may wait for servers at the same time
 OPERATORS = ""  # the "subscriber" of messages to the operators; a declared one always has a name
 
@@ -55,8 +57,11 @@ class App:
         self.store = Store(config.settings.database_url, data)
         self.renderer = Renderer()
         self.workers = Workers(max(1, min(4, os.cpu_count() or 1)))
+        self.page_workers = Workers(1)  # of their own: no page keeps a feed waiting
+        self.robots = Kept()
         self.in_flight: set[str] = set()  # feeds being polled
         self.ticked: float | None = None  # when a look for due feeds last ended, on the monotonic clock, in a daemon
+        self.reading: set[str] = set()  # hosts of which a page is being read
         self.sending: set[str] = set()  # "subscriber/channel" being sent to
         self.claiming = asyncio.Lock()
         self.not_before: dict[str, tuple[float, float]] = {}  # feed → when it is polled again after trouble of ours,
@@ -65,6 +70,7 @@ class App:
         self._database = ThreadPoolExecutor(1, "database")
         self._senders = ThreadPoolExecutor(SENDERS, "send")
         self._fetcher: Fetcher | None = None
+        self._page_fetcher: Fetcher | None = None
         self._retired: list[Fetcher] = []
         self._using: Counter[Fetcher] = Counter()
         self.config, self.rules = config, rules
@@ -73,9 +79,9 @@ class App:
 
     def use(self, config: Config, rules: Rules) -> None:
         """Go over to another configuration; what is in flight ends under the old one."""
-        if config.settings.fetch != self.config.settings.fetch and self._fetcher is not None:
-            self._retired.append(self._fetcher)
-            self._fetcher = None
+        if config.settings.fetch != self.config.settings.fetch:
+            self._retired += [one for one in (self._fetcher, self._page_fetcher) if one is not None]
+            self._fetcher = self._page_fetcher = None
         redactor.learn((*self.config.secrets, *config.secrets))
         self.config, self.rules = config, rules
         self.sender = Sender(config.settings.mail_from)
@@ -87,9 +93,25 @@ class App:
             self._fetcher = Fetcher(self.config.settings.fetch)
         return self._fetcher
 
+    @property
+    def page_fetcher(self) -> Fetcher:
+        """The way in for stories' pages: one request to a host at a time, with a longer gap, and beside its feeds'."""
+        if self._page_fetcher is None:
+            settings = self.config.settings.fetch
+            gap = max(settings.per_host_gap, PAGE_GAP)
+            self._page_fetcher = Fetcher(settings.model_copy(update={"per_host": 1, "per_host_gap": gap}))
+        return self._page_fetcher
+
     async def fetch(self, url: str, **options: Any) -> Fetched | NotModified | Failed:
-        """Fetch by the way in of now; one that was replaced is closed when the last that uses it has ended."""
-        fetcher = self.fetcher
+        """Fetch a feed by the way in of now."""
+        return await self._fetch(self.fetcher, url, options)
+
+    async def fetch_page(self, url: str, **options: Any) -> Fetched | NotModified | Failed:
+        """The same for a page, or a robots.txt."""
+        return await self._fetch(self.page_fetcher, url, options)
+
+    async def _fetch(self, fetcher: Fetcher, url: str, options: Mapping[str, Any]) -> Fetched | NotModified | Failed:
+        """Fetch; a way in that was replaced is closed when the last that uses it has ended."""
         self._using[fetcher] += 1
         try:
             return await fetcher.fetch(url, **options)
@@ -116,10 +138,10 @@ class App:
 
     async def close_fetchers(self) -> None:
         """Close the ways in; a later fetch opens them anew."""
-        for fetcher in (*self._retired, self._fetcher):
+        for fetcher in (*self._retired, self._fetcher, self._page_fetcher):
             if fetcher is not None:
                 await fetcher.close()
-        self._retired, self._fetcher = [], None
+        self._retired, self._fetcher, self._page_fetcher = [], None, None
 
     async def close(self, *, wait: bool = True) -> None:
         """Close everything. Without `wait` a thread that is still sending is left behind: the end of the process ends
@@ -127,6 +149,7 @@ class App:
         """
         await self.close_fetchers()
         self.workers.close()
+        self.page_workers.close()
         await asyncio.to_thread(self._senders.shutdown, wait=wait, cancel_futures=True)
         self._database.shutdown()
         self.store.close()

@@ -26,7 +26,7 @@ from monitor.app import App, feeds_to_poll, utc_now
 from monitor.checking import Loaded, idle, load
 from monitor.config import Config, copy_files
 from monitor.errors import ConfigError, MonitorError, Problem
-from monitor.pipeline import deliver_due, digest_due, poll_due, prune
+from monitor.pipeline import deliver_due, digest_due, poll_due, prune, read_due
 from monitor.service import feed_health, report_bad_config
 
 log = logging.getLogger(__name__)
@@ -176,8 +176,8 @@ class Daemon:
         waker.cancel()
         if web is not None:
             web.cancel()
-        # A poll that is cut off is made again; a message that is cut off may come twice.
-        for task in [task for task in self._tasks if task.get_name().startswith("poll ")]:
+        # A poll or a page that is cut off is made again; a message that is cut off may come twice.
+        for task in [task for task in self._tasks if task.get_name().startswith(("poll ", "read "))]:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=STOP_GRACE)
@@ -208,6 +208,7 @@ class Daemon:
         scheduler = AsyncIOScheduler(timezone="UTC")
         ticks: list[tuple[str, Callable[[], Awaitable[None]], float, bool]] = [
             ("poll", self._poll, 1, "poll" in self.roles),
+            ("read", self._read, 1, "poll" in self.roles),
             ("deliver", self._deliver, 1, "deliver" in self.roles),
             ("digest", self._digest, 5, "deliver" in self.roles),
             ("sweep", self._sweep, 30, "deliver" in self.roles),
@@ -244,6 +245,9 @@ class Daemon:
     async def _poll(self) -> None:
         self._follow(await poll_due(self.app))
         self.app.ticked = time.monotonic()
+
+    async def _read(self) -> None:
+        self._follow(await read_due(self.app))
 
     async def _deliver(self) -> None:
         self._follow(await deliver_due(self.app))

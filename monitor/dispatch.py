@@ -32,7 +32,10 @@ class TopicRef:
 
 @dataclass(frozen=True, slots=True)
 class StoryView:
-    """A story as a message shows it: evidence points into `title` and `snippet`; `others` are the other outlets."""
+    """A story as a message shows it: evidence points into `title` and `snippet`; `others` are the other outlets.
+
+    `page`: what matched was found on the story's own page, and not in the feed.
+    """
 
     id: int
     event_id: int
@@ -45,6 +48,7 @@ class StoryView:
     evidence: tuple[Evidence, ...] = ()
     others: tuple[str, ...] = ()
     edited: bool = False
+    page: bool = False
 
 
 @dataclass(frozen=True, slots=True)

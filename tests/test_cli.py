@@ -570,7 +570,8 @@ def test_explain_tells_the_journey_of_a_story(run: Run) -> None:
         assert said in shown.out
     found = run("explain", "https://news.example/1?utm_source=rss", "--json").json
     assert list(found) == [
-        "story", "event", "outlets", "sightings", "topics", "matches", "decisions", "deliveries"
+        "story", "event", "outlets", "sightings", "page", "topics", "matches", "decisions",
+        "deliveries",
     ]  # fmt: skip
     assert list(found["story"])[:4] == ["id", "key", "event_id", "feed"]
     assert found["decisions"][0]["deliveries"] == [{"id": 1, "channel": "mail", "state": "sent"}]
@@ -579,6 +580,25 @@ def test_explain_tells_the_journey_of_a_story(run: Run) -> None:
     ]
     assert run("explain", "embargo", "--json").out == run("explain", "embargo", "--json").out
     assert "did not match" in run("explain", "fair").out
+
+
+def test_run_once_reads_pages_after_the_headlines_went_out_and_explain_says_so(
+    folder: Path, wire: FeedServer, mail_server: MailServer, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitor.app.PAGE_GAP", 0.0)
+    text = b"The embargo is announced at the quay. " * 20
+    wire.route("/1", Answer(b"<html><article><p>" + text + b"</p></article></html>", content_type="text/html"))
+    links = {title: wire.url(f"/{n}") for n, title in enumerate(("News from the quay, announced", "A fair"), 1)}
+    items = "".join(f"<item><link>{url}</link><title>{title}</title></item>" for title, url in links.items())
+    feed = wire.route("/feed.xml", Answer(f"<rss version='2.0'><channel>{items}</channel></rss>".encode()))
+    declared = f"feeds: {{wire: {{url: '{feed}', full_text: always, first_poll: alert}}}}"
+    subscribers = SUBSCRIBERS.replace("2525", str(mail_server.port))
+    write_config(folder / "config", feeds=declared, subscribers=subscribers, topics=TOPICS, entities=ENTITIES)
+    shown = run("run", "--once")
+    assert (shown.code, len(mail_server.mails)) == (0, 1)
+    assert "its page was read at" in run("explain", "quay").out
+    assert "its page was not read: 127.0.0.1 has nothing at this address (404)" in run("explain", "fair").out
+    assert run("explain", "fair", "--json").json["page"]["tries"] == 1
 
 
 def test_explain_shows_that_a_message_decided_on_was_given_up(told: Path, run: Run) -> None:

@@ -223,6 +223,13 @@ def test_an_edited_story_says_so() -> None:
     assert "The publisher has changed this story" not in mail(alert()).text
 
 
+def test_an_alert_found_on_a_storys_page_says_so() -> None:
+    said = "Found on the article's own page"
+    assert said in " ".join(mail(alert(story(page=True))).text.split())
+    assert said in slack_text(alert(story(page=True)))
+    assert said not in mail(alert(story())).text
+
+
 def test_headers_name_the_list_the_way_out_and_the_event_in_a_stable_order() -> None:
     assert mail(alert()).headers == (
         ("List-Id", "Border deployments <border.corvid.example>"),

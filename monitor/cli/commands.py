@@ -19,7 +19,7 @@ from monitor.cli.common import CONFIG, DATA, Config, Data, Json, cli, err, out, 
 from monitor.config import json_schema
 from monitor.daemon import ROLES, Daemon, load_or_last_good, only_one
 from monitor.errors import InputError, MonitorError
-from monitor.pipeline import Polled, digest_due, schedule_slots
+from monitor.pipeline import Polled, digest_due, read_all, schedule_slots
 from monitor.pipeline.deliver import Delivered, drain
 from monitor.pipeline.poll import start
 from monitor.render import shipped
@@ -149,6 +149,8 @@ async def _once(app: App, as_json: bool) -> bool:
         polled = await _poll_all(app, list(feeds_to_poll(app.config)))
         await app.db(digest_due, app)
         sent = await drain(app)
+        await read_all(app)
+        sent += await drain(app)
         _summary(polled, sent, as_json)
         return bool(polled) and all(one.result == "failed" for one in polled)
     finally:

@@ -315,6 +315,7 @@ def explain(
                 "event": found.journey.event,
                 "outlets": found.journey.outlets,
                 "sightings": found.journey.sightings,
+                "page": found.journey.page,
                 "topics": found.verdicts,
                 "matches": found.journey.matches,
                 "decisions": [
@@ -363,6 +364,12 @@ def _show_story(found: service.Explained) -> None:
         out.print(told(f"seen in {sighting.feed} at {clock(sighting.seen_at)}{baseline}"))
     if journey.story.edits:
         out.print(f"edited {journey.story.edits} times, last at {clock(journey.story.edited_at)}")
+    if journey.story.page_at is not None:
+        size = len(journey.story.text)
+        out.print(f"its page was read at {clock(journey.story.page_at)}: the text is from there, {size:,} characters")
+    elif journey.page is not None:
+        again = f" (to be read at {clock(journey.page.due_at)})" if journey.page.due_at else ""
+        out.print(told(f"its page was not read{': ' if journey.page.error else ''}{journey.page.error}{again}"))
     if journey.event is not None and journey.event.stories > 1:
         out.print(told(f"one event with {journey.event.stories} stories: {', '.join(journey.outlets)}"))
 

@@ -1,6 +1,7 @@
 """The ticks. Each stage takes values and returns values; nothing calls back up.
 
     poll     claim due feeds → fetch → parse → new stories → match → events → decide ┐ one transaction:
+    read     due pages of new stories → robots.txt → fetch → extract → match again   ┤
     digest   due slot → matches of the window → digest → pending delivery            ├ stories, sightings, matches,
     deliver  claim due deliveries → render → send → finish(sent | retry | gave up)   ┘ decisions, deliveries, feed state
     prune    old stories that nothing refers to
@@ -14,11 +15,13 @@ from monitor.pipeline.digest import digest_due, make_digest, schedule_slots
 from monitor.pipeline.ingest import Ingested, content_hash, ingest, match_stories
 from monitor.pipeline.poll import Polled, poll, poll_due
 from monitor.pipeline.prune import prune
+from monitor.pipeline.read import ReadPage, read_all, read_due
 
 __all__ = [
     "Delivered",
     "Ingested",
     "Polled",
+    "ReadPage",
     "content_hash",
     "deliver_due",
     "digest_due",
@@ -29,5 +32,7 @@ __all__ = [
     "poll",
     "poll_due",
     "prune",
+    "read_all",
+    "read_due",
     "schedule_slots",
 ]

@@ -13,23 +13,25 @@ from monitor.app import App, feeds_to_poll
 from monitor.config import Config, Feed
 from monitor.dispatch import Alert, Decided, Incident, Reason, Told, decide, held_until, topic_ref
 from monitor.events import Joined, Member, headline_key, join, unlike
-from monitor.models import Decision, Delivery, Match, Story
+from monitor.models import Decision, Delivery, Match, Page, Story
 from monitor.parse import ParsedStory
 from monitor.pipeline.digest import held_back_reasons, overflow_slot
 from monitor.pipeline.outgoing import alert_delivery, retell, view
 from monitor.rules import Rules, TopicMatch
 from monitor.store import Ingest
 from monitor.text import Evidence, StoryText
+from monitor.urls import host
 
 # A claimed time counts only so far from the fetch (DESIGN.md, identity and time).
 CLAIM_PAST, CLAIM_FUTURE = timedelta(days=7), timedelta(minutes=10)
 CHUNK = 400  # stories that are read ahead for and written together
+SHORT = 500  # characters of feed text below which `full_text: when_short` has the page read
 SUMMARY_AFTER = 3600.0  # seconds until the summary of what was held back, for one without a limit that says
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A parsed story on its way in: its content hash, the text rules saw (with the page's, if fetched), its matches."""
+    """A parsed story on its way in: its content hash, the text rules saw (the page's, if read), its matches."""
 
     parsed: ParsedStory
     content_hash: str
@@ -55,11 +57,11 @@ def content_hash(parsed: ParsedStory) -> str:
 
 
 def story_text(feed: Feed, parsed: ParsedStory, feed_language: str, page: str = "") -> StoryText:
-    """Return a parsed story as rules see it; `page` is the text of its own page, where that was fetched."""
+    """Return a parsed story as rules see it; `page` is the text of its own page, where that was read."""
     return StoryText(
         title=parsed.title,
         summary=parsed.summary,
-        text=page or parsed.text,
+        text=max(page, parsed.text, key=len),
         language=parsed.language or feed.language or feed_language,
         source=feed.source or feed.name,
         feed=feed.name,
@@ -121,8 +123,35 @@ def ingest(
     return done
 
 
+def ingest_page(
+    app: App, config: Config, feed: Feed, story: Story, text: StoryText, matches: tuple[TopicMatch, ...]
+) -> Ingested | None:
+    """Save the text of a story's page, and what matches in it, in one transaction.
+
+    `story` is as it was when `text` was matched; where it was edited or removed meanwhile, nothing is saved and None
+    returned.
+    """
+    done = Ingested()
+    with app.store.ingest() as work:
+        now = app.now()
+        known = work.story(story.id)
+        page = work.page(story)
+        if known is None or page is None or page.due_at is None or known.content_hash != story.content_hash:
+            return None
+        alerting = feed.name in feeds_to_poll(config)
+        _Saver(app, config, feed, work, done, listed=(), alerting=alerting, now=now).read(known, text, matches)
+        page.due_at, page.error = None, ""
+    return done
+
+
+def wants_page(feed: Feed, text: StoryText) -> bool:
+    """Whether the page of a story is to be read, by what its feed says of it."""
+    short = len(text.text or text.summary) < SHORT
+    return bool(text.url) and (feed.full_text == "always" or (feed.full_text == "when_short" and short))
+
+
 class _Saver:
-    """Saves one poll's stories within its transaction."""
+    """Saves one poll's stories, or one page's text, within its transaction."""
 
     def __init__(
         self,
@@ -162,11 +191,13 @@ class _Saver:
         if story is None:
             story, joined = self._new_story(key, one)
             self._sighting(story, one)
+            self._ask_for_page(story, one)
             self.done.new += 1
             self._tell(story, one.matches, joined.why)
             return
         told_nobody = self.work.only_baseline(story)
         self._sighting(story, one)
+        self._ask_for_page(story, one)
         if story.feed == self.feed.name and story.content_hash != one.content_hash:
             self.changed(story, one)
         elif told_nobody and self.alerting:
@@ -174,6 +205,22 @@ class _Saver:
             self._tell(story, one.matches, "")
         else:
             self._adopt_if_it_says_more(story, one)
+
+    def _ask_for_page(self, story: Story, one: Ready) -> None:
+        """Have the page of a story read that comes as news in a feed with full text; once."""
+        assert story.id is not None
+        if self.alerting and wants_page(self.feed, one.text) and self.work.page(story) is None:
+            self.work.add_page(Page(story_id=story.id, feed=self.feed.name, host=host(story.url), due_at=self.now))
+
+    def read(self, story: Story, text: StoryText, matches: tuple[TopicMatch, ...]) -> None:
+        """The story's page was read. Topics that only its text matches are news; the others were told."""
+        before = self.work.matches(story)
+        story.text, story.page_at = text.text, self.now
+        found = {m.topic: _as_json(m.evidence) for m in matches}
+        for topic, match in before.items():
+            # One that does not match the longer text keeps its match, with what stands beside the text.
+            match.evidence = found.get(topic) or [one for one in match.evidence if one["field"] != "text"]
+        self._tell(story, tuple(m for m in matches if m.topic not in before), "")
 
     def _took_the_address(self, story: Story, one: Ready) -> bool:
         """Whether `one` only has the address of `story`: a page that stays while the stories on it come and go.
@@ -202,6 +249,11 @@ class _Saver:
             self._tell(story, more, "")
 
     def _rewrite(self, story: Story, one: Ready, before: Mapping[str, Match]) -> None:
+        if story.page_at is not None and one.text.text != story.text:
+            # Matched without what the page said, which is to be read anew.
+            story.page_at = None
+            if (page := self.work.page(story)) is not None:
+                page.due_at, page.tries = self.now, 0
         story.title, story.summary, story.text = one.text.title, one.text.summary, one.text.text
         story.url, story.author = one.text.url or story.url, one.text.author
         story.title_fold = headline_key(one.text.title)

@@ -134,4 +134,5 @@ def view(story: Story, evidence: Sequence[Evidence], others: tuple[str, ...]) ->
         evidence=(*in_title, *spans),
         others=others,
         edited=story.edits > 0,
+        page=story.page_at is not None and any(e.field == "text" for e in evidence),
     )

@@ -5,20 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Literal
 
 from monitor.app import App, feeds_to_poll
-from monitor.article import Article, extract
 from monitor.config import Feed
 from monitor.dispatch import Notice
 from monitor.errors import WorkerError
 from monitor.fetch import Failed, Fetched, NotModified
 from monitor.models import FeedState
-from monitor.parse import ParsedFeed, ParsedStory, parse_feed
+from monitor.parse import ParsedFeed, parse_feed
 from monitor.pipeline.deliver import notify_operators
 from monitor.pipeline.ingest import Ingested, content_hash, ingest, match_stories
 from monitor.timing import (
@@ -44,8 +43,6 @@ POLLS_OF_A_HOST = 4  # of these
 TICK = 1.0  # seconds between two looks for what is due
 OWN_TROUBLE, OWN_TROUBLE_MOST = 30.0, 600.0  # seconds until a feed is polled again after trouble of ours
 DELTA = 226  # the status of an answer that holds what is new alone (RFC 3229)
-PAGES_A_POLL = 20
-SHORT = 500  # characters of feed text below which `full_text: when_short` fetches the page
 FAILURES_OF_ANOTHER_ADDRESS = 3  # in a row, before the declared one is asked again
 FAILURES_TO_TELL = 6  # in a row, before the operators hear of it
 
@@ -158,7 +155,7 @@ async def _stories(app: App, asked: _Asked, answer: Fetched, parsed: ParsedFeed)
     feed, state = asked.feed, asked.state
     known = await app.db(app.store.feeds.known, feed.name, [story.guid for story in parsed.stories])
     changed = [story for story in parsed.stories if known.get(story.guid) != content_hash(story)]
-    pages = await _pages(app, feed, [story for story in changed if story.guid not in known])
+    pages = await app.db(app.store.pages.texts, feed.name, [story.guid for story in changed if story.guid in known])
     # Read together: topics of one configuration and subscriptions of another would tell nobody. The feed may be gone.
     config, rules = app.config, app.rules
     feed = config.feeds.get(feed.name, feed)
@@ -186,28 +183,6 @@ async def _stories(app: App, asked: _Asked, answer: Fetched, parsed: ParsedFeed)
         " (first poll: a baseline, no alerts)" if baseline else "",
     )
     return Polled(feed.name, "stories", done, baseline=baseline)
-
-
-async def _pages(app: App, feed: Feed, fresh: Sequence[ParsedStory]) -> dict[str, str]:
-    """Return the text of the pages of new stories, by guid, where the feed asks for it, without those that fail."""
-    if feed.full_text == "never":
-        return {}
-    pages = {}
-    for story in fresh[:PAGES_A_POLL]:
-        long_enough = len(story.text or story.summary) >= SHORT
-        if not story.url or (feed.full_text == "when_short" and long_enough):
-            continue
-        answer = await app.fetch(story.url, accept="text/html,application/xhtml+xml")
-        if not isinstance(answer, Fetched):
-            continue
-        try:
-            article: Article = await app.workers.run(extract, answer.body, answer.url, timeout=PARSE_DEADLINE)
-        except WorkerError as error:
-            log.info("%s: the page %s could not be read: %s", feed.name, story.url, error)
-            continue
-        if article.text and not article.paywalled:
-            pages[story.guid] = article.text
-    return pages
 
 
 async def _learnt(

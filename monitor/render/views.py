@@ -54,6 +54,7 @@ class _Shown:
     other_words: tuple[str, ...]
     at: datetime
     edited: bool
+    page: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +191,7 @@ def _shown(story: StoryView, reader: Reader, limit: int) -> _Shown:
         other_words=_distinct(elsewhere),
         at=story.at.astimezone(reader.zone),
         edited=story.edited,
+        page=story.page,
     )
 
 

@@ -25,11 +25,12 @@ from monitor.store.archive import Archive
 from monitor.store.feeds import Feeds
 from monitor.store.ingest import Ingest
 from monitor.store.outbox import Outbox
+from monitor.store.pages import Pages
 from monitor.store.slots import Closing, Slots, Window
 
 BUSY_TIMEOUT = 30.0  # seconds to wait for another process's write
 
-__all__ = ["Archive", "Closing", "Feeds", "Ingest", "Outbox", "Slots", "Store", "Window"]
+__all__ = ["Archive", "Closing", "Feeds", "Ingest", "Outbox", "Pages", "Slots", "Store", "Window"]
 
 
 class Store:
@@ -58,6 +59,7 @@ class Store:
         self._writable = True
         self.feeds = Feeds(self.read, self.write)
         self.outbox = Outbox(self.read, self.write)
+        self.pages = Pages(self.read, self.write)
         self.slots = Slots(self.read, self.write)
         self.archive = Archive(self.read, self.write)
 

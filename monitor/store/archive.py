@@ -28,6 +28,7 @@ class Journey:
 
     story: Story
     event: Event | None
+    page: Page | None
     outlets: tuple[str, ...]
     sightings: Sequence[Sighting]
     matches: Sequence[Match]
@@ -89,6 +90,7 @@ class Archive:
             return Journey(
                 story,
                 event,
+                session.get(Page, story_id),
                 outlets(session, {event.id}).get(event.id, ()) if event and event.id else (),
                 session.exec(select(Sighting).where(Sighting.story_id == story_id)).all(),
                 session.exec(select(Match).where(Match.story_id == story_id)).all(),

@@ -8,7 +8,18 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from monitor.models import Decision, Delivery, DeliveryStory, DigestSlot, Event, Match, Preference, Sighting, Story
+from monitor.models import (
+    Decision,
+    Delivery,
+    DeliveryStory,
+    DigestSlot,
+    Event,
+    Match,
+    Page,
+    Preference,
+    Sighting,
+    Story,
+)
 from monitor.store import feeds, outbox
 
 
@@ -165,6 +176,14 @@ class Ingest:
         if isinstance(row, Match):
             self._matches.setdefault(row.story_id, {})[row.topic] = row
         self._later.append(row)
+
+    def page(self, story: Story) -> Page | None:
+        """Return the record of a story's page; None where it was never wanted."""
+        return self._session.get(Page, story.id)
+
+    def add_page(self, page: Page) -> None:
+        """Save that a story's page is to be read."""
+        self._session.add(page)
 
     def delivery(self, key: str) -> Delivery | None:
         """Return the message of a key."""
