@@ -56,7 +56,8 @@ class FeedState(SQLModel, table=True):
     permanent redirects; when that proves stable, `address` is asked instead. Since `gone_since` the server says that
     the feed is gone for good.
 
-    The last document holds `stories`, which cover `span` seconds, and is to be kept for `ttl`. `rhythm` is a
+    The last document took `reading` seconds of processor time to be read, or was stopped after so many; it holds
+    `stories`, which cover `span` seconds, and is to be kept for `ttl`. `rhythm` is a
     `timing.Rhythm`: 24 hours, 7 weekdays. At `gap_at` a document had none of the stories known before: some may have
     come and gone unseen.
     """
@@ -84,6 +85,7 @@ class FeedState(SQLModel, table=True):
     failures: int = 0
     failing_since: datetime | None = Field(default=None, sa_type=UTCDateTime)
     error: str | None = None
+    reading: float = 0.0
     stories: int = 0
     note: str | None = None
     span: float | None = None
