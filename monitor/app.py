@@ -17,13 +17,15 @@ from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo
 
 from monitor import __version__
+from monitor.article import extract
 from monitor.config import Config, Subscriber
 from monitor.errors import MonitorError
 from monitor.fetch import Failed, Fetched, Fetcher, NotModified
 from monitor.links import sign
 from monitor.logs import redactor
+from monitor.parse import parse_feed
 from monitor.render import Links, Reader, Renderer, Site
-from monitor.robots import Kept
+from monitor.robots import Kept, allows
 from monitor.rules import Rules, compile_rules
 from monitor.send import Sender
 from monitor.store import Store
@@ -56,10 +58,15 @@ class App:
         self.secret = _secret(config, data)
         self.store = Store(config.settings.database_url, data)
         self.renderer = Renderer()
-        self.workers = Workers(max(1, min(4, os.cpu_count() or 1)))
-        self.page_workers = Workers(1)  # of their own: no page keeps a feed waiting
+        count = max(1, min(4, os.cpu_count() or 1))
+        # Lanes (pipeline.lanes): for feeds, for those whose documents take long, and for pages, so that none of these
+        # keeps the others waiting.
+        self.workers, self.suspect_workers = Workers(count, parse_feed), Workers(1, parse_feed)
+        self.page_workers = Workers(1, extract, allows)
+        self.newcomers = asyncio.Semaphore(max(1, count - 1))  # feeds never read before, among the first of these
         self.robots = Kept()
         self.in_flight: set[str] = set()  # feeds being polled
+        self.doubtful: set[str] = set()  # those of them that may hold their places for long
         self.ticked: float | None = None  # when a look for due feeds last ended, on the monotonic clock, in a daemon
         self.reading: set[str] = set()  # hosts of which a page is being read
         self.sending: set[str] = set()  # "subscriber/channel" being sent to
@@ -148,8 +155,8 @@ class App:
         it, and its message is taken up at the next start.
         """
         await self.close_fetchers()
-        self.workers.close()
-        self.page_workers.close()
+        for workers in (self.workers, self.suspect_workers, self.page_workers):
+            workers.close()
         await asyncio.to_thread(self._senders.shutdown, wait=wait, cancel_futures=True)
         self._database.shutdown()
         self.store.close()

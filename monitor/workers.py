@@ -12,7 +12,8 @@ import multiprocessing
 import resource
 import signal
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import InvalidStateError
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from concurrent.futures.process import BrokenProcessPool
@@ -28,7 +29,8 @@ MEMORY = 2 * 1024**3  # bytes of address space; feedparser takes up to 14 times 
 RECYCLE = 2_000  # tasks after which a worker is replaced, so that no leak grows for ever
 
 
-def _set_up() -> None:
+def _set_up(_ready: Sequence[Callable[..., Any]]) -> None:
+    # What is to be run came with the call, so its modules are imported by now: no task's deadline pays for that.
     # A Ctrl-C reaches the whole group of processes; only the daemon acts on it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
@@ -36,11 +38,19 @@ def _set_up() -> None:
             resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
 
-class Workers:
-    """`count` processes, started at first use."""
+def timed(function: Callable[..., T], *args: Any) -> tuple[T, float]:
+    """Return `function(*args)` and the seconds of processor time that it took."""
+    began = time.process_time()
+    result = function(*args)
+    return result, time.process_time() - began
 
-    def __init__(self, count: int) -> None:
+
+class Workers:
+    """`count` processes, started at first use, each `ready` to run these functions: their modules are imported."""
+
+    def __init__(self, count: int, *ready: Callable[..., Any]) -> None:
         self._count = count
+        self._ready = ready
         self._pool: Any = None
         self._waited_for: set[Any] = set()
 
@@ -54,7 +64,9 @@ class Workers:
         if self._pool is None or not self._pool.active:  # a pool that cannot start its workers gives up
             # Spawned, not forked: a fork would copy the locks of the daemon's threads in whatever state they are.
             context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPool(self._count, max_tasks=RECYCLE, initializer=_set_up, context=context)
+            self._pool = ProcessPool(
+                self._count, max_tasks=RECYCLE, initializer=_set_up, initargs=[self._ready], context=context
+            )
         future = self._pool.schedule(function, args=list(args), timeout=timeout)
         self._waited_for.add(future)
         try:

@@ -324,8 +324,9 @@ async def test_a_page_waits_while_its_site_rests(pipe: Reading) -> None:
 
 
 async def test_a_page_that_kills_its_worker_costs_only_itself(pipe: Reading, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("monitor.pipeline.read.READ_DEADLINE", 0.001)
-    assert "longer than" in await error_of(pipe, Answer(html(FOUND), content_type=HTML))
+    monkeypatch.setattr("monitor.pipeline.read.READ_DEADLINE", 0.3)
+    huge = html("<p>The harbour authority announces measures.</p>" * 90_000)
+    assert "longer than 0.3 seconds" in await error_of(pipe, Answer(huge, content_type=HTML))
     assert pipe.row.due_at is not None
 
 

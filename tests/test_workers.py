@@ -9,7 +9,10 @@ from collections.abc import Iterator
 import pytest
 
 from monitor.errors import WorkerError
-from monitor.workers import Workers
+from monitor.parse import parse_feed
+from monitor.workers import Workers, timed
+
+IMPORTED = "'monitor.parse' in __import__('sys').modules"
 
 
 @pytest.fixture
@@ -71,6 +74,27 @@ async def test_closing_ends_what_is_running_and_leaves_no_process() -> None:
         await running
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)
+
+
+async def test_the_processor_time_of_a_task_is_told_and_not_its_waiting(workers: Workers) -> None:
+    _, waited = await workers.run(timed, time.sleep, 0.5, timeout=30)
+    length, worked = await workers.run(timed, len, range(10), timeout=30)
+    assert (length, waited < 0.4, worked >= 0) == (10, True, True)
+    _, busy = await workers.run(timed, sum, range(20_000_000), timeout=30)
+    assert busy > 0.05
+
+
+async def test_a_worker_has_imported_what_it_is_ready_for_before_its_first_task() -> None:
+    workers = Workers(1, parse_feed)
+    try:
+        assert await workers.run(eval, IMPORTED, timeout=30)
+    finally:
+        workers.close()
+    plain = Workers(1)
+    try:
+        assert not await plain.run(eval, IMPORTED, timeout=30)
+    finally:
+        plain.close()
 
 
 def test_workers_that_were_never_used_close_too() -> None:

@@ -26,7 +26,7 @@ from monitor.fetch import Failed, Fetched, Fetcher
 from monitor.models import Delivery
 from monitor.parse import as_json as feed_as_json
 from monitor.parse import parse_feed
-from monitor.pipeline.poll import PARSE_DEADLINE
+from monitor.pipeline.lanes import PARSE_DEADLINE
 from monitor.query import as_json as tree_as_json
 from monitor.render import MailMessage, SlackMessage
 from monitor.rules import Explanation

@@ -17,9 +17,10 @@ from monitor.dispatch import Notice
 from monitor.errors import WorkerError
 from monitor.fetch import Failed, Fetched, NotModified
 from monitor.models import FeedState
-from monitor.parse import ParsedFeed, parse_feed
+from monitor.parse import ParsedFeed
 from monitor.pipeline.deliver import notify_operators
 from monitor.pipeline.ingest import Ingested, content_hash, ingest, match_stories
+from monitor.pipeline.lanes import PARSE_DEADLINE, is_doubtful, read_feed
 from monitor.timing import (
     EXPECTED,
     HISTORY,
@@ -37,7 +38,6 @@ from monitor.urls import host, site
 
 log = logging.getLogger(__name__)
 
-PARSE_DEADLINE = 10.0  # seconds; a real document takes 0.02, hostile ones minutes (notes on security, 3.1)
 POLLS_AT_ONCE = 64
 POLLS_OF_A_HOST = 4  # of these
 TICK = 1.0  # seconds between two looks for what is due
@@ -88,16 +88,18 @@ async def poll_due(app: App, limit: int = POLLS_AT_ONCE) -> list[asyncio.Task[Po
         # A host that hangs holds its own feeds' places only.
         if state.feed not in feeds or state.feed in app.in_flight:
             continue
-        name = host(feeds[state.feed])
-        if hosts[name] < POLLS_OF_A_HOST:
+        name, doubtful = host(feeds[state.feed]), is_doubtful(state)
+        if hosts[name] < POLLS_OF_A_HOST and not (doubtful and len(app.doubtful) >= limit // 2):
             hosts[name] += 1
-            tasks.append(start(app, state.feed))
+            tasks.append(start(app, state.feed, doubtful=doubtful))
     return tasks
 
 
-def start(app: App, name: str) -> asyncio.Task[Polled]:
-    """Start a poll of feed `name`, which must not be in flight."""
+def start(app: App, name: str, *, doubtful: bool = False) -> asyncio.Task[Polled]:
+    """Start a poll of feed `name`, which must not be in flight; `doubtful` as `lanes` says."""
     app.in_flight.add(name)
+    if doubtful:
+        app.doubtful.add(name)
     task = asyncio.create_task(poll(app, name), name=f"poll {name}")
     task.add_done_callback(partial(_ended, app, name))
     return task
@@ -105,6 +107,7 @@ def start(app: App, name: str) -> asyncio.Task[Polled]:
 
 def _ended(app: App, name: str, task: asyncio.Task[Polled]) -> None:
     app.in_flight.discard(name)
+    app.doubtful.discard(name)
     if task.cancelled() or task.exception() is None:
         app.not_before.pop(name, None)
         return
@@ -139,19 +142,17 @@ async def poll(app: App, name: str) -> Polled:
     if isinstance(answer, NotModified) or (answer.body_hash == state.body_hash and not asked.whole):
         return await _unchanged(app, asked, answer)
     try:
-        parsed: ParsedFeed = await app.workers.run(
-            parse_feed, answer.body, answer.url, answer.content_type, timeout=PARSE_DEADLINE
-        )
+        parsed, reading = await read_feed(app, state, answer)
     except WorkerError as error:
         reason = f"the document could not be read: {error}"
-        return await _failed(app, asked, Failed(reason, answer.status, "hard"))
+        return await _failed(app, asked, Failed(reason, answer.status, "hard"), reading=PARSE_DEADLINE)
     if not parsed.readable:
         reason = " ".join(parsed.problems) or "the document is not a feed"
-        return await _failed(app, asked, Failed(reason, answer.status, "hard"))
-    return await _stories(app, asked, answer, parsed)
+        return await _failed(app, asked, Failed(reason, answer.status, "hard"), reading=reading)
+    return await _stories(app, asked, answer, parsed, reading)
 
 
-async def _stories(app: App, asked: _Asked, answer: Fetched, parsed: ParsedFeed) -> Polled:
+async def _stories(app: App, asked: _Asked, answer: Fetched, parsed: ParsedFeed, reading: float) -> Polled:
     feed, state = asked.feed, asked.state
     known = await app.db(app.store.feeds.known, feed.name, [story.guid for story in parsed.stories])
     changed = [story for story in parsed.stories if known.get(story.guid) != content_hash(story)]
@@ -164,6 +165,7 @@ async def _stories(app: App, asked: _Asked, answer: Fetched, parsed: ParsedFeed)
     baseline = state.baseline_at is None and feed.first_poll == "baseline" and not known
     values: dict[str, Any] = {
         **_healthy(app, asked, answer, **await _learnt(app, asked, answer, parsed, known)),
+        "reading": reading,
         "baseline_at": state.baseline_at or app.now(),
         "note": "; ".join(parsed.problems)[:500] or None,
         "changed_at": app.now() if changed else state.changed_at,
@@ -278,7 +280,8 @@ async def _unchanged(app: App, asked: _Asked, answer: Fetched | NotModified) -> 
     return Polled(name, "unchanged")
 
 
-async def _failed(app: App, asked: _Asked, failed: Failed) -> Polled:
+async def _failed(app: App, asked: _Asked, failed: Failed, *, reading: float | None = None) -> Polled:
+    """Record a failure; `reading` is for how many seconds its document was read, if it came to that."""
     feed, state, now = asked.feed, asked.state, app.now()
     failures, since = state.failures + 1, state.failing_since or now
     # Where we went on to by permanent redirects is given up sooner than the declared address.
@@ -300,6 +303,7 @@ async def _failed(app: App, asked: _Asked, failed: Failed) -> Polled:
         "gone_since": gone_since,
         "address": None if astray else state.address,
         "error": failed.reason[:1000],
+        "reading": state.reading if reading is None else reading,
         "interval": delay,
         "next_poll_at": now + timedelta(seconds=delay),
     }
