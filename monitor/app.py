@@ -61,8 +61,8 @@ class App:
         count = max(1, min(4, os.cpu_count() or 1))
         # Lanes (pipeline.lanes): for feeds, for those whose documents take long, and for pages, so that none of these
         # keeps the others waiting.
-        self.workers, self.suspect_workers = Workers(count, parse_feed), Workers(1, parse_feed)
-        self.page_workers = Workers(1, extract, allows)
+        self.workers, self.suspect_workers = Workers(count, parse_feed), Workers(1, parse_feed, nice=10)
+        self.page_workers = Workers(1, extract, allows, nice=5)
         self.newcomers = asyncio.Semaphore(max(1, count - 1))  # feeds never read before, among the first of these
         self.robots = Kept()
         self.in_flight: set[str] = set()  # feeds being polled
@@ -71,6 +71,7 @@ class App:
         self.reading: set[str] = set()  # hosts of which a page is being read
         self.sending: set[str] = set()  # "subscriber/channel" being sent to
         self.claiming = asyncio.Lock()
+        self.saving = asyncio.Lock()  # held by the one document that is saved part by part
         self.not_before: dict[str, tuple[float, float]] = {}  # feed → when it is polled again after trouble of ours,
         # on the loop's clock, and the seconds waited
         self.wake_delivery = asyncio.Event()

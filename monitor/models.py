@@ -52,6 +52,8 @@ class FeedState(SQLModel, table=True):
     transaction that saves them. At `whole_due_at` the document is asked for without them. `next_poll_at` is the
     schedule, `interval` (seconds) after `polled_at`. `failures` counts those in a row.
 
+    At `baseline_at` its first poll was saved, whose stories alert nobody; while `baseline_open` only a part of it was.
+
     `url` is the declared address. Since `moved_since` and for `moved_polls` polls in a row it has led to `moved_to` by
     permanent redirects; when that proves stable, `address` is asked instead. Since `gone_since` the server says that
     the feed is gone for good.
@@ -71,6 +73,7 @@ class FeedState(SQLModel, table=True):
     succeeded_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
     changed_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
     baseline_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    baseline_open: bool = False
     interval: float = 0.0
     etag: str | None = None
     last_modified: str | None = None

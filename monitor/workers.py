@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import multiprocessing
+import os
 import resource
 import signal
 import sys
@@ -29,10 +30,11 @@ MEMORY = 2 * 1024**3  # bytes of address space; feedparser takes up to 14 times 
 RECYCLE = 2_000  # tasks after which a worker is replaced, so that no leak grows for ever
 
 
-def _set_up(_ready: Sequence[Callable[..., Any]]) -> None:
+def _set_up(_ready: Sequence[Callable[..., Any]], nice: int) -> None:
     # What is to be run came with the call, so its modules are imported by now: no task's deadline pays for that.
     # A Ctrl-C reaches the whole group of processes; only the daemon acts on it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.nice(nice)
     if sys.platform == "linux":
         with contextlib.suppress(ValueError, OSError):  # an operator's own lower limit stays
             resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
@@ -46,11 +48,13 @@ def timed(function: Callable[..., T], *args: Any) -> tuple[T, float]:
 
 
 class Workers:
-    """`count` processes, started at first use, each `ready` to run these functions: their modules are imported."""
+    """`count` processes, started at first use, each `ready` to run these functions: their modules are imported.
 
-    def __init__(self, count: int, *ready: Callable[..., Any]) -> None:
-        self._count = count
-        self._ready = ready
+    They stand back by so much when the machine has too much to do (`nice`, up to 19).
+    """
+
+    def __init__(self, count: int, *ready: Callable[..., Any], nice: int = 0) -> None:
+        self._count, self._ready, self._nice = count, ready, nice
         self._pool: Any = None
         self._waited_for: set[Any] = set()
 
@@ -65,7 +69,7 @@ class Workers:
             # Spawned, not forked: a fork would copy the locks of the daemon's threads in whatever state they are.
             context = multiprocessing.get_context("spawn")
             self._pool = ProcessPool(
-                self._count, max_tasks=RECYCLE, initializer=_set_up, initargs=[self._ready], context=context
+                self._count, max_tasks=RECYCLE, initializer=_set_up, initargs=[self._ready, self._nice], context=context
             )
         future = self._pool.schedule(function, args=list(args), timeout=timeout)
         self._waited_for.add(future)

@@ -8,6 +8,7 @@ import gzip
 import itertools
 import socket
 import struct
+import sys
 import threading
 import zlib
 from collections.abc import Awaitable, Callable
@@ -246,3 +247,14 @@ class HostileServer:
             with contextlib.suppress(OSError):
                 out.close()
                 await out.wait_closed()
+
+
+def main() -> None:
+    """Serve until standard input ends, as a process of its own; print the port and the names."""
+    with HostileServer() as server:
+        print(server.port, *server.names, flush=True)
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()

@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import resource
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from monitor.app import App
+from monitor.errors import StoreError
+from monitor.models import FeedState, Sighting, Story
 from monitor.parse import parse_feed
-from monitor.pipeline import poll, poll_due
+from monitor.pipeline import Ingested, ingest, poll, poll_due
 from monitor.pipeline.lanes import PARSE_DEADLINE, SLOW, is_suspect
 from monitor.workers import Workers
 from tests import make
@@ -229,9 +233,59 @@ async def test_new_and_failing_feeds_hold_at_most_half_of_the_places(tmp_path: P
         await pipe.app.close()
 
 
-def test_only_a_long_reading_makes_a_feed_suspect() -> None:
-    from monitor.models import FeedState
+@pytest.mark.parametrize(("first_poll", "alerts"), [("baseline", 0), ("alert", 120)])
+async def test_a_document_of_which_a_crash_saved_a_part_is_saved_to_its_end_as_what_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first_poll: str, alerts: int
+) -> None:
+    with FeedServer() as server:
+        stories = [(f"{n}", f"Sanctions number {n} agreed") for n in range(120)]
+        url = server.route("/feed.xml", Answer(make.rss(*stories), etag='"one"'))
+        declared = f"feeds: {{wire: {{url: '{url}', first_poll: {first_poll}}}}}"
+        subscribers = make.SUBSCRIBERS.replace("alert: {via: [mail]}", "alert: {via: [mail], at_most: off}")
+        pipe = Pipe(tmp_path, feeds=declared, subscribers=subscribers)
+        calls = 0
 
+        def crash(*given: Any, **named: Any) -> Ingested:
+            nonlocal calls
+            calls += 1
+            if calls == 2:
+                raise StoreError("the disk is full")
+            return ingest(*given, **named)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(sys.modules["monitor.pipeline.poll"], "ingest", crash)
+            with pytest.raises(StoreError):
+                await poll(pipe.app, "wire")
+        assert 0 < len(pipe.rows(Story)) < 120
+        state = pipe.app.store.feeds.get("wire")
+        assert state is not None
+        assert state.etag is None
+        await poll(pipe.app, "wire")
+        assert Counter(story.title for story in pipe.rows(Story)) == Counter(title for _, title in stories)
+        assert len(pipe.deliveries("alert")) == alerts
+        assert {sighting.baseline for sighting in pipe.rows(Sighting)} == {first_poll == "baseline"}
+        # What comes later is news.
+        server.route("/feed.xml", Answer(make.rss(("new", "Sanctions lifted"), *stories)))
+        await poll(pipe.app, "wire")
+        assert len(pipe.deliveries("alert")) == alerts + 1
+        await pipe.app.close()
+
+
+async def test_a_huge_document_lets_other_feeds_be_saved_before_its_end(
+    tmp_path: Path, hostile: HostileServer, good: FeedServer
+) -> None:
+    pipe = Polling(tmp_path, good=good.url(), huge=hostile.url("100000-stories"))
+    huge = pipe.start("huge")
+    while len(pipe.rows(Story)) == 0:
+        assert not huge.done()
+        await asyncio.sleep(0.02)
+    assert (await poll(pipe.app, "good")).result == "stories"
+    assert not huge.done()
+    huge.cancel()
+    await pipe.app.close()
+
+
+def test_only_a_long_reading_makes_a_feed_suspect() -> None:
     state = FeedState(feed="a", url="u", next_poll_at=make.NOW)
     assert not is_suspect(state)
     state.failures, state.reading = 5, 0.3

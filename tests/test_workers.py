@@ -84,6 +84,14 @@ async def test_the_processor_time_of_a_task_is_told_and_not_its_waiting(workers:
     assert busy > 0.05
 
 
+async def test_workers_stand_back_as_they_are_told() -> None:
+    workers = Workers(1, nice=7)
+    try:
+        assert await workers.run(os.nice, 0, timeout=30) == os.nice(0) + 7
+    finally:
+        workers.close()
+
+
 async def test_a_worker_has_imported_what_it_is_ready_for_before_its_first_task() -> None:
     workers = Workers(1, parse_feed)
     try:

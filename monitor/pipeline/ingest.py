@@ -49,6 +49,14 @@ class Ingested:
     alerts: int = 0
     titles: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
 
+    def add(self, other: Ingested) -> None:
+        """Count in what another part brought."""
+        self.new += other.new
+        self.edited += other.edited
+        self.matched += other.matched
+        self.alerts += other.alerts
+        self.titles += other.titles
+
 
 def content_hash(parsed: ParsedStory) -> str:
     """Return the hash by which an edit is told: of title, summary, text and link, dates aside."""
@@ -92,10 +100,12 @@ def ingest(
     *,
     baseline: bool,
     listed: Collection[str],
+    last: bool = True,
 ) -> Ingested:
-    """Save what a poll brought, and the feed's new `state`, in one transaction.
+    """Save what a poll brought, or a part of it, and the feed's new `state`, in one transaction.
 
-    `ready` are the stories that are new or changed, `listed` the guids of all that the document has.
+    `ready` are the stories that are new or changed, `listed` the guids of all that the document has. Unless this is the
+    `last` part, more is to come.
     """
     done = Ingested()
     with app.store.ingest() as work:
@@ -104,7 +114,8 @@ def ingest(
         # The feed may have been taken out of the configuration while it was being fetched.
         alerting = not baseline and feed.name in feeds_to_poll(config)
         saver = _Saver(app, config, feed, work, done, listed=listed, alerting=alerting, now=now)
-        work.listed(feed.name, listed, now)
+        if last:
+            work.listed(feed.name, listed, now)
         sightings = work.sightings(feed.name, [one.parsed.guid for one in ready])
         # Documents are mostly newest first; the older story of an event then leads it.
         for place, one in enumerate(oldest_first := ready[::-1]):

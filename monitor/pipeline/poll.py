@@ -42,6 +42,8 @@ POLLS_AT_ONCE = 64
 POLLS_OF_A_HOST = 4  # of these
 TICK = 1.0  # seconds between two looks for what is due
 OWN_TROUBLE, OWN_TROUBLE_MOST = 30.0, 600.0  # seconds until a feed is polled again after trouble of ours
+REST = 2.0  # times as long as a part took, before the next: the database is left to others two thirds of the time
+PART = 50  # stories that are saved in one transaction: half a tenth of a second
 DELTA = 226  # the status of an answer that holds what is new alone (RFC 3229)
 FAILURES_OF_ANOTHER_ADDRESS = 3  # in a row, before the declared one is asked again
 FAILURES_TO_TELL = 6  # in a row, before the operators hear of it
@@ -162,7 +164,7 @@ async def _stories(app: App, asked: _Asked, answer: Fetched, parsed: ParsedFeed,
     feed = config.feeds.get(feed.name, feed)
     ready = await asyncio.to_thread(match_stories, rules, feed, changed, parsed.language, pages)
     # No story is known of a feed that is new, or that has moved to where other stories are.
-    baseline = state.baseline_at is None and feed.first_poll == "baseline" and not known
+    baseline = state.baseline_at is None and feed.first_poll == "baseline" and (state.baseline_open or not known)
     values: dict[str, Any] = {
         **_healthy(app, asked, answer, **await _learnt(app, asked, answer, parsed, known)),
         "reading": reading,
@@ -171,7 +173,20 @@ async def _stories(app: App, asked: _Asked, answer: Fetched, parsed: ParsedFeed,
         "changed_at": app.now() if changed else state.changed_at,
     }
     listed = [story.guid for story in parsed.stories]
-    done = await app.db(ingest, app, config, feed, ready, values, baseline=baseline, listed=listed)
+    save = partial(ingest, app, config, feed, baseline=baseline, listed=listed)
+    done = Ingested()
+    # Part by part, the oldest first, so that a huge document keeps no other feed's stories and no message waiting. Each
+    # story is saved with its messages, and with the last part what keeps the document from being read again.
+    clock = asyncio.get_running_loop().time
+    while len(ready) > PART:
+        ready, part = ready[:-PART], ready[-PART:]
+        async with app.saving:
+            began = clock()
+            done.add(await app.db(save, part, {"baseline_open": baseline}, last=False))
+            if done.alerts:
+                app.wake_delivery.set()
+            await asyncio.sleep(REST * (clock() - began))
+    done.add(await app.db(save, ready, {**values, "baseline_open": False}))
     if done.alerts:
         app.wake_delivery.set()
     log.info(

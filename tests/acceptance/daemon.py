@@ -52,6 +52,12 @@ class DaemonProcess:
         self._process.send_signal(signal.SIGTERM)
         return self._process.wait(within)
 
+    def memory(self) -> float:
+        """The most memory that the process itself has had so far, in MB; its workers have their own limits."""
+        assert self._process is not None
+        status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="utf-8")
+        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) / 1024
+
     def reload(self) -> None:
         """Ask it to read its configuration again."""
         assert self._process is not None
