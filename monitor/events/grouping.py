@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from sys import intern
+from itertools import pairwise
 from typing import NamedTuple
 
 from monitor.events.sketch import Sketch
@@ -35,9 +36,10 @@ _RAREST = 0.0005  # share of stories; what is rarer counts as this
 # Likeness
 _LEAD_BONUS, _LEAD_FULL = 0.5, 30  # longer texts share less of their words: a factor, and the lead terms it is full at
 _SAME_SOURCE, _SAME_SOURCE_HOURS = 0.1, 12.0  # an outlet rewrites its own story soon
-_SAME_MOMENT = 0.1  # one outlet, one time of publication: mostly one page under another headline
 _SURE_OF_SOURCE = 0.2  # likeness from which on these count in full
 _DECAY_HOURS = 100.0
+_RUN, _FREE_PAIRS = 0.06, 1  # for each two words that follow one another in both headlines, beyond so many
+_LIVE_BAR = 0.15  # what a live page needs more: one of another happening is much like it
 _NEAREST = 0.6  # what the likest story counts against the mean
 _COPY = 0.8  # likeness from which on we call it a copy or light rewrite
 _STANDING_HOURS = 10.0  # after which one outlet's same headline is a standing one
@@ -61,6 +63,7 @@ class Row(NamedTuple):
     at: float
     source: str
     language: str
+    title_terms: int
     lead_terms: int
     standing: int
     speaks: bool
@@ -95,6 +98,7 @@ class _Kept(NamedTuple):
     at: float
     source: str
     language: str
+    title_terms: int
     lead_terms: int
     standing: int
     speaks: bool
@@ -141,7 +145,7 @@ class Grouping:
         refused: Refusal | None = None
         for negative, event, nearest in ranked[:2]:
             likeness, shared = -negative, _shared(new, weights, self._stories[nearest])
-            if joined is None and likeness >= THRESHOLD:
+            if joined is None and likeness >= THRESHOLD + (_LIVE_BAR if new.live else 0.0):
                 joined = Decision(event, self._why(event, new, likeness, shared), likeness)
             else:
                 refused = Refusal(event, likeness, shared)
@@ -162,11 +166,11 @@ class Grouping:
         # A live page or a round-up that joins an event does not stand for it: it will tell of other things.
         speaks = not new.round_up and not (new.live and bool(self._events.get(event)))
         kept = _Kept(
-            key, event, new.at, new.source, new.language, new.lead_terms, new.standing, speaks,
+            key, event, new.at, new.source, new.language, new.title_terms, new.lead_terms, new.standing, speaks,
             terms, bytes(weights.values()), _length(weights.items()),
         )  # fmt: skip
         self._keep(kept)
-        return Row(*kept[:8], " ".join(terms), kept.weights)
+        return Row(*kept[:9], " ".join(terms), kept.weights)
 
     def merge(self, event: int, into: int) -> None:
         """Put all stories of `event` into another, as an operator says."""
@@ -187,7 +191,7 @@ class Grouping:
         """Yield what is held, in the order it came, for `restore`."""
         for _, key in self._order:
             story = self._stories[key]
-            yield Row(*story[:8], " ".join(story.terms), story.weights)
+            yield Row(*story[:9], " ".join(story.terms), story.weights)
 
     @classmethod
     def restore(cls, rows: Iterable[Row], window: float = WINDOW) -> Grouping:
@@ -196,7 +200,7 @@ class Grouping:
         for row in rows:
             made._advance(row.at)
             terms = tuple(intern(term) for term in row.terms.split(" ")) if row.terms else ()
-            made._keep(_Kept(*row[:8], terms, row.weights, _length(zip(terms, row.weights, strict=True))))
+            made._keep(_Kept(*row[:9], terms, row.weights, _length(zip(terms, row.weights, strict=True))))
         return made
 
     # --- what is held
@@ -283,12 +287,13 @@ class Grouping:
         if len(members) > _MEMBERS:
             members = [members[0], *members[1 - _MEMBERS :]]
         nearest, best, total = members[0], -1.0, 0.0
+        new_pairs = set(pairwise(new.terms[: new.title_terms]))
         for key in members:
             story = self._stories[key]
             hours = abs(new.at - story.at) / _HOUR
             if story.source == new.source and story.standing == new.standing and hours >= _STANDING_HOURS:
                 return key, 0.0, hours
-            likeness = _alike(story, new, weights, length, hours)
+            likeness = _alike(story, new, weights, length, hours, new_pairs)
             total += likeness
             if likeness > best:
                 nearest, best = key, likeness
@@ -303,7 +308,7 @@ class Grouping:
         )
 
 
-def _alike(story: _Kept, new: Sketch, weights: Mapping[str, int], length: float, hours: float) -> float:
+def _alike(story: _Kept, new: Sketch, weights: Mapping[str, int], length: float, hours: float, new_pairs) -> float:
     product = 0
     get = weights.get
     for term, weight in zip(story.terms, story.weights, strict=True):
@@ -313,12 +318,12 @@ def _alike(story: _Kept, new: Sketch, weights: Mapping[str, int], length: float,
     if not product:
         return 0.0
     likeness = product / (length * story.length)
+    pairs = sum(pair in new_pairs for pair in pairwise(story.terms[: story.title_terms]))
+    likeness += _RUN * max(0, pairs - _FREE_PAIRS)
     likeness *= 1 + _LEAD_BONUS * min(1.0, min(new.lead_terms, story.lead_terms) / _LEAD_FULL)
     if story.source == new.source:
         sure = min(1.0, likeness / _SURE_OF_SOURCE)
         likeness += sure * _SAME_SOURCE * math.exp(-hours / _SAME_SOURCE_HOURS)
-        if not hours and new.at % _HOUR:  # a full hour, or midnight, is often a date without a time
-            likeness += sure * _SAME_MOMENT
     return min(1.0, likeness * math.exp(-hours / _DECAY_HOURS))
 
 

@@ -57,7 +57,8 @@ _UNSPACED = re.compile(f"[{UNSPACED}]")
 class Sketch:
     """A story as events see it: its terms, the emphasis of each, and how each is written, for people to read.
 
-    `at` is when it was published, in seconds. `lead_terms` is how many terms the lead brought. A `live` page reports
+    `at` is when it was published, in seconds. The first
+    `title_terms` of the terms are the headline's, in its order, and `lead_terms` more the lead's. A `live` page reports
     one happening after another; a `round_up` several at once. `standing` is the headline without its numbers, by which
     one that comes again and again is known.
     """
@@ -68,6 +69,7 @@ class Sketch:
     at: float
     source: str
     language: str
+    title_terms: int = 0
     lead_terms: int = 0
     live: bool = False
     round_up: bool = False
@@ -76,7 +78,9 @@ class Sketch:
 
 def sketch(story: StoryText, at: float, entities: Iterable[str] = ()) -> Sketch:
     """Return the sketch of a story published at `at` (seconds); `entities` are the keys of those found in it."""
-    title = _DOTTED.sub(_undotted, story.title[:_TITLE_CHARACTERS])
+    # "Opinion | …", "… | CNN Politics": the label is no part of what happened.
+    title = max(story.title[:_TITLE_CHARACTERS].split(" | "), key=len)
+    title = _DOTTED.sub(_undotted, title)
     lead = f"{story.summary[:_LEAD_CHARACTERS]} {story.text[:_LEAD_CHARACTERS]}"
     language = story.language
     occasion = _OCCASION.search(title, _FIRST_WORDS)
@@ -109,6 +113,7 @@ def sketch(story: StoryText, at: float, entities: Iterable[str] = ()) -> Sketch:
         at=at,
         source=story.source,
         language=language,
+        title_terms=title_terms,
         lead_terms=lead_terms,
         live=live,
         round_up=bool(_ROUND_UP.search(title)),
