@@ -3,8 +3,8 @@
 A story's terms weigh by how rare they are among the stories of the window (a term that half of them share says little,
 though it be a name) and in the language at large. Two stories are as like as the cosine of their weighted terms, less
 with the hours between them; an event is as like as the mean of its likest story and the mean of its lead and its latest
-stories, so that a chain of likenesses glues no two happenings. From `THRESHOLD` on a story joins; two happenings merged are
-worse than one told twice, so it is set for few false joins.
+stories, so that a chain of likenesses glues no two happenings. From `THRESHOLD` on a story joins; it
+is set for few false joins, since two happenings merged are worse than one told twice.
 
 Stories are compared with those alone that share one of their rarest terms, the latest of each, so that the cost of a
 story does not grow with the window.
@@ -19,13 +19,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from sys import intern
 from itertools import pairwise
+from sys import intern
 from typing import NamedTuple
 
 from monitor.events.sketch import Sketch
 
 WINDOW = 72 * 3600.0  # seconds
+MOST_STORIES = 200_000  # held at once
 THRESHOLD = 0.42
 _HOUR = 3600.0
 
@@ -55,11 +56,13 @@ _SHOWN = 4  # shared terms that a reason names
 class Row(NamedTuple):
     """A story of the window in plain values, as it is kept in the database: what `Grouping.restore` takes.
 
-    `terms` are joined by spaces, `weights` one byte each, in sixteenths; `speaks` says whether the story stands for its event.
+    `arrived` is what the clock of the stories said. `terms` are joined by spaces, `weights` one byte each, in sixteenths;
+    `speaks` says whether the story stands for its event.
     """
 
     key: int
     event: int
+    arrived: float
     at: float
     source: str
     language: str
@@ -95,6 +98,7 @@ class _Kept(NamedTuple):
 
     key: int
     event: int
+    arrived: float
     at: float
     source: str
     language: str
@@ -116,9 +120,10 @@ class Grouping:
 
     def __init__(self, window: float = WINDOW) -> None:
         self._window = window
-        self._now = -math.inf
+        self._now: float | None = None
+        self._ahead: float | None = None  # the time of the latest story, where that lay too far ahead to be believed
         self._stories: dict[int, _Kept] = {}
-        self._order: deque[tuple[float, int]] = deque()  # the clock at arrival, and the story
+        self._order: deque[int] = deque()  # of the stories, as they came
         self._postings: dict[str, array[int]] = {}
         self._counts: dict[str, int] = {}
         self._events: dict[int, list[int]] = {}  # the stories that stand for each, in order
@@ -159,22 +164,22 @@ class Grouping:
         )
 
     def add(self, key: int, new: Sketch, event: int) -> Row:
-        """Take a story in, in an event, and return what to keep of it. `key` and `event` are the caller's."""
+        """Take a story into an event, and return what to keep of it. `key` and `event` are the caller's; keys ascend."""
         self._advance(new.at)
         weights = self._weights(new)
         terms = tuple(weights)
         # A live page or a round-up that joins an event does not stand for it: it will tell of other things.
         speaks = not new.round_up and not (new.live and bool(self._events.get(event)))
         kept = _Kept(
-            key, event, new.at, new.source, new.language, new.title_terms, new.lead_terms, new.standing, speaks,
-            terms, bytes(weights.values()), _length(weights.items()),
+            key, event, self._clock(), new.at, new.source, new.language, new.title_terms, new.lead_terms,
+            new.standing, speaks, terms, bytes(weights.values()), _length(weights.items()),
         )  # fmt: skip
         self._keep(kept)
-        return Row(*kept[:9], " ".join(terms), kept.weights)
+        return Row(*kept[:10], " ".join(terms), kept.weights)
 
     def merge(self, event: int, into: int) -> None:
         """Put all stories of `event` into another, as an operator says."""
-        for key in [story.key for story in self._stories.values() if story.event == event]:
+        for key in [key for key, story in self._stories.items() if story.event == event]:
             self.move(key, into)
 
     def move(self, key: int, event: int) -> None:
@@ -185,29 +190,28 @@ class Grouping:
         if moved.speaks:
             members = self._events.setdefault(event, [])
             members.append(key)
-            members.sort(key=lambda one: self._stories[one].at)
+            members.sort()
 
     def rows(self) -> Iterator[Row]:
         """Yield what is held, in the order it came, for `restore`."""
-        for _, key in self._order:
-            story = self._stories[key]
-            yield Row(*story[:9], " ".join(story.terms), story.weights)
+        for story in map(self._stories.__getitem__, self._order):
+            yield Row(*story[:10], " ".join(story.terms), story.weights)
 
     @classmethod
     def restore(cls, rows: Iterable[Row], window: float = WINDOW) -> Grouping:
         """Return the grouping that wrote `rows`."""
         made = cls(window)
         for row in rows:
-            made._advance(row.at)
+            made._now, made._ahead = row.arrived, row.at if row.at > row.arrived + window else None
             terms = tuple(intern(term) for term in row.terms.split(" ")) if row.terms else ()
-            made._keep(_Kept(*row[:9], terms, row.weights, _length(zip(terms, row.weights, strict=True))))
+            made._keep(_Kept(*row[:10], terms, row.weights, _length(zip(terms, row.weights, strict=True))))
         return made
 
     # --- what is held
 
     def _keep(self, story: _Kept) -> None:
         self._stories[story.key] = story
-        self._order.append((self._now, story.key))
+        self._order.append(story.key)
         for term in story.terms:
             self._counts[term] = self._counts.get(term, 0) + 1
         if not story.speaks:
@@ -223,21 +227,34 @@ class Grouping:
                     del posting[:_LATEST]
 
     def _advance(self, at: float) -> None:
-        self._now = max(self._now, at)
-        while self._order and self._order[0][0] < self._now - self._window:
-            _, key = self._order.popleft()
-            story = self._stories[key]
-            self._leave(story)
-            del self._stories[key]
-            for term in story.terms:
-                self._counts[term] -= 1
-                posting = self._postings.get(term)
-                if posting is not None and posting[0] == key:
-                    del posting[0]
-                    if not posting:
-                        del self._postings[term]
-                if not self._counts[term]:
-                    del self._counts[term]
+        """Move the clock on, and let go of what is older than the window; of the oldest, where there are too many."""
+        # A time far ahead is a publisher's mistake, unless the next story tells of it too.
+        believed = self._now is None or at <= self._now + self._window
+        if believed or (self._ahead is not None and abs(at - self._ahead) <= self._window):
+            self._now, believed = at if self._now is None else max(self._now, at), True
+        self._ahead = None if believed else at
+        while self._order:
+            oldest = self._stories[self._order[0]]
+            if oldest.arrived >= self._clock() - self._window and len(self._stories) < MOST_STORIES:
+                break
+            self._forget(oldest)
+
+    def _clock(self) -> float:
+        return 0.0 if self._now is None else self._now
+
+    def _forget(self, story: _Kept) -> None:
+        self._leave(story)
+        self._order.popleft()
+        del self._stories[story.key]
+        for term in story.terms:
+            posting = self._postings.get(term)
+            if posting is not None and posting[0] == story.key:
+                del posting[0]
+                if not posting:
+                    del self._postings[term]
+            self._counts[term] -= 1
+            if not self._counts[term]:
+                del self._counts[term]
 
     def _leave(self, story: _Kept) -> None:
         members = self._events.get(story.event)
@@ -287,13 +304,13 @@ class Grouping:
         if len(members) > _MEMBERS:
             members = [members[0], *members[1 - _MEMBERS :]]
         nearest, best, total = members[0], -1.0, 0.0
-        new_pairs = set(pairwise(new.terms[: new.title_terms]))
+        pairs = frozenset(pairwise(new.terms[: new.title_terms]))
         for key in members:
             story = self._stories[key]
             hours = abs(new.at - story.at) / _HOUR
             if story.source == new.source and story.standing == new.standing and hours >= _STANDING_HOURS:
                 return key, 0.0, hours
-            likeness = _alike(story, new, weights, length, hours, new_pairs)
+            likeness = _alike(story, new, pairs, weights, length, hours)
             total += likeness
             if likeness > best:
                 nearest, best = key, likeness
@@ -308,7 +325,15 @@ class Grouping:
         )
 
 
-def _alike(story: _Kept, new: Sketch, weights: Mapping[str, int], length: float, hours: float, new_pairs) -> float:
+def _alike(
+    story: _Kept,
+    new: Sketch,
+    pairs: frozenset[tuple[str, str]],
+    weights: Mapping[str, int],
+    length: float,
+    hours: float,
+) -> float:
+    """Return how like a new story is to an earlier one, 0 to 1; `pairs` are the neighbours in its headline."""
     product = 0
     get = weights.get
     for term, weight in zip(story.terms, story.weights, strict=True):
@@ -318,8 +343,8 @@ def _alike(story: _Kept, new: Sketch, weights: Mapping[str, int], length: float,
     if not product:
         return 0.0
     likeness = product / (length * story.length)
-    pairs = sum(pair in new_pairs for pair in pairwise(story.terms[: story.title_terms]))
-    likeness += _RUN * max(0, pairs - _FREE_PAIRS)
+    runs = sum(pair in pairs for pair in pairwise(story.terms[: story.title_terms]))
+    likeness += _RUN * max(0, runs - _FREE_PAIRS)
     likeness *= 1 + _LEAD_BONUS * min(1.0, min(new.lead_terms, story.lead_terms) / _LEAD_FULL)
     if story.source == new.source:
         sure = min(1.0, likeness / _SURE_OF_SOURCE)

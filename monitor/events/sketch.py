@@ -29,24 +29,27 @@ _LEAD_CHARACTERS, _TITLE_CHARACTERS = 600, 400  # what is read of a story: more 
 _LIVE = re.compile(
     r"(?i)^live\b|\blive (?:updates|blog|coverage|news|ticker)\b|^(?:watch|follow) live\b|\bas it happened\b"
     r"|\ben (?:vivo|direct|directo)\b|\bminuto a minuto\b|\bao vivo\b|\bliveblog\b|\bim liveticker\b|\bin diretta\b"
-    r"|\bрелиз онлайн\b|\bонлайн-трансляция\b|\bbخط مباشر\b|直播"
+    r"|\bонлайн-трансляция\b|\bبث مباشر\b|直播"
 )
 _LIVE_ADDRESS = re.compile(
     r"(?i)[/-](?:live|liveblog|live-(?:news|updates?|blog|story|coverage)|en-vivo|en-direct[eo]?|minuto-a-minuto)(?:[/-]|$)"
 )
 _ROUND_UP = re.compile(
-    r"(?i)\b(?:morning|evening|daily|weekly|news|midday|weekend) (?:briefing|brief|round-?up|digest|wrap|bulletin|headlines)\b"
-    r"|\b(?:week|day|month|year) in (?:review|pictures|photos)\b|^in pictures\b|\b(?:news )?round-?up\b|^the papers\b"
-    r"|^what the papers say\b|\bnews quiz\b|\bcorrections and clarifications\b|^(?:the )?top \d+ (?:news|stories|headlines)"
-    r"|\bresumen (?:de noticias|del día|semanal|informativo)\b|\btitulares (?:del? |de hoy)|\blas noticias de(?:l| hoy)\b"
-    r"|\bpresseschau\b|\brevue de presse\b|\bl'essentiel de l'actu|\brassegna stampa\b|\bобзор прессы\b|\bглавное за (?:день|неделю)\b"
+    r"(?i)\b(?:morning|evening|daily|weekly|news|midday|weekend) "
+    r"(?:briefing|brief|round-?up|digest|wrap|bulletin|headlines)\b"
+    r"|\b(?:week|day|month|year) in (?:review|pictures|photos)\b|^in pictures\b|\b(?:news )?round-?up\b"
+    r"|^(?:what )?the papers(?: say)?\b|\bnews quiz\b|\bcorrections and clarifications\b"
+    r"|^(?:the )?top \d+ (?:news|stories|headlines)|\bresumen (?:de noticias|del día|semanal|informativo)\b"
+    r"|\btitulares (?:del? |de hoy)|\blas noticias de(?:l| hoy)\b|\bpresseschau\b|\brevue de presse\b"
+    r"|\bl'essentiel de l'actu|\brassegna stampa\b|\bобзор прессы\b|\bглавное за (?:день|неделю)\b"
     r"|新闻联播|早报|晚报|要闻汇总"
 )
 # What follows is the occasion, not the happening.
 _OCCASION = re.compile(
     r"(?i)(?<=\s)(?:after|amid|despite|following|in (?:the )?wake of|as|since|for|over"
     r"|tras|después de|luego de|ante|en medio de|durante|pese a|após|depois de|apesar de|em meio a|dopo|nonostante"
-    r"|après|malgré|suite à|sur fond de|nach|wegen|trotz|angesichts|после|на фоне|из-за|несмотря на|після|через|بعد|وسط)\s"
+    r"|après|malgré|suite à|sur fond de|nach|wegen|trotz|angesichts"
+    r"|после|на фоне|из-за|несмотря на|після|через|بعد|وسط)\s"
 )
 _FIRST_WORDS = 12  # characters of a headline that are never an occasion
 _DOTTED = re.compile(r"\b(?:[^\W\d_]{1,2}\.\s?){1,3}[^\W\d_]{1,2}\b\.?")  # U.S., EE. UU.

@@ -1,9 +1,9 @@
 """Print `monitor/events/common.txt`: how common the words of news are, language by language.
 
-`python -m tests.benchmarks.common_words > monitor/events/common.txt` counts in how many stories each term stands, in the
-stories beside the checkout (`../shared/data/stories`): headline, and what a sketch reads of the lead. Names are left out (words mostly
-written with a capital), and so is 2026: what is in the news now is learnt from the stream, and is no lasting property of
-a language.
+`python -m tests.benchmarks.common_words > monitor/events/common.txt` counts in how many stories each term stands, in
+headline and lead as a sketch reads them, of the stories beside the checkout (`../shared/data/stories`). Names are left
+out (words mostly written with a capital), and so is 2026: what is in the news now is learnt from the stream, and is no
+lasting property of a language.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """How well stories are grouped into events, and how fast: `python -m tests.benchmarks.grouping [--speed]`.
 
 The labelled stories lie beside the checkout, in `../shared/data/stories/clusters.jsonl` (`--data`). Each set is sent
-through the grouping in the order of publication, alone, with nothing seen before it, and so is each of its languages. Pairwise scores
-count pairs of stories in one event; BCubed is the mean over stories. Beside the engine stand all-singletons, which is
-the floor, and online TF-IDF: the cosine of a story with the events before it, the best over thresholds, windows,
+through the grouping in the order of publication, alone, with nothing seen before it, and so is each of its languages.
+Pairwise scores count pairs of stories in one event; BCubed is the mean over stories. Beside the engine stand
+all-singletons, which is the floor, and online TF-IDF: the cosine of a story with the events before it, the best over thresholds, windows,
 fields and two ways of measuring the likeness to an event. It is tuned to the very set it is measured on; the engine
 has one setting for all.
 
