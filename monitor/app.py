@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import random
 import secrets
@@ -34,6 +35,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 SENDERS = 8  # threads that may wait for servers at the same time
+TOGETHER = 0.1  # seconds that a feed's state waits for others
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 OPERATORS = ""  # the "subscriber" of messages to the operators; a declared one always has a name
 
@@ -63,7 +65,10 @@ class App:
         self.claiming = asyncio.Lock()
         self.not_before: dict[str, tuple[float, float]] = {}  # feed → when it is polled again after trouble of ours,
         # on the loop's clock, and the seconds waited
+        self.clock_lead = math.inf  # seconds that the clock was ahead of the loop's when feeds were last looked at
         self.wake_delivery = asyncio.Event()
+        self._states: list[tuple[str, dict[str, Any]]] = []  # of feeds, to be saved together
+        self._saving: asyncio.Task[None] | None = None
         self._database = ThreadPoolExecutor(1, "database")
         self._senders = ThreadPoolExecutor(SENDERS, "send")
         self._fetcher: Fetcher | None = None
@@ -101,6 +106,22 @@ class App:
                 self._retired.remove(idle)
                 del self._using[idle]
                 await idle.close()
+
+    async def save_state(self, feed: str, **values: Any) -> None:
+        """Save fields of a feed's state, in one transaction with those of feeds that are polled at the same time.
+
+        A transaction costs more than all else of a poll that finds nothing new.
+        """
+        self._states.append((feed, values))
+        if self._saving is None:
+            self._saving = asyncio.create_task(self._save_states(), name="save the feeds' states")
+        await asyncio.shield(self._saving)
+
+    async def _save_states(self) -> None:
+        if len(self.in_flight) > len(self._states):
+            await asyncio.sleep(TOGETHER)
+        states, self._states, self._saving = self._states, [], None
+        await self.db(self.store.feeds.save, states)
 
     async def db(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a function that uses the database in the one thread that writes."""
@@ -226,4 +247,4 @@ def describe_url(url: str) -> str:
 
 def feeds_to_poll(config: Config) -> Mapping[str, str]:
     """Return the addresses of the enabled feeds that this version polls, by name."""
-    return {feed.name: feed.url for feed in config.feeds.values() if feed.enabled and feed.url}
+    return config.polled

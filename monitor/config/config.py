@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
@@ -45,6 +46,11 @@ class Config:
     folder: Path = Path("config")
     places: Places = field(default_factory=Places, repr=False, compare=False)
     contents: Mapping[Path, bytes] = field(default_factory=lambda: MappingProxyType({}), repr=False, compare=False)
+
+    @cached_property
+    def polled(self) -> Mapping[str, str]:
+        """The addresses of the enabled feeds that this version polls, by name."""
+        return MappingProxyType({feed.name: feed.url for feed in self.feeds.values() if feed.enabled and feed.url})
 
     def place(self, *path: str | int) -> Place:
         """Return where the value at a key path is written, such as `place("topics", "sanctions", "query")`.

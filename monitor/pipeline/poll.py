@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from monitor.app import App, feeds_to_poll
 from monitor.article import Article, extract
@@ -19,6 +19,7 @@ from monitor.fetch import Failed, Fetched, NotModified
 from monitor.models import FeedState
 from monitor.parse import ParsedFeed, ParsedStory, parse_feed
 from monitor.pipeline.ingest import Ingested, content_hash, ingest, match_stories
+from monitor.store import History
 from monitor.timing import (
     EXPECTED,
     HISTORY,
@@ -38,7 +39,7 @@ from monitor.urls import host, site
 log = logging.getLogger(__name__)
 
 PARSE_DEADLINE = 10.0  # seconds; a real document takes 0.02, hostile ones minutes (notes on security, 3.1)
-POLLS_AT_ONCE = 64
+POLLS_AT_ONCE = 200
 POLLS_OF_A_HOST = 4  # of these
 TICK = 1.0  # seconds between two looks for what is due
 OWN_TROUBLE, OWN_TROUBLE_MOST = 30.0, 600.0  # seconds until a feed is polled again after trouble of ours
@@ -59,6 +60,13 @@ class Polled:
     baseline: bool = False
 
 
+class _Turn(NamedTuple):
+    """What a poll begins with: its feed's state, and until when which sites want to be left alone."""
+
+    state: FeedState
+    rests: Mapping[str, datetime]
+
+
 @dataclass(frozen=True, slots=True)
 class _Asked:
     """What was asked for: `whole` without validators, `at` when the poll began."""
@@ -75,31 +83,55 @@ async def poll_due(app: App, limit: int = POLLS_AT_ONCE) -> list[asyncio.Task[Po
     room = limit - len(app.in_flight)
     if room <= 0:
         return []
-    feeds, clock = feeds_to_poll(app.config), asyncio.get_running_loop().time()
-    held = {name for name, (at, _) in app.not_before.items() if at > clock}
-    # What comes due before the middle of two ticks is taken now, or an interval of a second would last two.
-    soon = app.now() + timedelta(seconds=TICK / 2)
-    due = await app.db(app.store.feeds.due, feeds.keys() - app.in_flight - held, soon)
+    now, clock = app.now(), asyncio.get_running_loop().time()
+    went_back = now.timestamp() - clock < app.clock_lead - TICK / 2
+    turns = await app.db(_turns, app, _Places(app, clock), now, room, went_back)
+    app.clock_lead = now.timestamp() - clock if went_back else max(app.clock_lead, now.timestamp() - clock)
     feeds = feeds_to_poll(app.config)  # once more: a feed may have been taken out meanwhile
-    hosts = Counter(host(feeds[name]) for name in app.in_flight if name in feeds)
-    tasks: list[asyncio.Task[Polled]] = []
-    for state in due:
-        if len(tasks) == room:
-            break
-        # A host that hangs holds its own feeds' places only.
-        if state.feed not in feeds or state.feed in app.in_flight:
-            continue
-        name = host(feeds[state.feed])
-        if hosts[name] < POLLS_OF_A_HOST:
-            hosts[name] += 1
-            tasks.append(start(app, state.feed))
-    return tasks
+    return [
+        start(app, turn.state.feed, turn)
+        for turn in turns
+        if turn.state.feed in feeds and turn.state.feed not in app.in_flight
+    ]
 
 
-def start(app: App, name: str) -> asyncio.Task[Polled]:
+class _Places:
+    """Which feeds may be polled: no host, by hanging, holds the places of others' feeds."""
+
+    def __init__(self, app: App, clock: float) -> None:
+        self._feeds = feeds_to_poll(app.config)
+        self._busy = app.in_flight | {name for name, (at, _) in app.not_before.items() if at > clock}
+        self._hosts = Counter(host(self._feeds[name]) for name in app.in_flight if name in self._feeds)
+
+    def take(self, name: str) -> bool:
+        """Whether there is a place for a poll of feed `name`; it is taken then."""
+        if name not in self._feeds or name in self._busy:
+            return False
+        where = host(self._feeds[name])
+        self._hosts[where] += 1
+        return self._hosts[where] <= POLLS_OF_A_HOST
+
+
+def _turns(app: App, places: _Places, now: datetime, room: int, went_back: bool) -> list[_Turn]:
+    """Return whose turn it is. Uses the database."""
+    if went_back:
+        app.store.feeds.bring_forward(now)
+    # What comes due before the middle of two ticks is taken now, or an interval of a second would last two.
+    due = app.store.feeds.due(places.take, now + timedelta(seconds=TICK / 2), room)
+    rests = app.store.feeds.rests(now) if due else {}
+    return [_Turn(state, rests) for state in due]
+
+
+def _turn(app: App, name: str) -> _Turn:
+    state = app.store.feeds.get(name)
+    assert state is not None, f"feed {name} has no state"
+    return _Turn(state, app.store.feeds.rests(app.now()))
+
+
+def start(app: App, name: str, turn: _Turn | None = None) -> asyncio.Task[Polled]:
     """Start a poll of feed `name`, which must not be in flight."""
     app.in_flight.add(name)
-    task = asyncio.create_task(poll(app, name), name=f"poll {name}")
+    task = asyncio.create_task(poll(app, name, turn), name=f"poll {name}")
     task.add_done_callback(partial(_ended, app, name))
     return task
 
@@ -115,18 +147,17 @@ def _ended(app: App, name: str, task: asyncio.Task[Polled]) -> None:
     app.not_before[name] = (task.get_loop().time() + wait, wait)
 
 
-async def poll(app: App, name: str) -> Polled:
+async def poll(app: App, name: str, turn: _Turn | None = None) -> Polled:
     """Poll one feed now. What the feed does is in the result; only trouble of our own (the database) raises."""
+    state, rests = turn if turn is not None else await app.db(_turn, app, name)
     feed, began = app.config.feeds[name], app.now()
     assert feed.url is not None  # `feeds_to_poll` names only feeds with one
-    state = await app.db(app.store.feeds.get, name)
-    assert state is not None, f"feed {name} has no state"
     # An address that was changed just now is not asked about what another one said.
     changed = state.url != feed.url
     url = feed.url if changed else state.address or feed.url
     asked = _Asked(feed, state, url, changed or whole_due(state.whole_due_at, began), began)
-    rest = await app.db(app.store.feeds.rest, site(url), began)
-    if rest is not None and host(url) not in app.config.settings.fetch.own_hosts:
+    rest = rests.get(site(url))
+    if rest is not None and rest > began and host(url) not in app.config.settings.fetch.own_hosts:
         return await _resting(app, asked, (rest - began).total_seconds())
     if asked.whole:
         answer = await app.fetch(url)
@@ -157,7 +188,9 @@ async def poll(app: App, name: str) -> Polled:
 
 async def _stories(app: App, asked: _Asked, answer: Fetched, parsed: ParsedFeed) -> Polled:
     feed, state = asked.feed, asked.state
-    known = await app.db(app.store.feeds.known, feed.name, [story.guid for story in parsed.stories])
+    guids = [story.guid for story in parsed.stories]
+    history = await app.db(app.store.feeds.history, feed.name, guids, app.now() - HISTORY)
+    known = history.known
     changed = [story for story in parsed.stories if known.get(story.guid) != content_hash(story)]
     pages = await _pages(app, feed, [story for story in changed if story.guid not in known])
     # Read together: topics of one configuration and subscriptions of another would tell nobody. The feed may be gone.
@@ -167,7 +200,7 @@ async def _stories(app: App, asked: _Asked, answer: Fetched, parsed: ParsedFeed)
     # No story is known of a feed that is new, or that has moved to where other stories are.
     baseline = state.baseline_at is None and feed.first_poll == "baseline" and not known
     values: dict[str, Any] = {
-        **_healthy(app, asked, answer, **await _learnt(app, asked, answer, parsed, known)),
+        **_healthy(app, asked, answer, **_learnt(app, asked, answer, parsed, history)),
         "baseline_at": state.baseline_at or app.now(),
         "note": "; ".join(parsed.problems)[:500] or None,
         "changed_at": app.now() if changed else state.changed_at,
@@ -211,12 +244,10 @@ async def _pages(app: App, feed: Feed, fresh: Sequence[ParsedStory]) -> dict[str
     return pages
 
 
-async def _learnt(
-    app: App, asked: _Asked, answer: Fetched, parsed: ParsedFeed, known: Collection[str]
-) -> dict[str, Any]:
+def _learnt(app: App, asked: _Asked, answer: Fetched, parsed: ParsedFeed, history: History) -> dict[str, Any]:
     """Return what a document that was read says of when to ask again."""
     state, now, count = asked.state, app.now(), len(parsed.listed)
-    first, seen = await app.db(app.store.feeds.seen, state.feed, now - HISTORY)
+    known, first, seen = history.known, history.first, history.seen
     values: dict[str, Any] = {}
     if len(parsed.stories) > len(known):
         values["silent_at"] = silent_at([*seen, now], first or now, now)
@@ -297,7 +328,7 @@ async def _resting(app: App, asked: _Asked, seconds: float) -> Polled:
     """Put a feed off whose site wants to be left alone, and its feeds a little apart."""
     feed, delay = asked.feed, seconds * app.rng.uniform(1.0, 1.1)
     at = app.now() + timedelta(seconds=delay)
-    await app.db(app.store.feeds.update, feed.name, url=feed.url, interval=delay, next_poll_at=at)
+    await app.save_state(feed.name, url=feed.url, interval=delay, next_poll_at=at)
     log.debug("%s: %s wants to be left alone for %d s", feed.name, site(asked.url), seconds)
     said = f"{site(asked.url)} wants to be left alone; it is asked again at {at:%Y-%m-%d %H:%M} UTC"
     return Polled(feed.name, "resting", error=said)
@@ -306,7 +337,7 @@ async def _resting(app: App, asked: _Asked, seconds: float) -> Polled:
 async def _unchanged(app: App, asked: _Asked, answer: Fetched | NotModified) -> Polled:
     name = asked.feed.name
     values = _healthy(app, asked, answer)
-    await app.db(app.store.feeds.update, name, **values)
+    await app.save_state(name, **values)
     log.debug("%s: nothing new", name)
     return Polled(name, "unchanged")
 
@@ -338,6 +369,6 @@ async def _failed(app: App, asked: _Asked, failed: Failed) -> Polled:
         "interval": delay,
         "next_poll_at": now + timedelta(seconds=delay),
     }
-    await app.db(app.store.feeds.update, feed.name, **values)
+    await app.save_state(feed.name, **values)
     log.warning("%s: %s (failure %d; the next try in %d s)", feed.name, failed.reason, failures, delay)
     return Polled(feed.name, "failed", error=failed.reason)

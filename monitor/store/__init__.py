@@ -22,14 +22,14 @@ from sqlmodel import Session, text
 
 from monitor.errors import StoreError
 from monitor.store.archive import Archive
-from monitor.store.feeds import Feeds
+from monitor.store.feeds import Feeds, History
 from monitor.store.ingest import Ingest
 from monitor.store.outbox import Outbox
 from monitor.store.slots import Closing, Slots, Window
 
 BUSY_TIMEOUT = 30.0  # seconds to wait for another process's write
 
-__all__ = ["Archive", "Closing", "Feeds", "Ingest", "Outbox", "Slots", "Store", "Window"]
+__all__ = ["Archive", "Closing", "Feeds", "History", "Ingest", "Outbox", "Slots", "Store", "Window"]
 
 
 class Store:
