@@ -156,6 +156,7 @@ class History:
 _OF_FEED = col(Sighting.feed) == bindparam("of")
 _OF_GUIDS = col(Sighting.guid).in_(bindparam("guids", expanding=True))
 _KNOWN = select(Sighting.guid, Sighting.content_hash).where(_OF_FEED, _OF_GUIDS)
+_SIGHTINGS = select(Sighting).where(_OF_FEED, _OF_GUIDS)
 _FIRST = select(func.min(Sighting.seen_at)).where(_OF_FEED)
 _SEEN = (
     select(Sighting.seen_at)
@@ -225,7 +226,7 @@ def sightings(session: Session, feed: str, guids: Collection[str]) -> list[Sight
     """Return the sightings of `guids` in `feed`."""
     found: list[Sighting] = []
     for chunk in _chunks(guids):
-        found += session.exec(select(Sighting).where(Sighting.feed == feed, col(Sighting.guid).in_(chunk))).all()
+        found += session.exec(_SIGHTINGS, params={"of": feed, "guids": chunk}).all()
     return found
 
 

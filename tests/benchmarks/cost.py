@@ -13,9 +13,10 @@ import itertools
 import multiprocessing
 import random
 import statistics
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -24,16 +25,18 @@ from aiohttp import web
 from sqlalchemy import Engine
 from sqlmodel import Field, Session, SQLModel, UniqueConstraint, create_engine, select
 
-from monitor.app import App, open_app
+from monitor.app import open_app
 from monitor.parse import parse_feed
 from monitor.parse.cut import seen
-from monitor.pipeline import poll
+from monitor.pipeline import poll_due
 from tests import make
 from tests.benchmarks import publishers
+from tests.benchmarks.before import MONITOR
 from tests.benchmarks.watched import running_time
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "feeds"
 ANSWERS = {"304": 4.0, "same body": 20.0, "one new item": 8.0}  # by how much ours is to be cheaper
+KINDS = dict(zip(ANSWERS, ("304", "same", "new"), strict=True))
 LARGEST = 200_000  # bytes
 TYPE = "application/rss+xml"
 
@@ -128,62 +131,71 @@ async def measure(folder: Path, count: int, rounds: int) -> list[Cost]:
     import httpx
 
     bodies = documents(count)
-    ours_end, theirs = multiprocessing.Pipe()
-    server = multiprocessing.get_context("spawn").Process(target=_serve, args=(bodies, theirs), daemon=True)
+    our_end, server_end = multiprocessing.Pipe()
+    server = multiprocessing.get_context("spawn").Process(target=_serve, args=(bodies, server_end), daemon=True)
     server.start()
-    base = f"http://127.0.0.1:{await asyncio.to_thread(ours_end.recv)}"
-    kinds = dict(zip(ANSWERS, ("304", "same", "new"), strict=True))
-    names = {kind: [f"{kind}-{n}" for n in range(len(bodies))] for kind in kinds.values()}
-    urls = {name: name.replace("-", "/") for some in names.values() for name in some}
-    lines = [f"  {name}: {{url: '{base}/ours/{path}', every: 1d}}\n" for name, path in urls.items()]
-    app = open_app(make.config(folder / "config", feeds="feeds:\n" + "".join(lines)), folder / "ours")
-    app.store.feeds.ensure({name: feed.url or "" for name, feed in app.config.feeds.items()}, app.now())
+    port = await asyncio.to_thread(our_end.recv)
     engine = create_engine(f"sqlite:///{folder / 'naive.db'}")
     SQLModel.metadata.create_all(engine, tables=[NaiveFeed.__table__, NaiveStory.__table__])  # type: ignore[attr-defined]
+    found = []
     try:
         async with httpx.AsyncClient() as client:
-
-            async def naively(name: str) -> None:
-                await naive_poll(client, engine, name, f"{base}/naive/{urls[name]}")
-
-            async def by_us(name: str) -> None:
-                await our_poll(app, name)
-
-            for way in (naively, by_us):  # the first time everything is new
-                for name in urls:
-                    await way(name)
-            return [
-                await _compare(answer, names[kind], (naively, by_us), rounds, server.pid)
-                for answer, kind in kinds.items()
-            ]
+            for answer, kind in KINDS.items():
+                urls = {f"{kind}-{n}": f"http://127.0.1.{n + 1}:{port}/CLIENT/{kind}/{n}" for n in range(len(bodies))}
+                ours = Ours(folder / kind, {name: url.replace("CLIENT", "ours") for name, url in urls.items()})
+                naive = partial(naive_polls, client, engine, urls)
+                try:
+                    found.append(await _compare(answer, len(bodies), naive, ours.polls, rounds, server.pid))
+                finally:
+                    await ours.app.close()
+            return found
     finally:
-        await app.close()
         engine.dispose()
-        ours_end.send("enough")
+        our_end.send("enough")
         server.join(10)
 
 
 async def _compare(
     answer: str,
-    names: list[str],
-    ways: tuple[Callable[[str], Awaitable[None]], Callable[[str], Awaitable[None]]],
+    count: int,
+    naive: Callable[[], Awaitable[None]],
+    ours: Callable[[], Awaitable[None]],
     rounds: int,
     server: int | None,
 ) -> Cost:
     taken: dict[str, list[float]] = {}
-    for _ in range(rounds):
-        for title, way in zip(("naive", "ours"), ways, strict=True):
+    for number in range(rounds + 2):
+        for title, polls in (("naive", naive), ("ours", ours)):
             began = running_time(server)
-            for name in names:
-                await way(name)
-            taken.setdefault(title, []).append(1000 * (running_time(server) - began) / len(names))
+            await polls()
+            if number >= 2:  # by then nothing is new any more, and all that is made once is made
+                taken.setdefault(title, []).append(1000 * (running_time(server) - began) / count)
     return Cost(answer, statistics.median(taken["naive"]), statistics.median(taken["ours"]))
 
 
-async def our_poll(app: App, name: str) -> None:
-    """Poll a feed, which must not fail."""
-    polled = await poll(app, name)
-    assert polled.result in ("stories", "unchanged"), polled.error
+class Ours:
+    """An app whose feeds are due whenever `polls` is called."""
+
+    def __init__(self, folder: Path, urls: Mapping[str, str]) -> None:
+        self._now = datetime.now(UTC)
+        self._urls = urls
+        lines = [f"  {name}: {{url: '{url}', every: 1s}}\n" for name, url in urls.items()]
+        config = make.config(folder / "config", monitor=MONITOR, feeds="feeds:\n" + "".join(lines))
+        self.app = open_app(config, folder / "data", clock=lambda: self._now)
+        self.app.store.feeds.ensure(urls, self._now)
+
+    async def polls(self) -> None:
+        """Poll each feed once, as the daemon's tick does."""
+        self._now += timedelta(seconds=2)
+        polled = await asyncio.gather(*await poll_due(self.app))
+        assert len(polled) == len(self._urls)
+        failed = [one.error for one in polled if one.result not in ("stories", "unchanged")]
+        assert not failed, failed
+
+
+async def naive_polls(client: object, engine: Engine, urls: Mapping[str, str]) -> None:
+    """Poll each feed once, all at the same time, as ours are."""
+    await asyncio.gather(*(naive_poll(client, engine, name, url) for name, url in urls.items()))
 
 
 async def naive_poll(client: object, engine: Engine, name: str, url: str) -> None:

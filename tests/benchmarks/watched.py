@@ -12,11 +12,10 @@ import statistics
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from monitor import logs
-from monitor.app import App, open_app, utc_now
-from monitor.daemon import Daemon, load_or_last_good, only_one
+if TYPE_CHECKING:
+    from monitor.app import App
 
 STEP = 0.01  # seconds between two looks at the loop
 
@@ -137,6 +136,11 @@ def memory() -> tuple[float, float]:
 
 
 async def _run(config: Path, data: Path, seen: Path) -> None:
+    # Worker processes import this module: it must not be dearer to them than the program itself.
+    from monitor import logs
+    from monitor.app import open_app, utc_now
+    from monitor.daemon import Daemon, load_or_last_good, only_one
+
     logs.setup("INFO")
     with only_one(data):
         loaded = load_or_last_good(config, data, os.environ, utc_now())
