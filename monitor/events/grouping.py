@@ -56,8 +56,8 @@ _SHOWN = 4  # shared terms that a reason names
 class Row(NamedTuple):
     """A story of the window in plain values, as it is kept in the database: what `Grouping.restore` takes.
 
-    `arrived` is what the clock of the stories said. `terms` are joined by spaces, `weights` one byte each, in sixteenths;
-    `speaks` says whether the story stands for its event.
+    `arrived` is what the clock of the stories said. `terms` are joined by spaces, `weights` one byte each, in
+    sixteenths; `speaks` says whether the story stands for its event.
     """
 
     key: int
@@ -128,6 +128,10 @@ class Grouping:
         self._counts: dict[str, int] = {}
         self._events: dict[int, list[int]] = {}  # the stories that stand for each, in order
 
+    def events(self) -> frozenset[int]:
+        """Return the events that a story may still join."""
+        return frozenset(self._events)
+
     def __len__(self) -> int:
         return len(self._stories)
 
@@ -164,7 +168,7 @@ class Grouping:
         )
 
     def add(self, key: int, new: Sketch, event: int) -> Row:
-        """Take a story into an event, and return what to keep of it. `key` and `event` are the caller's; keys ascend."""
+        """Take a story into an event, and return what to keep of it. Both numbers are the caller's; keys ascend."""
         self._advance(new.at)
         weights = self._weights(new)
         terms = tuple(weights)
