@@ -237,7 +237,7 @@ class Grouper:
         decision = self._grouping.decide(new)
         event = number if decision.event is None else decision.event
         self._names.setdefault(event, story.id)
-        self._grouping.add(number, new, event)
+        self._grouping.add(number, new, event, decision.weights)
         why = decision.why
         if decision.refused is not None:
             refused = decision.refused

@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from heapq import nlargest
 from importlib.resources import files
 from itertools import pairwise
 from sys import intern
@@ -45,8 +46,9 @@ _NEAREST = 0.6  # what the likest story counts against the mean
 _COPY = 0.8  # likeness from which on we call it a copy or light rewrite
 _STANDING_HOURS = 10.0  # after which one outlet's same headline is a standing one
 # Bounds
-_ASKED = 16  # terms of a story that are looked up, the weightiest
-_LATEST = 64  # stories of a term that are looked at, the latest
+_ASKED = 12  # terms of a story that are looked up, the weightiest
+_LATEST = 48  # stories of a term that are looked at, the latest
+_LIKELY = 24  # stories that share the most of them
 _COMPARED = 8  # events that are compared in full
 _MEMBERS = 8  # stories that stand for an event: the lead and the latest
 _SCALE = 16  # weights are kept in sixteenths, in a byte
@@ -85,10 +87,14 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The event a story joins, or None for one of its own; `why` for people, and the nearest refusal."""
+    """The event a story joins, or None for one of its own; `why` for people, and the nearest refusal.
+
+    `weights` are those of the story's terms, for `Grouping.add`.
+    """
 
     event: int | None
     why: str
+    weights: bytes
     likeness: float = 0.0
     refused: Refusal | None = None
 
@@ -137,49 +143,53 @@ class Grouping:
 
     def decide(self, new: Sketch) -> Decision:
         """Return which event a story joins. Changes nothing."""
+        weights = self._weights(new)
         if new.round_up:
-            return Decision(None, "new: a round-up tells of several happenings, and joins none")
+            return Decision(None, "new: a round-up tells of several happenings, and joins none", weights)
         if not new.terms:
-            return Decision(None, "new: there are no words to compare")
-        weights = self._weights(new)
-        length = _length(weights.items())
+            return Decision(None, "new: there are no words to compare", weights)
+        asking = _Asking(new, weights)
         ranked = []
-        for event in self._candidates(weights, new):
-            nearest, likeness, standing = self._likeness(event, new, weights, length)
-            if standing is not None:
-                return Decision(None, f"new: {new.source} had this headline {standing:.0f} h ago: a standing headline")
-            ranked.append((-likeness, event, nearest))
-        ranked.sort()
-        joined: Decision | None = None
-        refused: Refusal | None = None
-        for negative, event, nearest in ranked[:2]:
-            likeness, shared = -negative, _shared(new, weights, self._stories[nearest])
-            if joined is None and likeness >= THRESHOLD + (_LIVE_BAR if new.live else 0.0):
-                joined = Decision(event, self._why(event, new, likeness, shared), likeness)
-            else:
-                refused = Refusal(event, likeness, shared)
-                break
-        if joined is not None:
-            return Decision(joined.event, joined.why, joined.likeness, refused)
-        if refused is None:
-            return Decision(None, "new: nothing in the window shares a rare word with it")
-        return Decision(
-            None, f"new: the nearest is too far, {_measured(refused.likeness, refused.shared)}", 0.0, refused
-        )
+        for event in self._candidates(new, weights):
+            members = self._members(event)
+            hours = next((hours for story in members if (hours := _standing(story, new))), 0.0)
+            if hours:
+                why = f"new: a standing headline, {new.source} had it {hours:.0f} h before"
+                return Decision(None, why, weights)
+            likeness = [asking.likeness(story) for story in members]
+            nearest = max(likeness)
+            mean = sum(likeness) / len(likeness)
+            ranked.append((_NEAREST * nearest + (1 - _NEAREST) * mean, -event, members[likeness.index(nearest)]))
+        ranked.sort(reverse=True)
+        if not ranked:
+            return Decision(None, "new: nothing in the window shares a rare word with it", weights)
+        needed = THRESHOLD + (_LIVE_BAR if new.live else 0.0)
+        best = ranked[0][0]
+        # The nearest that it does not join: the best one, or the second when it joins that.
+        refused = [Refusal(-event, likeness, asking.shared(story)) for likeness, event, story in ranked[:2]]
+        said = f"likeness {best:.2f} (needs {needed:.2f}), shares {', '.join(refused[0].shared) or 'no word'}"
+        if best < needed:
+            return Decision(None, f"new: the nearest is too far, {said}", weights, best, refused[0])
+        event = -ranked[0][1]
+        hours = (new.at - self._stories[self._events[event][0]].at) / _HOUR
+        when = f"{abs(hours):.0f} h {'before' if hours < 0 else 'after'} the lead"
+        kind = "joins as a copy or light rewrite" if best >= _COPY else "joins"
+        return Decision(event, f"{kind}: {said}; {when}", weights, best, refused[1] if len(refused) > 1 else None)
 
-    def add(self, key: int, new: Sketch, event: int) -> Row:
-        """Take a story into an event, and return what to keep of it. Both numbers are the caller's; keys ascend."""
+    def add(self, key: int, new: Sketch, event: int, weights: bytes) -> Row:
+        """Take a story into an event, with the weights of its decision, and return what to keep of it.
+
+        `key` and `event` are the caller's; keys ascend.
+        """
         self._advance(new.at)
-        weights = self._weights(new)
-        terms = tuple(weights)
         # A live page or a round-up that joins an event does not stand for it: it will tell of other things.
-        speaks = not new.round_up and not (new.live and bool(self._events.get(event)))
-        kept = _Kept(
+        speaks = not new.round_up and not (new.live and event in self._events)
+        story = _Kept(
             key, event, self._clock(), new.at, new.source, new.language, new.title_terms, new.lead_terms,
-            new.standing, speaks, terms, bytes(weights.values()), _length(weights.items()),
+            new.standing, speaks, new.terms, weights, _length(new.terms, weights),
         )  # fmt: skip
-        self._keep(kept)
-        return Row(*kept[:10], " ".join(terms), kept.weights)
+        self._keep(story)
+        return _row(story)
 
     def merge(self, event: int, into: int) -> None:
         """Put all stories of `event` into another, as an operator says."""
@@ -199,7 +209,7 @@ class Grouping:
     def rows(self) -> Iterator[Row]:
         """Yield what is held, in the order it came, for `restore`."""
         for story in map(self._stories.__getitem__, self._order):
-            yield Row(*story[:10], " ".join(story.terms), story.weights)
+            yield _row(story)
 
     @classmethod
     def restore(cls, rows: Iterable[Row], window: float = WINDOW) -> Grouping:
@@ -208,7 +218,7 @@ class Grouping:
         for row in rows:
             made._now, made._ahead = row.arrived, row.at if row.at > row.arrived + window else None
             terms = tuple(intern(term) for term in row.terms.split(" ")) if row.terms else ()
-            made._keep(_Kept(*row[:10], terms, row.weights, _length(zip(terms, row.weights, strict=True))))
+            made._keep(_Kept(*row[:10], terms, row.weights, _length(terms, row.weights)))
         return made
 
     # --- what is held
@@ -269,107 +279,87 @@ class Grouping:
 
     # --- how like
 
-    def _weights(self, new: Sketch) -> dict[str, int]:
+    def _weights(self, new: Sketch) -> bytes:
         """Return each term's weight, in sixteenths: its emphasis times how rare it is, in nats."""
-        stories = len(self._stories) + 1
-        common = _common(new.language)
-        weights = {}
+        stories, counts, common = len(self._stories) + 1, self._counts, _common(new.language)
+        weights = bytearray()
         for term, emphasis in zip(new.terms, new.emphasis, strict=True):
-            before = self._counts.get(term, 0)
-            share = max(
-                (before + _PRIOR * common.get(term, 0.0)) / (stories + _PRIOR),
-                (before + 1) / (stories + _FIRST),
-                _RAREST,
-            )
-            weights[term] = min(255, round(-math.log(share) * emphasis * _SCALE))
-        return weights
+            before = counts.get(term, 0)
+            known = (before + _PRIOR * common.get(term, 0.0)) / (stories + _PRIOR)
+            share = max(known, (before + 1) / (stories + _FIRST), _RAREST)
+            weights.append(min(255, round(-math.log(share) * emphasis * _SCALE)))
+        return bytes(weights)
 
-    def _candidates(self, weights: Mapping[str, int], new: Sketch) -> list[int]:
-        """Return the events whose stories share the most of the weightiest terms, at most `_COMPARED`."""
-        asked = sorted(weights.items(), key=lambda one: (-one[1], one[0]))[:_ASKED]
-        found: Counter[int] = Counter()
-        for term, weight in asked:
+    def _candidates(self, new: Sketch, weights: Sequence[int]) -> list[int]:
+        """Return the events of the stories that share the most of the weightiest terms, at most `_COMPARED`."""
+        found: dict[int, int] = {}
+        for weight, term in nlargest(_ASKED, zip(weights, new.terms, strict=True)):
             for key in self._postings.get(term, ())[-_LATEST:]:
-                found[key] += weight * weight
-        events: dict[int, None] = {}
-        for key, _ in sorted(found.items(), key=lambda one: (-one[1], -one[0])):
-            story = self._stories[key]
-            if abs(new.at - story.at) <= self._window:
-                events[story.event] = None
-                if len(events) == _COMPARED:
-                    break
-        return list(events)
+                found[key] = found.get(key, 0) + weight * weight
+        stories = [self._stories[key] for key in nlargest(_LIKELY, found, key=found.__getitem__)]
+        near = (story.event for story in stories if abs(new.at - story.at) <= self._window)
+        return list(dict.fromkeys(near))[:_COMPARED]
 
-    def _likeness(
-        self, event: int, new: Sketch, weights: Mapping[str, int], length: float
-    ) -> tuple[int, float, float | None]:
-        """Return an event's likest story, how like it is itself, and since when its headline stands, in hours."""
-        members = self._events[event]
-        if len(members) > _MEMBERS:
-            members = [members[0], *members[1 - _MEMBERS :]]
-        nearest, best, total = members[0], -1.0, 0.0
-        pairs = frozenset(pairwise(new.terms[: new.title_terms]))
-        for key in members:
-            story = self._stories[key]
-            hours = abs(new.at - story.at) / _HOUR
-            if story.source == new.source and story.standing == new.standing and hours >= _STANDING_HOURS:
-                return key, 0.0, hours
-            likeness = _alike(story, new, pairs, weights, length, hours)
-            total += likeness
-            if likeness > best:
-                nearest, best = key, likeness
-        return nearest, _NEAREST * best + (1 - _NEAREST) * total / len(members), None
-
-    def _why(self, event: int, new: Sketch, likeness: float, shared: Sequence[str]) -> str:
-        lead = self._stories[self._events[event][0]]
-        hours = (new.at - lead.at) / _HOUR
-        kind = "joins as a copy or light rewrite" if likeness >= _COPY else "joins"
-        return (
-            f"{kind}: {_measured(likeness, shared)}; {abs(hours):.0f} h {'before' if hours < 0 else 'after'} the lead"
-        )
+    def _members(self, event: int) -> list[_Kept]:
+        """Return the stories that an event is compared by: its lead and the latest."""
+        keys = self._events[event]
+        if len(keys) > _MEMBERS:
+            keys = [keys[0], *keys[1 - _MEMBERS :]]
+        return [self._stories[key] for key in keys]
 
 
-def _alike(
-    story: _Kept,
-    new: Sketch,
-    pairs: frozenset[tuple[str, str]],
-    weights: Mapping[str, int],
-    length: float,
-    hours: float,
-) -> float:
-    """Return how like a new story is to an earlier one, 0 to 1; `pairs` are the neighbours in its headline."""
-    product = 0
-    get = weights.get
-    for term, weight in zip(story.terms, story.weights, strict=True):
-        other = get(term)
-        if other is not None:
-            product += weight * other
-    if not product:
+class _Asking:
+    """A new story, ready to be compared with many."""
+
+    def __init__(self, new: Sketch, weights: bytes) -> None:
+        self._new = new
+        self._weights = dict(zip(new.terms, weights, strict=True))
+        self._length = _length(new.terms, weights)
+        self._pairs = frozenset(pairwise(new.terms[: new.title_terms]))
+
+    def likeness(self, story: _Kept) -> float:
+        """Return how like the new story is to an earlier one, 0 to 1."""
+        new, get, product = self._new, self._weights.get, 0
+        for term, weight in zip(story.terms, story.weights, strict=True):
+            product += weight * get(term, 0)
+        if not product:
+            return 0.0
+        hours = abs(new.at - story.at) / _HOUR
+        likeness = product / (self._length * story.length)
+        runs = sum(pair in self._pairs for pair in pairwise(story.terms[: story.title_terms]))
+        likeness += _RUN * max(0, runs - _FREE_PAIRS)
+        likeness *= 1 + _LEAD_BONUS * min(1.0, min(new.lead_terms, story.lead_terms) / _LEAD_FULL)
+        if story.source == new.source:
+            sure = min(1.0, likeness / _SURE_OF_SOURCE)
+            likeness += sure * _SAME_SOURCE * math.exp(-hours / _SAME_SOURCE_HOURS)
+        return min(1.0, likeness * math.exp(-hours / _DECAY_HOURS))
+
+    def shared(self, story: _Kept) -> tuple[str, ...]:
+        """Return the weightiest terms shared with an earlier story, as the new one writes them."""
+        theirs = set(story.terms)
+        both = [
+            (-self._weights[term], written)
+            for term, written in zip(self._new.terms, self._new.written, strict=True)
+            if term in theirs
+        ]
+        return tuple(written for _, written in sorted(both)[:_SHOWN])
+
+
+def _standing(story: _Kept, new: Sketch) -> float:
+    """Return how many hours before one outlet had the same headline, where that makes it a standing one; else 0."""
+    if story.source != new.source or story.standing != new.standing:
         return 0.0
-    likeness = product / (length * story.length)
-    runs = sum(pair in pairs for pair in pairwise(story.terms[: story.title_terms]))
-    likeness += _RUN * max(0, runs - _FREE_PAIRS)
-    likeness *= 1 + _LEAD_BONUS * min(1.0, min(new.lead_terms, story.lead_terms) / _LEAD_FULL)
-    if story.source == new.source:
-        sure = min(1.0, likeness / _SURE_OF_SOURCE)
-        likeness += sure * _SAME_SOURCE * math.exp(-hours / _SAME_SOURCE_HOURS)
-    return min(1.0, likeness * math.exp(-hours / _DECAY_HOURS))
+    hours = abs(new.at - story.at) / _HOUR
+    return hours if hours >= _STANDING_HOURS else 0.0
 
 
-def _length(weights: Iterable[tuple[str, int]]) -> float:
+def _length(terms: Sequence[str], weights: bytes) -> float:
     """Return the length of a story's vector; an address adds to a likeness, and takes nothing from one without it."""
-    return math.sqrt(sum(weight * weight for term, weight in weights if term[0] != "@")) or 1.0
+    return math.sqrt(sum(w * w for term, w in zip(terms, weights, strict=True) if term[0] != "@")) or 1.0
 
 
-def _shared(new: Sketch, weights: Mapping[str, int], story: _Kept) -> tuple[str, ...]:
-    """Return the weightiest terms that two stories share, as the new one writes them."""
-    theirs = set(story.terms)
-    both = [(-weights[term], written) for term, written in zip(new.terms, new.written, strict=True) if term in theirs]
-    return tuple(written for _, written in sorted(both)[:_SHOWN])
-
-
-def _measured(likeness: float, shared: Sequence[str]) -> str:
-    return f"likeness {likeness:.2f} (needs {THRESHOLD:.2f}), shares {', '.join(shared) or 'no word'}"
+def _row(story: _Kept) -> Row:
+    return Row(*story[:10], " ".join(story.terms), story.weights)
 
 
 @cache

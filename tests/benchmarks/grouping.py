@@ -200,9 +200,9 @@ def grouped(stories: Iterable[Labelled]) -> list[int]:
     events = []
     for number, one in enumerate(stories):
         new = sketch(one.story, one.published)
-        event = grouping.decide(new).event
-        events.append(number if event is None else event)
-        grouping.add(number, new, events[-1])
+        decision = grouping.decide(new)
+        events.append(number if decision.event is None else decision.event)
+        grouping.add(number, new, events[-1], decision.weights)
     return events
 
 
@@ -232,15 +232,16 @@ def speed(live: int, measured: int = 5_000) -> tuple[float, float]:
     tracemalloc.start()
     grouping = Grouping()
     for number, (story, at) in enumerate(fresh[:live]):
-        grouping.add(number, sketch(story, at), number)
+        new = sketch(story, at)
+        grouping.add(number, new, number, grouping.decide(new).weights)
     gc.collect()
     held = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     start = time.process_time()
     for number, (story, at) in enumerate(fresh[live:], live):
         new = sketch(story, at)
-        event = grouping.decide(new).event
-        grouping.add(number, new, number if event is None else event)
+        decision = grouping.decide(new)
+        grouping.add(number, new, number if decision.event is None else decision.event, decision.weights)
     return measured / (time.process_time() - start), held / live
 
 
