@@ -32,12 +32,12 @@ THRESHOLD = 0.42
 _HOUR = 3600.0
 
 # Rarity
-_PRIOR = 1000  # stories that what is known of the language counts as
-_FIRST = 100  # added to the stories of the window, so that the first ones are not all alike
-_RAREST = 0.0005  # share of stories; what is rarer counts as this
+_PRIOR = 300  # stories that what is known of the language counts as
+_FIRST = 200  # added to the stories of the window, so that the first ones are not all alike
+_RAREST = 0.001  # share of stories; what is rarer counts as this
 # Likeness
-_LEAD_BONUS, _LEAD_FULL = 0.5, 30  # longer texts share less of their words: a factor, and the lead terms it is full at
-_SAME_SOURCE, _SAME_SOURCE_HOURS = 0.1, 12.0  # an outlet rewrites its own story soon
+_LEAD_BONUS, _LEAD_FULL = 0.7, 30  # longer texts share less of their words: a factor, and the lead terms it is full at
+_SAME_SOURCE, _SAME_SOURCE_HOURS = 0.05, 6.0  # an outlet rewrites its own story soon
 _SURE_OF_SOURCE = 0.2  # likeness from which on these count in full
 _DECAY_HOURS = 100.0
 _RUN, _FREE_PAIRS = 0.06, 1  # for each two words that follow one another in both headlines, beyond so many
@@ -48,8 +48,8 @@ _STANDING_HOURS = 10.0  # after which one outlet's same headline is a standing o
 # Bounds
 _ASKED = 12  # terms of a story that are looked up, the weightiest
 _LATEST = 48  # stories of a term that are looked at, the latest
-_LIKELY = 24  # stories that share the most of them
-_COMPARED = 8  # events that are compared in full
+_LIKELY = 12  # stories that share the most of them
+_COMPARED = 5  # events that are compared in full
 _MEMBERS = 8  # stories that stand for an event: the lead and the latest
 _SCALE = 16  # weights are kept in sixteenths, in a byte
 _SHOWN = 4  # shared terms that a reason names

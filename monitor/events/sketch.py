@@ -18,13 +18,13 @@ from sys import intern
 
 from monitor.text import UNSPACED, StoryText, same_forms, words
 
-TITLE, OCCASION, LEAD = 1.0, 0.4, 0.7  # emphasis by where a word stands
+TITLE, OCCASION, LEAD = 1.0, 0.4, 0.4  # emphasis by where a word stands
 NAME = 1.2  # and the factor for what is written as a name
 ADDRESS, ENTITY = 0.9, 1.2
 LEAD_WORDS = 40
 MOST_TERMS = 64
 _STEM = 6  # letters
-_LEAD_CHARACTERS, _TITLE_CHARACTERS = 600, 400  # what is read of a story: more changes nothing, and costs
+_LEAD_CHARACTERS, _TITLE_CHARACTERS = 400, 400  # what is read of a story: more changes nothing, and costs
 
 _LIVE = re.compile(
     r"(?i)^live\b|\blive (?:updates|blog|coverage|news|ticker)\b|^(?:watch|follow) live\b|\bas it happened\b"
