@@ -36,7 +36,7 @@ _PRIOR = 300  # stories that what is known of the language counts as
 _FIRST = 200  # added to the stories of the window, so that the first ones are not all alike
 _RAREST = 0.001  # share of stories; what is rarer counts as this
 # Likeness
-_LEAD_BONUS, _LEAD_FULL = 0.7, 30  # longer texts share less of their words: a factor, and the lead terms it is full at
+_LEAD_BONUS, _LEAD_FULL = 0.5, 30  # longer texts share less of their words: a factor, and the lead terms it is full at
 _SAME_SOURCE, _SAME_SOURCE_HOURS = 0.05, 6.0  # an outlet rewrites its own story soon
 _SURE_OF_SOURCE = 0.2  # likeness from which on these count in full
 _DECAY_HOURS = 100.0
@@ -326,9 +326,9 @@ class _Asking:
             return 0.0
         hours = abs(new.at - story.at) / _HOUR
         likeness = product / (self._length * story.length)
+        likeness *= 1 + _LEAD_BONUS * min(1.0, min(new.lead_terms, story.lead_terms) / _LEAD_FULL)
         runs = sum(pair in self._pairs for pair in pairwise(story.terms[: story.title_terms]))
         likeness += _RUN * max(0, runs - _FREE_PAIRS)
-        likeness *= 1 + _LEAD_BONUS * min(1.0, min(new.lead_terms, story.lead_terms) / _LEAD_FULL)
         if story.source == new.source:
             sure = min(1.0, likeness / _SURE_OF_SOURCE)
             likeness += sure * _SAME_SOURCE * math.exp(-hours / _SAME_SOURCE_HOURS)
