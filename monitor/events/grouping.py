@@ -38,12 +38,14 @@ _RAREST = 0.001  # share of stories; what is rarer counts as this
 # Likeness
 _LEAD_BONUS, _LEAD_FULL = 0.5, 30  # longer texts share less of their words: a factor, and the lead terms it is full at
 _SAME_SOURCE, _SAME_SOURCE_HOURS = 0.05, 6.0  # an outlet rewrites its own story soon
-_SURE_OF_SOURCE = 0.2  # likeness from which on these count in full
+_SURE_OF_SOURCE = 0.2  # likeness from which on this counts in full
+_SAME_ADDRESS = 0.3
 _DECAY_HOURS = 100.0
 _RUN, _FREE_PAIRS = 0.06, 1  # for each two words that follow one another in both headlines, beyond so many
 _LIVE_BAR = 0.15  # what a live page needs more: one of another happening is much like it
 _NEAREST = 0.6  # what the likest story counts against the mean
-_COPY = 0.8  # likeness from which on we call it a copy or light rewrite
+_LIKE_LEAD = 0.1  # likeness to the lead below which an event is less like: what it began with is left behind
+_COPY = 0.9  # likeness from which on we call it a copy or light rewrite
 _STANDING_HOURS = 10.0  # after which one outlet's same headline is a standing one
 # Bounds
 _ASKED = 12  # terms of a story that are looked up, the weightiest
@@ -159,7 +161,8 @@ class Grouping:
             likeness = [asking.likeness(story) for story in members]
             nearest = max(likeness)
             mean = sum(likeness) / len(likeness)
-            ranked.append((_NEAREST * nearest + (1 - _NEAREST) * mean, -event, members[likeness.index(nearest)]))
+            whole = (_NEAREST * nearest + (1 - _NEAREST) * mean) * min(1.0, likeness[0] / _LIKE_LEAD)
+            ranked.append((whole, -event, members[likeness.index(nearest)]))
         ranked.sort(reverse=True)
         if not ranked:
             return Decision(None, "new: nothing in the window shares a rare word with it", weights)
@@ -280,14 +283,17 @@ class Grouping:
     # --- how like
 
     def _weights(self, new: Sketch) -> bytes:
-        """Return each term's weight, in sixteenths: its emphasis times how rare it is, in nats."""
+        """Return each term's weight, in sixteenths: its emphasis times how rare it is, in nats.
+
+        No weight is 0: where every story has the same words, they are copies still.
+        """
         stories, counts, common = len(self._stories) + 1, self._counts, _common(new.language)
         weights = bytearray()
         for term, emphasis in zip(new.terms, new.emphasis, strict=True):
             before = counts.get(term, 0)
             known = (before + _PRIOR * common.get(term, 0.0)) / (stories + _PRIOR)
             share = max(known, (before + 1) / (stories + _FIRST), _RAREST)
-            weights.append(min(255, round(-math.log(share) * emphasis * _SCALE)))
+            weights.append(min(255, max(1, round(-math.log(share) * emphasis * _SCALE))))
         return bytes(weights)
 
     def _candidates(self, new: Sketch, weights: Sequence[int]) -> list[int]:
@@ -313,7 +319,8 @@ class _Asking:
 
     def __init__(self, new: Sketch, weights: bytes) -> None:
         self._new = new
-        self._weights = dict(zip(new.terms, weights, strict=True))
+        self._weights = {term: w for term, w in zip(new.terms, weights, strict=True) if term[0] != "@"}
+        self._address = next((term for term in new.terms if term[0] == "@"), None)
         self._length = _length(new.terms, weights)
         self._pairs = frozenset(pairwise(new.terms[: new.title_terms]))
 
@@ -332,13 +339,15 @@ class _Asking:
         if story.source == new.source:
             sure = min(1.0, likeness / _SURE_OF_SOURCE)
             likeness += sure * _SAME_SOURCE * math.exp(-hours / _SAME_SOURCE_HOURS)
+        if self._address is not None and self._address in story.terms:
+            likeness += _SAME_ADDRESS
         return min(1.0, likeness * math.exp(-hours / _DECAY_HOURS))
 
     def shared(self, story: _Kept) -> tuple[str, ...]:
         """Return the weightiest terms shared with an earlier story, as the new one writes them."""
         theirs = set(story.terms)
         both = [
-            (-self._weights[term], written)
+            (-self._weights.get(term, 255), written)
             for term, written in zip(self._new.terms, self._new.written, strict=True)
             if term in theirs
         ]
@@ -354,7 +363,7 @@ def _standing(story: _Kept, new: Sketch) -> float:
 
 
 def _length(terms: Sequence[str], weights: bytes) -> float:
-    """Return the length of a story's vector; an address adds to a likeness, and takes nothing from one without it."""
+    """Return the length of a story's vector. Its address is no part of it: that adds to a likeness alone."""
     return math.sqrt(sum(w * w for term, w in zip(terms, weights, strict=True) if term[0] != "@")) or 1.0
 
 

@@ -20,7 +20,7 @@ from monitor.text import UNSPACED, StoryText, same_forms, words
 
 TITLE, OCCASION, LEAD = 1.0, 0.4, 0.4  # emphasis by where a word stands
 NAME = 1.2  # and the factor for what is written as a name
-ADDRESS, ENTITY = 0.9, 1.2
+ADDRESS, ENTITY = 1.0, 1.2
 LEAD_WORDS = 40
 MOST_TERMS = 64
 _STEM = 6  # letters
@@ -149,8 +149,8 @@ def _terms(text: str, language: str, limit: int | None) -> Iterator[tuple[str, s
 
 @lru_cache(maxsize=1 << 16)
 def stem(folded: str, language: str) -> str:
-    """Return the term of a folded word: digits whole, else the shortest of its stems, cut to six letters."""
-    if folded[0].isdigit() or len(folded) > 40:
+    """Return the term of a folded word: what has digits nearly whole, else its shortest stem, cut to six letters."""
+    if len(folded) > 40 or any(letter.isdigit() for letter in folded):
         return folded[:20]
     stems = [key[1:] for key in same_forms(folded, language) if key[0] == "="]
     return min(stems, key=lambda one: (len(one), one), default=folded)[:_STEM] or folded[:_STEM]
