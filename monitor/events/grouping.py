@@ -54,6 +54,7 @@ _LIKELY = 12  # stories that share the most of them
 _COMPARED = 5  # events that are compared in full
 _MEMBERS = 8  # stories that stand for an event: the lead and the latest
 _SCALE = 16  # weights are kept in sixteenths, in a byte
+_SILENT, _SPEAKS, _LEADS = range(3)  # how a story stands for its event
 _SHOWN = 4  # shared terms that a reason names
 
 
@@ -61,7 +62,7 @@ class Row(NamedTuple):
     """A story of the window in plain values, as it is kept in the database: what `Grouping.restore` takes.
 
     `arrived` is what the clock of the stories said. `terms` are joined by spaces, `weights` one byte each, in
-    sixteenths; `speaks` says whether the story stands for its event.
+    sixteenths; `voice` says how the story stands for its event: as a lead (2), as a member (1), or not (0).
     """
 
     key: int
@@ -73,7 +74,7 @@ class Row(NamedTuple):
     title_terms: int
     lead_terms: int
     standing: int
-    speaks: bool
+    voice: int
     terms: str
     weights: bytes
 
@@ -113,7 +114,7 @@ class _Kept(NamedTuple):
     title_terms: int
     lead_terms: int
     standing: int
-    speaks: bool
+    voice: int
     terms: tuple[str, ...]
     weights: bytes
     length: float
@@ -161,7 +162,10 @@ class Grouping:
             likeness = [asking.likeness(story) for story in members]
             nearest = max(likeness)
             mean = sum(likeness) / len(likeness)
-            whole = (_NEAREST * nearest + (1 - _NEAREST) * mean) * min(1.0, likeness[0] / _LIKE_LEAD)
+            lead = max(
+                (one for one, s in zip(likeness, members, strict=True) if s.voice == _LEADS), default=likeness[0]
+            )
+            whole = (_NEAREST * nearest + (1 - _NEAREST) * mean) * min(1.0, lead / _LIKE_LEAD)
             ranked.append((whole, -event, members[likeness.index(nearest)]))
         ranked.sort(reverse=True)
         if not ranked:
@@ -186,10 +190,11 @@ class Grouping:
         """
         self._advance(new.at)
         # A live page or a round-up that joins an event does not stand for it: it will tell of other things.
-        speaks = not new.round_up and not (new.live and event in self._events)
+        begins = event not in self._events
+        voice = _SILENT if new.round_up or (new.live and not begins) else _LEADS if begins else _SPEAKS
         story = _Kept(
             key, event, self._clock(), new.at, new.source, new.language, new.title_terms, new.lead_terms,
-            new.standing, speaks, new.terms, weights, _length(new.terms, weights),
+            new.standing, voice, new.terms, weights, _length(new.terms, weights),
         )  # fmt: skip
         self._keep(story)
         return _row(story)
@@ -203,8 +208,9 @@ class Grouping:
         """Put one story into another event, as an operator says: what comes later joins by where it stands now."""
         story = self._stories[key]
         self._leave(story)
-        self._stories[key] = moved = story._replace(event=event)
-        if moved.speaks:
+        # What an operator puts somewhere is what the event is about, as much as what it began with.
+        self._stories[key] = moved = story._replace(event=event, voice=_LEADS if story.voice else _SILENT)
+        if moved.voice:
             members = self._events.setdefault(event, [])
             members.append(key)
             members.sort()
@@ -231,7 +237,7 @@ class Grouping:
         self._order.append(story.key)
         for term in story.terms:
             self._counts[term] = self._counts.get(term, 0) + 1
-        if not story.speaks:
+        if not story.voice:
             return
         self._events.setdefault(story.event, []).append(story.key)
         for term in story.terms:
@@ -275,7 +281,7 @@ class Grouping:
 
     def _leave(self, story: _Kept) -> None:
         members = self._events.get(story.event)
-        if members is not None and story.speaks:
+        if members is not None and story.voice:
             members.remove(story.key)
             if not members:
                 del self._events[story.event]
@@ -307,11 +313,13 @@ class Grouping:
         return list(dict.fromkeys(near))[:_COMPARED]
 
     def _members(self, event: int) -> list[_Kept]:
-        """Return the stories that an event is compared by: its lead and the latest."""
+        """Return the stories that an event is compared by: its leads and the latest."""
         keys = self._events[event]
-        if len(keys) > _MEMBERS:
-            keys = [keys[0], *keys[1 - _MEMBERS :]]
-        return [self._stories[key] for key in keys]
+        stories = [self._stories[key] for key in keys[-_MEMBERS:]]
+        if len(keys) <= _MEMBERS:
+            return stories
+        leads = [story for key in keys[:_MEMBERS] if (story := self._stories[key]).voice == _LEADS][: _MEMBERS // 2]
+        return [*leads, *stories[len(leads) :]] if leads else stories
 
 
 class _Asking:

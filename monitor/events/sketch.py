@@ -108,7 +108,7 @@ def sketch(story: StoryText, at: float, entities: Iterable[str] = ()) -> Sketch:
     if story.url and not live:
         found[f"@{zlib.crc32(story.url.encode('utf-8', 'replace')):x}"] = (ADDRESS, "the same address")
     for entity in sorted(set(entities))[:MOST_TERMS]:
-        found[f"&{entity}"] = (ENTITY, entity)
+        found["&" + "_".join(entity.split())] = (ENTITY, entity)
     return Sketch(
         terms=tuple(intern(term) for term in found),
         emphasis=tuple(emphasis for emphasis, _ in found.values()),
