@@ -172,7 +172,7 @@ def test_entities_found_in_both_make_stories_more_alike() -> None:
 
 
 def test_a_chain_of_likenesses_is_no_event() -> None:
-    names = ["Alpha", "Bravo", "Charlie", "Delta", "Echo", "Foxtrot", "Golf", "Hotel", "India", "Juliet", "Kilo", "Lima", "Mike", "Oscar", "Papa", "Quebec"]
+    names = [f"Name{n}" for n in range(16)]
     chain = [" ".join(names[n : n + 6]) for n in range(11)]
     decisions = group([(story(t, f"Outlet {n}"), NOON + n * HOUR) for n, t in enumerate(chain)])
     assert decisions[1].event == 0

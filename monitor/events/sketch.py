@@ -26,16 +26,17 @@ MOST_TERMS = 64
 _STEM = 6  # letters
 _LEAD_CHARACTERS, _TITLE_CHARACTERS = 400, 400  # what is read of a story: more changes nothing, and costs
 
+# These three read what is in small letters: ignoring case takes three times as long.
 _LIVE = re.compile(
-    r"(?i)^live\b|\blive (?:updates|blog|coverage|news|ticker)\b|^(?:watch|follow) live\b|\bas it happened\b"
+    r"^live\b|\blive (?:updates|blog|coverage|news|ticker)\b|^(?:watch|follow) live\b|\bas it happened\b"
     r"|\ben (?:vivo|direct|directo)\b|\bminuto a minuto\b|\bao vivo\b|\bliveblog\b|\bim liveticker\b|\bin diretta\b"
     r"|\bонлайн-трансляция\b|\bبث مباشر\b|直播"
 )
 _LIVE_ADDRESS = re.compile(
-    r"(?i)[/-](?:live|liveblog|live-(?:news|updates?|blog|story|coverage)|en-vivo|en-direct[eo]?|minuto-a-minuto)(?:[/-]|$)"
+    r"[/-](?:live|liveblog|live-(?:news|updates?|blog|story|coverage)|en-vivo|en-direct[eo]?|minuto-a-minuto)(?:[/-]|$)"
 )
 _ROUND_UP = re.compile(
-    r"(?i)\b(?:morning|evening|daily|weekly|news|midday|weekend) "
+    r"\b(?:morning|evening|daily|weekly|news|midday|weekend) "
     r"(?:briefing|brief|round-?up|digest|wrap|bulletin|headlines)\b"
     r"|\b(?:week|day|month|year) in (?:review|pictures|photos)\b|^in pictures\b|\b(?:news )?round-?up\b"
     r"|^(?:what )?the papers(?: say)?\b|\bnews quiz\b|\bcorrections and clarifications\b"
@@ -46,7 +47,7 @@ _ROUND_UP = re.compile(
 )
 # What follows is the occasion, not the happening.
 _OCCASION = re.compile(
-    r"(?i)(?<=\s)(?:after|amid|despite|following|in (?:the )?wake of|as|since|for|over"
+    r"(?i)(?<=\s)(?:after|amid|despite|following|in (?:the )?wake of"
     r"|tras|después de|luego de|ante|en medio de|durante|pese a|após|depois de|apesar de|em meio a|dopo|nonostante"
     r"|après|malgré|suite à|sur fond de|nach|wegen|trotz|angesichts"
     r"|после|на фоне|из-за|несмотря на|після|через|بعد|وسط)\s"
@@ -104,7 +105,8 @@ def sketch(story: StoryText, at: float, entities: Iterable[str] = ()) -> Sketch:
             if len(found) == MOST_TERMS:
                 break
     lead_terms = len(found) - title_terms
-    live = bool(_LIVE.search(title) or _LIVE_ADDRESS.search(story.url[:_TITLE_CHARACTERS]))
+    small = title.lower()
+    live = bool(_LIVE.search(small) or _LIVE_ADDRESS.search(story.url[:_TITLE_CHARACTERS].lower()))
     if story.url and not live:
         found[f"@{zlib.crc32(story.url.encode('utf-8', 'replace')):x}"] = (ADDRESS, "the same address")
     for entity in sorted(set(entities))[:MOST_TERMS]:
@@ -119,7 +121,7 @@ def sketch(story: StoryText, at: float, entities: Iterable[str] = ()) -> Sketch:
         title_terms=title_terms,
         lead_terms=lead_terms,
         live=live,
-        round_up=bool(_ROUND_UP.search(title)),
+        round_up=bool(_ROUND_UP.search(small)),
         standing=zlib.crc32(" ".join(w.folded for w in words(title) if not w.folded.isdigit()).encode()),
     )
 
