@@ -310,13 +310,13 @@ def test_whatever_a_publisher_writes_is_placed_and_can_be_stored(title: str) -> 
 
 # --- quality, on labelled stories
 
-# What one setting reaches on each set, addresses left out (in `updates` the label was made of them), and the least F1.
+# The least precision and F1 of one setting on each set, addresses left out (in `updates` the label was made of them).
 BOUNDS = {
-    ("jan2026", ("en", "es")): (0.85, 0.33),
-    ("jan2026", ("en",)): (0.90, 0.37),
+    ("jan2026", ("en", "es")): (0.88, 0.34),
+    ("jan2026", ("en",)): (0.90, 0.47),
     ("jan2026", ("es",)): (0.85, 0.55),
-    ("updates", ("en",)): (0.90, 0.80),
-    ("basil", ("en",)): (0.95, 0.55),
+    ("updates", ("en",)): (0.90, 0.82),
+    ("basil", ("en",)): (0.95, 0.60),
     ("ntrex", ("en", "es", "ru", "ar", "zh")): (0.90, 0.14),
 }
 
