@@ -1,4 +1,5 @@
 """Conditional GET with limits on everything → Fetched | NotModified | Failed. What a server does is never an exception.
+Forms go to hubs within the same limits.
 
 The address guard sits where sockets are made: it sees the very address that is connected to, so literal addresses,
 redirects and names that resolve anew (rebinding) all pass it (notes on security, 3.5).
@@ -27,6 +28,7 @@ from yarl import URL
 from monitor import __version__
 from monitor.config import FetchSettings
 from monitor.errors import URLError
+from monitor.hubs import links
 from monitor.urls import check_url, host, resolve, site
 
 REDIRECTS = 4
@@ -69,6 +71,7 @@ class Fetched:
 
     `status` 226 is a delta: what is new alone. `moved_to` is the final address where redirects led there, all of them
     permanent. `fresh` is for how many seconds the server says that it stays as it is, `took` how many the answer took.
+    `links` are the addresses of its Link headers by relation.
     """
 
     url: str
@@ -78,6 +81,7 @@ class Fetched:
     etag: str | None
     last_modified: str | None
     body_hash: str
+    links: Mapping[str, str] = field(default_factory=dict)
     moved_to: str | None = None
     fresh: float = 0.0
     took: float = field(default=0.0, compare=False)
@@ -247,7 +251,20 @@ class Fetcher:
         except URLError as error:
             return Failed(f"{error}; mend its address in feeds.yaml", kind="hard")
 
-    async def _follow(self, url: str, headers: dict[str, str], limit: int) -> Fetched | NotModified | Failed:
+    async def post(self, url: str, form: Mapping[str, str]) -> Failed | None:
+        """Send a form, with the manners of `fetch`; None when it was accepted (2xx). What the answer says is not read.
+
+        Only redirects that keep the form a form (307, 308) are followed.
+        """
+        try:
+            found = await self._follow(url, {}, 0, form)
+        except URLError as error:
+            return Failed(str(error), kind="hard")
+        return found if isinstance(found, Failed) else None
+
+    async def _follow(
+        self, url: str, headers: dict[str, str], limit: int, form: Mapping[str, str] | None = None
+    ) -> Fetched | NotModified | Failed:
         url = check_url(url)
         loop = asyncio.get_running_loop()
         entered = loop.time()
@@ -262,7 +279,7 @@ class Fetcher:
                 said, rest = self._rests.get(site(url), (entered, 0.0))
                 if said > entered:  # while this request waited for its turn; before that is not for us to remember
                     return Failed(f"{name} wants to be left alone", None, "soft", said + rest - began, url, True)
-                found = await self._once(url, headers, limit, name, left)
+                found = await self._once(url, headers, limit, name, left, form)
                 left -= loop.time() - began
             if isinstance(found, Failed):
                 if found.wants_rest and found.retry_after and name not in self._settings.own_hosts:
@@ -291,15 +308,17 @@ class Fetcher:
             lane.started = loop.time()
 
     async def _once(
-        self, url: str, headers: dict[str, str], limit: int, name: str, left: float
+        self, url: str, headers: dict[str, str], limit: int, name: str, left: float, form: Mapping[str, str] | None
     ) -> Fetched | NotModified | Failed | _Redirect:
         """One request of at most `left` seconds."""
         # Encoded: what `check_url` let pass is what is sent, not what a second parser makes of it.
         address = URL(url, encoded=True)
         try:
             async with asyncio.timeout(max(left, 0.0)):
-                async with self._session.get(address, headers=headers, allow_redirects=False) as answer:
-                    return await self._read(url, answer, limit, name)
+                method = "GET" if form is None else "POST"
+                asking = self._session.request(method, address, headers=headers, data=form, allow_redirects=False)
+                async with asking as answer:
+                    return await self._read(url, answer, limit, name) if form is None else _taken(url, answer, name)
         except TimeoutError:
             return Failed(f"{name} did not answer within {self._settings.timeout:g} s", kind="soft")
         except (aiohttp.ClientError, OSError, ValueError, AssertionError, zlib.error) as error:
@@ -329,8 +348,18 @@ class Fetcher:
             )
         content_type = answer.headers.get("Content-Type", "")[:200]
         digest = hashlib.blake2b(body, digest_size=16).hexdigest()
-        fresh = _fresh(answer)
-        return Fetched(url, answer.status, body, content_type, etag, modified, digest, fresh=fresh)
+        fresh, linked = _fresh(answer), links(answer.headers.getall("Link", ()), url)
+        return Fetched(url, answer.status, body, content_type, etag, modified, digest, linked, fresh=fresh)
+
+
+def _taken(url: str, answer: aiohttp.ClientResponse, name: str) -> Fetched | Failed | _Redirect:
+    """What the answer to a form says."""
+    if 200 <= answer.status < 300:
+        return Fetched(url, answer.status, b"", "", None, None, "")
+    if answer.status in (307, 308) and (target := resolve(url, answer.headers.get("Location", ""))):
+        return _Redirect(target, answer.status == 308)
+    refusal = _refusal(answer.status, answer.headers, name)
+    return replace(refusal, reason=f"{name} refused what it was asked ({answer.status})")
 
 
 async def _body(answer: aiohttp.ClientResponse, limit: int) -> bytes | None:

@@ -154,6 +154,8 @@ def _feed(raw: RawFeed, url: str, odd: str) -> tuple[ParsedFeed, list[Place]]:
         tuple(clean(problem) for problem in (*([odd] if odd else []), *raw.problems)),
         listed=tuple(stories),
         ttl=raw.ttl,
+        address=resolve(url, raw.address),
+        hub=resolve(url, raw.hub),
     )
     places = [Place(name, mark(key) if key else "") for name, key in zip(names, canonical, strict=True)]
     return parsed, places

@@ -44,6 +44,7 @@ def read(text: str) -> RawFeed | None:
         entries,
         problems,
         _text(data, "feed_url"),
+        hub=_hub(data),
     )
 
 
@@ -61,6 +62,12 @@ def _authors(data: Mapping[str, Any]) -> str:
     authors = data.get("authors") if isinstance(data.get("authors"), list) else [data.get("author")]
     names = [_text(one, "name") if isinstance(one, dict) else one for one in authors or ()]
     return ", ".join(name for name in names if name and isinstance(name, str))
+
+
+def _hub(data: Mapping[str, Any]) -> str:
+    hubs = data.get("hubs")
+    named = [hub for hub in hubs if isinstance(hub, dict)] if isinstance(hubs, list) else []
+    return next((_text(hub, "url") for hub in named if _text(hub, "type").lower() == "websub"), "")
 
 
 def _date(item: Mapping[str, Any]) -> str:

@@ -31,7 +31,7 @@ class RawEntry:
 
 @dataclass(slots=True)
 class RawFeed:
-    """A document. `address` is its own, as it says itself."""
+    """A document. `address` is its own and `hub` that of its WebSub hub, as it says itself."""
 
     kind: str
     title: str
@@ -41,3 +41,4 @@ class RawFeed:
     problems: list[str]
     address: str = ""
     ttl: float = 0.0
+    hub: str = ""

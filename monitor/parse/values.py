@@ -38,6 +38,7 @@ class ParsedFeed:
 
     `listed` are the guids of all its stories; `stories` has not those that were known, unless it was read `whole`.
     `seen` tells the next reading which those are, "" where it must be of the whole document too.
+    `address` is its own and `hub` that of its WebSub hub, as it says itself; "" for none.
     """
 
     kind: str
@@ -52,3 +53,5 @@ class ParsedFeed:
     whole: bool = True
     ttl: float = 0.0
     elsewhere: tuple[str, ...] = ()
+    address: str = ""
+    hub: str = ""

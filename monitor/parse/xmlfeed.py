@@ -110,10 +110,10 @@ def read(text: str, url: str) -> RawFeed | None:
     language = str(found.feed.get("language") or "")
     entries = [_entry(entry, language) for entry in found.entries[:MOST]]
     title = str(found.feed.get("title") or "")
-    address, ttl = _own_address(found.feed), _ttl(found.feed)
+    address, hub = _linked(found.feed, "self"), _linked(found.feed, "hub")
     if host(base) == google.HOST:
         entries = [google.plain(entry) for entry in entries]
-    return RawFeed(version or "unknown", title, base, language, entries, problems, address, ttl)
+    return RawFeed(version or "unknown", title, base, language, entries, problems, address, _ttl(found.feed), hub)
 
 
 def _ttl(feed: Mapping[str, Any]) -> float:
@@ -122,8 +122,8 @@ def _ttl(feed: Mapping[str, Any]) -> float:
     return 60.0 * int(said) if said.isascii() and said.isdecimal() and len(said) <= 7 else 0.0
 
 
-def _own_address(feed: Mapping[str, Any]) -> str:
-    links = [link for link in feed.get("links") or () if isinstance(link, Mapping) and link.get("rel") == "self"]
+def _linked(feed: Mapping[str, Any], relation: str) -> str:
+    links = [link for link in feed.get("links") or () if isinstance(link, Mapping) and link.get("rel") == relation]
     return next((str(link.get("href") or "") for link in links), "")
 
 
