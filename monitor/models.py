@@ -119,6 +119,41 @@ class FeedDocument(SQLModel, table=True):
     seen: str
 
 
+class HubLease(SQLModel, table=True):
+    """What a WebSub hub was asked for: to push a feed, known to it as `topic`, to `callback`, signed by `secret`.
+
+    `key` is the hash of the callback's last part, which nobody can guess, so that looking it up tells nothing of it.
+
+    States: asked → verified, or denied; verified → broken when a poll finds stories that were not pushed, and back with
+    the next push; leaving, once it is no longer wanted. A feed has one that is not leaving. At `next_at` the hub is
+    asked (again); `tries` counts the times since it last confirmed, the last at `asked_at`. It confirmed at
+    `verified_at`, renewals aside, and pushes until `lease_until`. `pushed_at` is its last sign of life; at `pinged_at`
+    it said that there is news without saying what, so that the feed was polled. `missing` are guids of stories that
+    polls found first, since `missing_since`; `forged` counts pushes with a wrong signature.
+    """
+
+    __tablename__ = "hub_lease"
+
+    key: str = Field(primary_key=True)
+    feed: str = Field(index=True)
+    hub: str
+    topic: str
+    callback: str = Field(repr=False)
+    secret: str = Field(repr=False)
+    state: str = "asked"
+    next_at: datetime = Field(sa_type=UTCDateTime, index=True)
+    tries: int = 0
+    asked_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    verified_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    lease_until: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    pushed_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    pinged_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    missing: list[str] = Field(default_factory=list, sa_type=JSON)
+    missing_since: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    forged: int = 0
+    error: str = ""
+
+
 class Story(SQLModel, table=True):
     """One article. `key` is its identity across feeds (DESIGN.md, identity and time).
 
