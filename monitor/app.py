@@ -8,8 +8,9 @@ import os
 import random
 import secrets
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -114,17 +115,25 @@ class App:
 
     async def fetch(self, url: str, **options: Any) -> Fetched | NotModified | Failed:
         """Fetch a feed by the way in of now."""
-        return await self._fetch(self.fetcher, url, options)
+        async with self._way(self.fetcher) as fetcher:
+            return await fetcher.fetch(url, **options)
 
     async def fetch_page(self, url: str, **options: Any) -> Fetched | NotModified | Failed:
         """The same for a page, or a robots.txt."""
-        return await self._fetch(self.page_fetcher, url, options)
+        async with self._way(self.page_fetcher) as fetcher:
+            return await fetcher.fetch(url, **options)
 
-    async def _fetch(self, fetcher: Fetcher, url: str, options: Mapping[str, Any]) -> Fetched | NotModified | Failed:
-        """Fetch; a way in that was replaced is closed when the last that uses it has ended."""
+    async def post(self, url: str, form: Mapping[str, str]) -> Failed | None:
+        """Send a form by the way in of now."""
+        async with self._way(self.fetcher) as fetcher:
+            return await fetcher.post(url, form)
+
+    @asynccontextmanager
+    async def _way(self, fetcher: Fetcher) -> AsyncIterator[Fetcher]:
+        """A way in; one that was replaced is closed when the last that uses it has ended."""
         self._using[fetcher] += 1
         try:
-            return await fetcher.fetch(url, **options)
+            yield fetcher
         finally:
             self._using[fetcher] -= 1
             for idle in [one for one in self._retired if not self._using[one]]:

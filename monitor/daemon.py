@@ -27,7 +27,7 @@ from monitor.checking import Loaded, idle, load
 from monitor.collector import lasting, set_aside
 from monitor.config import Config, copy_files
 from monitor.errors import ConfigError, MonitorError, Problem
-from monitor.pipeline import Watch, deliver_due, digest_due, poll_due, prune, read_due
+from monitor.pipeline import Watch, ask_hubs, deliver_due, digest_due, poll_due, prune, read_due
 from monitor.service import feed_health, report_bad_config
 
 log = logging.getLogger(__name__)
@@ -221,6 +221,7 @@ class Daemon:
             ("sweep", self._sweep, 30, "deliver" in self.roles),
             ("health", self._health, 60, "poll" in self.roles),
             ("prune", self._prune, 600, "poll" in self.roles),
+            ("hubs", self._hubs, 10, self.serve is not None and "web" in self.roles),  # they ask back by the web server
             ("reload", self._reload, 2, True),
         ]
         for name, tick, seconds, wanted in ticks:
@@ -274,6 +275,9 @@ class Daemon:
         freed = await self.app.db(self.app.store.outbox.sweep, self.app.now(), False, tuple(self.app.sending))
         if freed:
             log.warning("%d messages whose sending took too long are taken up again", freed)
+
+    async def _hubs(self) -> None:
+        await ask_hubs(self.app)
 
     async def _health(self) -> None:
         await self.app.db(self._watch.look, self.app)

@@ -19,7 +19,8 @@ from monitor.config import Config, Feed, Subscriber, load_config
 from monitor.dispatch import Digest, Notice
 from monitor.entities import Aliases
 from monitor.errors import ConfigError, InputError, NotFoundError, SendError
-from monitor.models import Decision, Delivery, FeedState
+from monitor.hubs import is_live
+from monitor.models import Decision, Delivery, FeedState, HubLease
 from monitor.pipeline import Polled, make_digest, notify_operators, poll
 from monitor.pipeline.digest import digest_channels, digest_delivery, digest_key, planned, shown_stories
 from monitor.pipeline.health import State, describe, verdict
@@ -31,6 +32,7 @@ from monitor.send import compose
 from monitor.store.archive import Journey, story_text
 from monitor.text import Evidence, StoryText
 from monitor.timing import Rhythm, next_slot
+from monitor.urls import host
 
 LINE_LIMIT = 32_000_000  # bytes of one line of `monitor match`
 
@@ -50,7 +52,8 @@ def report_bad_config(app: App, state: Mapping[str, Any], now: datetime) -> None
 class FeedHealth:
     """A feed as an operator sees it. `state` is that of pipeline.health; `remarks` say what is to be known of it.
 
-    `moved_to` is the address that is asked instead of the declared one; `took` and `interval` are in seconds.
+    `moved_to` is the address that is asked instead of the declared one; `took` and `interval` are in seconds. `push` is
+    how it stands with its `hub`: asked, verified, denied, broken, or "" where it has none that is asked.
     """
 
     name: str
@@ -71,6 +74,9 @@ class FeedHealth:
     gone_since: datetime | None
     gap_at: datetime | None
     moved_to: str | None
+    hub: str | None
+    push: str
+    pushed_at: datetime | None
     error: str
     note: str
 
@@ -82,11 +88,14 @@ _WORST_FIRST: tuple[State, ...] = ("broken", "silent", "slow", "new", "healthy",
 def feed_health(app: App) -> tuple[FeedHealth, ...]:
     """Return the health of every declared feed: those that cannot be relied on first, those that are paused last."""
     states, now = app.store.feeds.states(), app.now()
-    found = [_health(feed, states.get(feed.name), app, now) for feed in app.config.feeds.values()]
+    leases = {lease.feed: lease for lease in app.store.hubs.all()}
+    found = [
+        _health(feed, states.get(feed.name), leases.get(feed.name), app, now) for feed in app.config.feeds.values()
+    ]
     return tuple(sorted(found, key=lambda feed: (_WORST_FIRST.index(feed.state), not feed.failures, feed.name)))
 
 
-def _health(feed: Feed, recorded: FeedState | None, app: App, now: datetime) -> FeedHealth:
+def _health(feed: Feed, recorded: FeedState | None, lease: HubLease | None, app: App, now: datetime) -> FeedHealth:
     url = feed.address
     state = recorded or FeedState(feed=feed.name, url=url, next_poll_at=now)
     off = not feed.enabled
@@ -95,7 +104,7 @@ def _health(feed: Feed, recorded: FeedState | None, app: App, now: datetime) -> 
         source=feed.source or feed.name,
         url=url,
         state="paused" if off else verdict(recorded),
-        remarks=("switched off in feeds.yaml",) if off else tuple(_remarks(state, app, now)),
+        remarks=("switched off in feeds.yaml",) if off else (*_remarks(state, app, now), *_of_hub(lease, now)),
         polled_at=state.polled_at,
         changed_at=state.changed_at,
         next_poll_at=None if off or recorded is None else state.next_poll_at,
@@ -109,6 +118,9 @@ def _health(feed: Feed, recorded: FeedState | None, app: App, now: datetime) -> 
         gone_since=state.gone_since,
         gap_at=state.gap_at,
         moved_to=state.address,
+        hub=lease.hub if lease else None,
+        push=_push(lease, now) if lease else "",
+        pushed_at=lease.pushed_at if lease else None,
         error=state.error or "",
         note=state.note or "",
     )
@@ -126,6 +138,24 @@ def _remarks(state: FeedState, app: App, now: datetime) -> Iterator[str]:
         yield f"its server wants it asked every {round(state.interval / 60)} minutes at most; `every` overrules that"
     if state.note:
         yield state.note
+
+
+def _push(lease: HubLease, now: datetime) -> str:
+    return lease.state if lease.state == "denied" or is_live(lease, now) else "asked"
+
+
+def _of_hub(lease: HubLease | None, now: datetime) -> Iterator[str]:
+    if lease is None:
+        return
+    name, last = host(lease.hub), f"{lease.pushed_at:%Y-%m-%d %H:%M} UTC" if lease.pushed_at else "never so far"
+    yield {
+        "asked": f"{name} was asked to push it, and has not agreed: {lease.error or 'it did not ask back yet'}",
+        "verified": f"{name} pushes it (last: {last})",
+        "denied": f"{name} does not push it: {lease.error or 'it does not say why'}",
+        "broken": f"{name} does not push all of it (last: {last}), so that it is polled at its own interval",
+    }[_push(lease, now)]
+    if lease.forged:
+        yield f"{lease.forged} pushes with a wrong signature were dropped"
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ EXPECTED, MOST_EXPECTED = 12.0, 300.0  # stories a day of a feed of which nothin
 SMOOTHING = 4.0  # days of the mean that each hour of the day counts for beside its own stories
 SUNDAYS = 0.5  # the same for each weekday
 OVERLAP = 1 / 3  # of the time that a document covers
+PUSHED, PUSHED_MOST = 4.0, 24 * 3600.0  # times its own interval, and seconds, that a pushed feed is left unpolled
 SILENT = 6.0  # usual gaps without a story
 FEW = 5  # of its polls that brought stories: with no more a feed has no usual gap
 WHOLE_LEAST, WHOLE_MOST = 24 * 3600.0, 48 * 3600.0  # seconds between two fetches without validators
@@ -117,18 +118,28 @@ def document_span(claimed: Collection[datetime], now: datetime) -> float | None:
 
 
 def poll_interval(
-    feed: Feed, polling: Polling, rhythm: Rhythm, now: datetime, *, span: float | None = None, floor: float = 0.0
+    feed: Feed,
+    polling: Polling,
+    rhythm: Rhythm,
+    now: datetime,
+    *,
+    span: float | None = None,
+    floor: float = 0.0,
+    pushed: bool = False,
 ) -> float:
     """Return the seconds from `now` to the next poll of a healthy feed.
 
     By its rhythm, within the bounds, and at most a third of the `span` that its document covers, so that nothing is
     pushed out of it unseen. The `floor` that the server asks for goes above all of these, up to a day; what is fixed
-    by `every` is the operators' own word.
+    by `every` is the operators' own word. One whose stories are `pushed` is asked less often, and once a day at least.
     """
     if feed.every is not None:
         return feed.every
     most = polling.max if span is None else min(polling.max, max(span * OVERLAP, polling.min))
-    return max(rhythm.until_waited(now, WAITED, most), polling.min, min(floor, SERVER_DELAY_CAP))
+    wait = rhythm.until_waited(now, WAITED, most)
+    if pushed:
+        wait = max(wait, min(PUSHED * wait, most, PUSHED_MOST))
+    return max(wait, polling.min, min(floor, SERVER_DELAY_CAP))
 
 
 def silent_at(news: Sequence[datetime], since: datetime, now: datetime) -> datetime | None:

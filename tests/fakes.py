@@ -1,18 +1,21 @@
-"""A web server on loopback whose answers a test programs, and one that speaks bytes of the test's choice."""
+"""A web server on loopback whose answers a test programs, a WebSub hub, and a server that speaks bytes of choice."""
 
 from __future__ import annotations
 
 import asyncio
 import gzip
+import hmac
+import io
 import socket
 import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+import aiohttp
 from aiohttp import web
 
 T = TypeVar("T")
@@ -167,6 +170,113 @@ def _has_it(request: web.Request, answer: Answer) -> bool:
     if not since or not answer.last_modified:
         return False
     return parsedate_to_datetime(answer.last_modified) <= parsedate_to_datetime(since)
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What a hub was asked by a form, and the status with which its question was answered: 0 when it put none."""
+
+    form: dict[str, str]
+    status: int = 0
+    answer: str = ""
+
+
+class FakeHub:
+    """A WebSub hub; `with FakeHub() as hub:`. It asks back at once, and pushes what the test gives it.
+
+    `status` is what it answers to a form, `lease` the seconds it grants, `reason` that it denies all.
+    """
+
+    def __init__(self) -> None:
+        self.asked: list[Asking] = []
+        self.status, self.lease, self.reason = 202, 86_400, ""
+        self.topics: dict[str, str] = {}  # by callback: what it was asked for and may push
+        self.secrets: dict[str, str] = {}
+        self._thread = _LoopThread()
+        self._runner: web.AppRunner | None = None
+        self._client: aiohttp.ClientSession | None = None
+        self.url = ""
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._thread.call(self._start())
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        assert self._runner is not None
+        assert self._client is not None
+        self._thread.call(self._client.close())
+        self._thread.call(self._runner.cleanup())
+        self._thread.stop()
+
+    @property
+    def modes(self) -> list[str]:
+        return [one.form["hub.mode"] for one in self.asked]
+
+    @property
+    def callback(self) -> str:
+        """The latest callback."""
+        return self.asked[-1].form["hub.callback"]
+
+    async def ask_back(self, callback: str, **query: str) -> tuple[int, str]:
+        """Put a question to a callback, as `hub.…`; return the status and the answer."""
+        return await asyncio.to_thread(
+            self._thread.call, self._get(callback, {f"hub.{name}": said for name, said in query.items()})
+        )
+
+    async def push(
+        self, body: bytes | AsyncIterator[bytes], callback: str = "", signature: str | None = None, **headers: str
+    ) -> int:
+        """Push to a callback, by default to the latest, signed unless a signature is given; return the status."""
+        callback = callback or self.callback
+        if signature is None:
+            assert isinstance(body, bytes)
+            signature = "sha256=" + hmac.new(self.secrets[callback].encode(), body, "sha256").hexdigest()
+        sent = {"Content-Type": RSS, **({"X-Hub-Signature": signature} if signature else {}), **headers}
+        return await asyncio.to_thread(self._thread.call, self._push(callback, body, sent))
+
+    async def _start(self) -> None:
+        application = web.Application()
+        application.router.add_post("/", self._serve)
+        self._runner = web.AppRunner(application, shutdown_timeout=0.1, access_log=None)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        server: Any = site._server
+        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        self._client = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=9))
+
+    async def _serve(self, request: web.Request) -> web.Response:
+        form = {name: str(value) for name, value in (await request.post()).items()}
+        callback, mode, topic = (form[f"hub.{name}"] for name in ("callback", "mode", "topic"))
+        if self.status != 202:
+            self.asked.append(Asking(form))
+        elif self.reason:
+            query = {"hub.mode": "denied", "hub.topic": topic, "hub.reason": self.reason}
+            self.asked.append(Asking(form, *await self._get(callback, query)))
+        else:
+            query = {"hub.mode": mode, "hub.topic": topic, "hub.challenge": "what? <b>"}
+            if mode == "subscribe":
+                query["hub.lease_seconds"] = str(self.lease)
+            said = Asking(form, *await self._get(callback, query))
+            self.asked.append(said)
+            if said.status == 200 and said.answer == "what? <b>":
+                if mode == "subscribe":
+                    self.topics[callback], self.secrets[callback] = topic, form["hub.secret"]
+                else:
+                    self.topics.pop(callback, None)
+        return web.Response(status=self.status)
+
+    async def _get(self, callback: str, query: dict[str, str]) -> tuple[int, str]:
+        assert self._client is not None
+        async with self._client.get(callback, params=query) as answer:
+            return answer.status, await answer.text()
+
+    async def _push(self, callback: str, body: bytes | AsyncIterator[bytes], headers: dict[str, str]) -> int:
+        assert self._client is not None
+        data = io.BytesIO(body) if isinstance(body, bytes) else body
+        async with self._client.post(callback, data=data, headers=headers) as answer:
+            return answer.status
 
 
 class RawServer:

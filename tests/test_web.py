@@ -496,5 +496,7 @@ def test_a_fault_of_ours_gives_500_and_tells_no_details(ask: Client, desk: Desk)
 
 
 def test_the_public_list_is_what_the_contract_says() -> None:
-    assert [path for path in ("/healthz", "/readyz", "/u/x", "/static/web.css") if not is_public(path)] == []
-    assert [path for path in ("/", "/s/x", "/api/x", "/healthzz", "/ux") if is_public(path)] == []
+    assert [
+        path for path in ("/healthz", "/readyz", "/u/x", "/websub/x", "/static/web.css") if not is_public(path)
+    ] == []
+    assert [path for path in ("/", "/s/x", "/api/x", "/healthzz", "/ux", "/websub") if is_public(path)] == []

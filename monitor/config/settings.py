@@ -75,6 +75,9 @@ class Polling(Part):
     max: Annotated[Duration, no_less(1, "1s")] = Field(
         2 * HOUR, description="The longest interval.", json_schema_extra={"default": "2h"}
     )
+    websub: bool = Field(
+        True, description="Whether the hubs of feeds that have one are asked to push, where public_url is a public one."
+    )
 
     @model_validator(mode="after")
     def _in_order(self) -> Polling:

@@ -13,8 +13,9 @@ It joins the parts in the right order and decides nothing: whether a feed is due
 from monitor.pipeline.deliver import Delivered, deliver_due, notify_operators
 from monitor.pipeline.digest import digest_due, make_digest, schedule_slots
 from monitor.pipeline.health import Watch
+from monitor.pipeline.hubs import ask_hubs
 from monitor.pipeline.ingest import Ingested, content_hash, ingest, match_stories
-from monitor.pipeline.poll import Polled, poll, poll_due
+from monitor.pipeline.poll import Polled, poll, poll_due, take_push
 from monitor.pipeline.prune import prune
 from monitor.pipeline.read import ReadPage, read_all, read_due
 
@@ -24,6 +25,7 @@ __all__ = [
     "Polled",
     "ReadPage",
     "Watch",
+    "ask_hubs",
     "content_hash",
     "deliver_due",
     "digest_due",
@@ -37,4 +39,5 @@ __all__ = [
     "read_all",
     "read_due",
     "schedule_slots",
+    "take_push",
 ]

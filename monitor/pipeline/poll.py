@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -15,9 +15,11 @@ from monitor.app import App, feeds_to_poll
 from monitor.config import Feed
 from monitor.errors import WorkerError
 from monitor.fetch import Failed, Fetched, NotModified
-from monitor.models import FeedState
+from monitor.hubs import PUSH_LATE, is_live, is_pushing
+from monitor.models import FeedState, HubLease
 from monitor.parse import ParsedFeed
 from monitor.pipeline.elsewhere import follow
+from monitor.pipeline.hubs import note_hub
 from monitor.pipeline.ingest import Ingested, content_hash, ingest, match_stories
 from monitor.pipeline.lanes import PARSE_DEADLINE, is_doubtful, read_feed
 from monitor.timing import (
@@ -61,13 +63,19 @@ class Polled:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What was asked for: `whole` without validators, `at` when the poll began."""
+    """What was asked for: `whole` without validators, `at` when the poll began. `lease` is with the feed's hub."""
 
     feed: Feed
     state: FeedState
     url: str
     whole: bool
     at: datetime
+    lease: HubLease | None
+
+    @property
+    def pushed(self) -> bool:
+        """Whether the feed's hub pushes its stories."""
+        return self.lease is not None and is_pushing(self.lease, self.at)
 
 
 async def poll_due(app: App, limit: int = POLLS_AT_ONCE) -> list[asyncio.Task[Polled]]:
@@ -126,7 +134,8 @@ async def poll(app: App, name: str) -> Polled:
     # An address that was changed just now is not asked about what another one said.
     changed = state.url != feed.address
     url = feed.address if changed else state.address or feed.address
-    asked = _Asked(feed, state, url, changed or whole_due(state.whole_due_at, began), began)
+    lease = await app.db(app.store.hubs.current, name)
+    asked = _Asked(feed, state, url, changed or whole_due(state.whole_due_at, began), began, lease)
     rest = await app.db(app.store.feeds.rest, site(url), began)
     if rest is not None and host(url) not in app.config.settings.fetch.own_hosts:
         return await _resting(app, asked, (rest - began).total_seconds())
@@ -178,7 +187,32 @@ class _Reader:
         return parsed
 
 
-async def _stories(app: App, asked: _Asked, answer: Fetched, parsed: ParsedFeed, reading: float) -> Polled:
+async def take_push(app: App, lease: HubLease, body: bytes, content_type: str) -> Polled | None:
+    """Take in what the feed's hub pushed, as the delta that it is; None where it is no news but that there is some.
+
+    The feed is then polled soon. Only trouble of our own raises.
+    """
+    feed, state = app.config.feeds.get(lease.feed), await app.db(app.store.feeds.get, lease.feed)
+    if feed is None or not feed.enabled or state is None or state.url != feed.address or state.baseline_at is None:
+        return None  # another address was declared since, and its first poll is still to come
+    # Relative links lead where those of the document do, so that a story is the same by either way.
+    answer = Fetched(state.address or state.url, DELTA, body, content_type, None, None, "")
+    read = _Reader(app, state)
+    parsed = await read(answer)
+    if isinstance(parsed, Failed):
+        log.info("%s: what its hub pushed: %s", feed.name, parsed.reason)
+    if isinstance(parsed, Failed) or not parsed.stories:
+        await app.db(app.store.hubs.pinged, lease.key, app.now())
+        return None
+    asked = _Asked(feed, state, answer.url, False, app.now(), lease)
+    polled = await _stories(app, asked, answer, parsed, read.seconds or 0.0, pushed=True)
+    await app.db(app.store.hubs.pushed, lease.key, parsed.listed, app.now())
+    return polled
+
+
+async def _stories(
+    app: App, asked: _Asked, answer: Fetched, parsed: ParsedFeed, reading: float, *, pushed: bool = False
+) -> Polled:
     feed, state = asked.feed, asked.state
     known = await app.db(app.store.feeds.known, feed.name, [story.guid for story in parsed.stories])
     changed = [story for story in parsed.stories if known.get(story.guid) != content_hash(story)]
@@ -189,13 +223,19 @@ async def _stories(app: App, asked: _Asked, answer: Fetched, parsed: ParsedFeed,
     ready = await asyncio.to_thread(match_stories, rules, feed, changed, parsed.language, pages)
     # No story is known of a feed that is new, or that has moved to where other stories are.
     baseline = state.baseline_at is None and feed.first_poll == "baseline" and (state.baseline_open or not known)
-    values: dict[str, Any] = {
-        **_healthy(app, asked, answer, **await _learnt(app, asked, answer, parsed, known)),
-        "reading": reading,
-        "baseline_at": state.baseline_at or app.now(),
-        "note": "; ".join((*parsed.problems, *_address_to_write(asked)))[:500] or None,
-        "changed_at": app.now() if changed else state.changed_at,
-    }
+    values: dict[str, Any] = await _learnt(app, asked, answer, parsed, known)
+    if pushed:  # it says nothing of the server and its document
+        values["url"] = feed.address
+    else:
+        missed = await _missed(app, asked, [story.guid for story in changed if story.guid not in known])
+        values = {
+            **_healthy(app, asked, answer, pushed=asked.pushed and not missed, **values),
+            "reading": reading,
+            "baseline_at": state.baseline_at or app.now(),
+            "note": "; ".join((*parsed.problems, *_address_to_write(asked)))[:500] or None,
+        }
+    if changed:
+        values["changed_at"] = app.now()
     seen = None if answer.status == DELTA else parsed.seen
     save = partial(ingest, app, config, feed, baseline=baseline, listed=parsed.listed)
     done = Ingested()
@@ -213,8 +253,10 @@ async def _stories(app: App, asked: _Asked, answer: Fetched, parsed: ParsedFeed,
     done.add(await app.db(save, ready, {**values, "baseline_open": False}, seen=seen))
     if done.alerts:
         app.wake_delivery.set()
+    if not pushed and answer.status != DELTA:
+        await note_hub(app, feed.name, answer, parsed, asked.lease)
     log.info(
-        "%s: %d stories, %d new, %d edited, %d matched, %d alerts%s",
+        "%s: %d stories, %d new, %d edited, %d matched, %d alerts%s%s",
         feed.name,
         len(parsed.listed),
         done.new,
@@ -222,8 +264,20 @@ async def _stories(app: App, asked: _Asked, answer: Fetched, parsed: ParsedFeed,
         done.matched,
         done.alerts,
         " (first poll: a baseline, no alerts)" if baseline else "",
+        " (pushed)" if pushed else "",
     )
     return Polled(feed.name, "stories", done, baseline=baseline)
+
+
+async def _missed(app: App, asked: _Asked, fresh: Sequence[str]) -> bool:
+    """Whether the feed's hub should have pushed stories that a poll found; they are recorded, since it still may."""
+    lease = asked.lease
+    if lease is None or not fresh or asked.state.baseline_at is None or not is_live(lease, asked.at):
+        return False
+    if lease.pinged_at is not None and asked.at - lease.pinged_at < PUSH_LATE:  # it was the hub that sent us here
+        return False
+    await app.db(app.store.hubs.missed, lease.key, fresh, app.now())
+    return True
 
 
 def _address_to_write(asked: _Asked) -> tuple[str, ...]:
@@ -262,13 +316,13 @@ async def _learnt(
     return values
 
 
-def _healthy(app: App, asked: _Asked, answer: Fetched | NotModified, **learnt: Any) -> dict[str, Any]:
+def _healthy(app: App, asked: _Asked, answer: Fetched | NotModified, *, pushed: bool, **learnt: Any) -> dict[str, Any]:
     """Return the state of a feed that answered; the interval is counted from when it was asked."""
     state, polling = asked.state, app.config.settings.polling
     span = 0.0 if "gap_at" in learnt else learnt.get("span", state.span)
     floor = max(answer.fresh, learnt.get("ttl", state.ttl))
     rhythm = Rhythm.of(learnt.get("rhythm", state.rhythm))
-    interval = poll_interval(asked.feed, polling, rhythm, asked.at, span=span, floor=floor)
+    interval = poll_interval(asked.feed, polling, rhythm, asked.at, span=span, floor=floor, pushed=pushed)
     shortest = 0.0 if asked.feed.every is not None else max(polling.min, min(floor, interval))
     interval = max(spread(interval, app.rng, first=state.succeeded_at is None), shortest)
     if state.failures:
@@ -328,7 +382,7 @@ async def _resting(app: App, asked: _Asked, seconds: float) -> Polled:
 
 async def _unchanged(app: App, asked: _Asked, answer: Fetched | NotModified) -> Polled:
     name = asked.feed.name
-    values = _healthy(app, asked, answer)
+    values = _healthy(app, asked, answer, pushed=asked.pushed)
     await app.db(app.store.feeds.update, name, **values)
     log.debug("%s: nothing new", name)
     return Polled(name, "unchanged")

@@ -23,6 +23,7 @@ from sqlmodel import Session, text
 from monitor.errors import StoreError
 from monitor.store.archive import Archive
 from monitor.store.feeds import Feeds
+from monitor.store.hubs import Hubs
 from monitor.store.ingest import Ingest
 from monitor.store.outbox import Outbox
 from monitor.store.pages import Pages
@@ -30,7 +31,7 @@ from monitor.store.slots import Closing, Slots, Window
 
 BUSY_TIMEOUT = 30.0  # seconds to wait for another process's write
 
-__all__ = ["Archive", "Closing", "Feeds", "Ingest", "Outbox", "Pages", "Slots", "Store", "Window"]
+__all__ = ["Archive", "Closing", "Feeds", "Hubs", "Ingest", "Outbox", "Pages", "Slots", "Store", "Window"]
 
 
 class Store:
@@ -58,6 +59,7 @@ class Store:
             self._writer = self._reader = create_engine(parsed, pool_pre_ping=True)
         self._writable = True
         self.feeds = Feeds(self.read, self.write)
+        self.hubs = Hubs(self.read, self.write)
         self.outbox = Outbox(self.read, self.write)
         self.pages = Pages(self.read, self.write)
         self.slots = Slots(self.read, self.write)

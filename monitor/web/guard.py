@@ -16,12 +16,14 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from monitor.hubs import CALLBACKS
+
 BODY_LIMIT = 64 * 1024  # bytes; the pages' forms and RFC 8058 posts are far below 1 KB
 BODY_SECONDS = 10.0
 
 PUBLIC_PATHS = frozenset({"/healthz", "/readyz"})
 STATIC = "/static/"
-PUBLIC_FOLDERS = ("/u/", STATIC)
+PUBLIC_FOLDERS = ("/u/", CALLBACKS, STATIC)
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
@@ -34,7 +36,7 @@ Refuse = Callable[[str, int], Response]  # (path, status) → the page that says
 
 
 def is_public(path: str) -> bool:
-    """Whether `path` is open to everybody: health, signed links and the style sheets."""
+    """Whether `path` is open to everybody: health, signed links, hubs' callbacks and the style sheets."""
     return path in PUBLIC_PATHS or path.startswith(PUBLIC_FOLDERS)
 
 
@@ -112,7 +114,8 @@ def _from_here(scope: Scope) -> bool:
 class BodyLimit:
     """ASGI middleware: reads the body before the page acts; above BODY_LIMIT bytes 413, slower than BODY_SECONDS 408.
 
-    A request that breaks off half-way therefore changes nothing.
+    A request that breaks off half-way therefore changes nothing. Hubs push whole documents: those pages have limits of
+    their own, after a look at who pushes.
     """
 
     def __init__(self, app: ASGIApp, refuse: Refuse, seconds: float = BODY_SECONDS) -> None:
@@ -122,7 +125,7 @@ class BodyLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with its whole body, or answer 413 or 408 and close the connection."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"].startswith(CALLBACKS):
             await self.app(scope, receive, send)
             return
         body = bytearray()

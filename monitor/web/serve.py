@@ -14,6 +14,7 @@ import uvicorn
 from monitor.app import App
 from monitor.web import create_app
 from monitor.web.backend import WebBackend
+from monitor.web.hubs import Inbox, add_callbacks
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,8 @@ async def serve(app: App) -> None:
         token = settings.token.get_secret_value() if settings.token is not None else None
         names = {urlsplit(app.config.settings.public_url).hostname or "", settings.host} - {"", "0.0.0.0", "::"}  # noqa: S104 - names to leave out, not to bind
         pages = create_app(WebBackend(app), site=app.config.settings.site, token=token, host_names=sorted(names))
+        inbox = Inbox(app)
+        add_callbacks(pages, inbox)
         # No access log: the address of a signed link is the key to it.
         config = uvicorn.Config(
             pages, log_config=None, access_log=False, server_header=False, lifespan="off", timeout_graceful_shutdown=3
@@ -56,9 +59,12 @@ async def serve(app: App) -> None:
         server = _Server(config)
         log.info("web pages at http://%s:%d", settings.host, settings.port)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
+        taking = asyncio.create_task(inbox.work())
         try:
             await asyncio.shield(serving)
         except asyncio.CancelledError:
             server.should_exit = True
             await serving
             raise
+        finally:
+            taking.cancel()
