@@ -39,6 +39,19 @@ async def fetcher() -> AsyncIterator[Fetcher]:
     await made.close()
 
 
+async def test_a_form_goes_along_with_redirects_that_keep_it(server: FeedServer, fetcher: Fetcher) -> None:
+    there = server.route("/there", Answer(status=204))
+    for status in (307, 308):
+        assert await fetcher.post(server.redirect("/hub", there, status), {"hub.mode": "subscribe"}) is None
+        assert server.asked[-1].path == "/there"
+        assert server.asked[-1].headers["Content-Type"] == "application/x-www-form-urlencoded"
+    for status in (301, 302, 303):
+        failed = await fetcher.post(server.redirect("/hub", there, status), {"hub.mode": "subscribe"})
+        assert failed is not None
+        assert f"refused what it was asked ({status})" in failed.reason
+    assert await fetcher.post("file:///etc/passwd", {}) is not None
+
+
 async def failure(fetcher: Fetcher, url: str) -> Failed:
     found = await fetcher.fetch(url)
     assert isinstance(found, Failed), found

@@ -175,6 +175,25 @@ def test_the_interval_is_a_third_of_what_the_document_covers_and_no_less_than_th
     assert timing.poll_interval(feed(60.0), POLLING, even(1), MONDAY, span=span, floor=floor * 60) == 60
 
 
+def test_a_pushed_feed_is_polled_four_times_less_often_within_the_same_bounds() -> None:
+    wide = Polling(min=60, max=10 * 86400)
+
+    def both(polling: Polling, per_day: float, **other: float) -> tuple[int, ...]:
+        found = (
+            timing.poll_interval(feed(None), polling, even(per_day), MONDAY, pushed=p, **other) for p in (False, True)
+        )
+        return tuple(round(seconds / 60) for seconds in found)
+
+    assert both(wide, 100) == (6, 26)
+    assert both(POLLING, 1) == (65, 120)
+    assert both(wide, 100, span=45 * 60) == (6, 15)
+    assert both(wide, 100, floor=3600) == (60, 60)
+    assert both(wide, 0.1) == (206, 822)
+    assert both(wide, 0.004) == (1028, 1440)  # a day at least
+    assert both(wide, 0.001) == (2055, 2055)
+    assert timing.poll_interval(feed(60.0), POLLING, even(1), MONDAY, pushed=True) == 60
+
+
 def test_a_rhythm_is_learnt_from_two_weeks_and_begins_with_what_is_expected() -> None:
     def learnt(*ago: float, watched: float) -> timing.Rhythm:
         seen = [MONDAY - timedelta(days=days) for days in ago]

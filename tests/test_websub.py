@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import json
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from monitor import service
-from monitor.app import open_app
+from monitor.app import open_app, utc_now
+from monitor.cli import cli
 from monitor.daemon import Daemon
 from monitor.models import HubLease, Story
 from monitor.pipeline import ask_hubs
@@ -527,6 +530,21 @@ async def test_a_push_that_comes_late_is_none_that_is_broken_and_one_mends_it(
     assert pipe.lease().state == "broken"
     await hub.push(make.rss(("4", "Bridge opened")))
     await eventually(lambda: pipe.lease().state == "verified")
+
+
+async def test_feeds_shows_how_it_stands_with_the_hub(pipe: Site, server: FeedServer, hub: FakeHub) -> None:
+    pipe.time = utc_now()  # which is what the command goes by
+    await pipe.subscribed(server, hub)
+    await hub.push(make.rss(NEW))
+    await eventually(lambda: pipe.lease().pushed_at is not None)
+    where = ["feeds", "--config", str(pipe.folder / "config"), "--data", str(pipe.folder / "data")]
+    (feed,) = json.loads((await asyncio.to_thread(CliRunner().invoke, cli, [*where, "--json"])).stdout)
+    assert (feed["push"], feed["hub"]) == ("verified", hub.url)
+    assert feed["pushed_at"]
+    shown = (await asyncio.to_thread(CliRunner().invoke, cli, where)).stdout
+    assert "pushes it" in " ".join(shown.split())
+    lease = pipe.lease()
+    assert not any(secret in f"{feed}{shown}{lease!r}" for secret in (lease.secret, lease.callback))
 
 
 async def test_the_daemon_asks_hubs_where_it_serves_their_callbacks(tmp_path: Path) -> None:
