@@ -231,6 +231,19 @@ async def test_a_hub_that_fails_is_asked_less_and_less_often(pipe: Site, server:
     assert "refused what it was asked (500)" in pipe.lease().error
 
 
+async def test_a_hub_that_hangs_holds_up_a_few_others_at_most(tmp_path: Path, server: FeedServer, hub: FakeHub) -> None:
+    names = [f"wire{number}" for number in range(8)]
+    for name in names:
+        server.route(f"/{name}.xml", announcing(hub, server, OLD))
+    feeds = ", ".join(f"{name}: {{url: '{server.url(f'/{name}.xml')}'}}" for name in names)
+    many = Site(tmp_path, monitor=monitor(free_port()), feeds=f"feeds: {{{feeds}}}")
+    hub.status = 500
+    for name in names:
+        await many.poll(name)
+    assert [await many.ask() for _ in range(3)] == [5, 3, 0]
+    await many.app.close()
+
+
 async def test_a_hub_that_wants_rest_gets_it(pipe: Site, server: FeedServer) -> None:
     away = server.route("/hub", Answer(status=503, headers={"Retry-After": "7200"}))
     server.route("/feed.xml", Answer(make.rss(OLD), headers={"Link": f"<{away}>; rel=hub"}))
@@ -292,6 +305,7 @@ async def test_a_hub_that_cannot_be_told_is_forgotten_after_three_times(
 ) -> None:
     await pipe.subscribed(server, hub)
     hub.status = 500
+    pipe.forward(minutes=11)
     server.route("/feed.xml", Answer(make.rss(OLD, NEW)))  # no hub any more
     await pipe.poll()
     for _ in range(20):
@@ -301,9 +315,15 @@ async def test_a_hub_that_cannot_be_told_is_forgotten_after_three_times(
     assert pipe.rows(HubLease) == []
 
 
-async def test_another_hub_takes_the_place_of_the_first(pipe: Site, server: FeedServer, hub: FakeHub) -> None:
+async def test_another_hub_takes_the_place_of_the_first_and_not_at_every_poll(
+    pipe: Site, server: FeedServer, hub: FakeHub
+) -> None:
     await pipe.subscribed(server, hub)
     with FakeHub() as second:
+        server.route("/feed.xml", announcing(second, server, OLD, LATER))
+        await pipe.poll()
+        assert await pipe.ask() == 0
+        pipe.forward(minutes=11)
         server.route("/feed.xml", announcing(second, server, OLD, NEW))
         await pipe.poll()
         assert await pipe.ask() == 2
@@ -452,16 +472,18 @@ async def test_a_push_outlives_a_restart(tmp_path: Path, server: FeedServer, hub
     assert hub.modes == ["subscribe"]
 
 
-async def test_what_is_pushed_for_an_address_that_was_given_up_is_dropped(
+async def test_pushes_of_an_address_that_was_given_up_are_no_longer_wanted(
     pipe: Site, server: FeedServer, hub: FakeHub
 ) -> None:
     await pipe.subscribed(server, hub)
     other = server.route("/other.xml", Answer(make.rss(("7", "Elsewhere"))))
     pipe.reload(feeds=f"feeds: {{wire: {{url: '{other}', source: Wire}}}}")
-    assert await hub.push(make.rss(NEW)) == 202
     await pipe.poll()
     await pipe.until({"Old news", "Elsewhere"})
     assert await hub.push(make.rss(NEW)) == 410
+    await pipe.ask()
+    assert hub.modes == ["subscribe", "unsubscribe"]
+    assert pipe.rows(HubLease) == []
 
 
 # Polling behind it

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from monitor.app import App, feeds_to_poll
 from monitor.config import Config
 from monitor.fetch import Fetched, is_public
-from monitor.hubs import BROKEN_AGAIN, CALLBACKS, CONFIRM_WITHIN, LEASE, granted, renew_after, topic
+from monitor.hubs import BROKEN_AGAIN, CALLBACKS, CONFIRM_WITHIN, LEASE, TRY_AGAIN, granted, renew_after, topic
 from monitor.models import HubLease
 from monitor.parse import ParsedFeed
 from monitor.text import clean
@@ -55,17 +55,24 @@ def key_of(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
 
 
-async def note_hub(app: App, feed: str, answer: Fetched, parsed: ParsedFeed, before: HubLease | None) -> None:
-    """Note the hub that a feed's document announces, in its headers or in itself, in place of the one of `before`."""
+async def note_hub(
+    app: App, feed: str, polled: str, answer: Fetched, parsed: ParsedFeed, before: HubLease | None
+) -> None:
+    """Note the hub that a feed's document announces, in its headers or in itself, in place of the one of `before`.
+
+    `polled` is the feed's address before redirects, which may lead elsewhere each time.
+    """
     config, now = app.config, app.now()
-    hub = answer.links.get("hub") or parsed.hub
-    if not hub or not are_used(config) or feed not in feeds_to_poll(config):
-        if before is not None:
-            await app.db(app.store.hubs.replace, feed, None, now)
+    if not are_used(config) or feed not in feeds_to_poll(config):
         return
-    known = topic(answer.url, answer.links.get("self") or parsed.address)
-    if before is None or (before.hub, before.topic) != (hub, known):
-        await app.db(app.store.hubs.replace, feed, _lease(config, feed, hub, known, now), now)
+    # A feed that announces another one each time would have hubs asked without end.
+    if before is not None and before.asked_at is not None and abs(now - before.asked_at) < TRY_AGAIN:
+        return
+    hub = answer.links.get("hub") or parsed.hub
+    known = topic(polled, answer.links.get("self") or parsed.address)
+    if (hub, known) != ((before.hub, before.topic) if before is not None else ("", known)):
+        lease = _lease(config, feed, hub, known, now) if hub else None
+        await app.db(app.store.hubs.replace, feed, lease, now)
 
 
 def _lease(config: Config, feed: str, hub: str, known: str, now: datetime) -> HubLease:
@@ -126,11 +133,10 @@ async def _ask(app: App, lease: HubLease) -> None:
     await app.db(app.store.hubs.failed, lease.key, failed.reason[:1000], now + wait)
 
 
-def confirm(app: App, token: str, mode: str, named: str, lease_seconds: str) -> bool:
-    """Whether a hub that asks back by a callback is to go on: we asked it for just that, lately."""
+def confirm(app: App, lease: HubLease, mode: str, named: str, lease_seconds: str) -> bool:
+    """Whether a hub that asks back is to go on: we asked it for just that, lately."""
     now, hubs = app.now(), app.store.hubs
-    lease = hubs.get(key_of(token))
-    if lease is None or lease.topic != named or lease.asked_at is None or abs(now - lease.asked_at) > CONFIRM_WITHIN:
+    if lease.topic != named or lease.asked_at is None or abs(now - lease.asked_at) > CONFIRM_WITHIN:
         return False
     if mode == "unsubscribe" and lease.state == "leaving":
         hubs.remove(lease.key)
@@ -143,10 +149,9 @@ def confirm(app: App, token: str, mode: str, named: str, lease_seconds: str) -> 
     return True
 
 
-def deny(app: App, token: str, named: str, reason: str) -> bool:
-    """Take a hub's word that it does not push; False for one that was not asked to."""
-    lease = app.store.hubs.get(key_of(token))
-    if lease is None or lease.topic != named:
+def deny(app: App, lease: HubLease, named: str, reason: str) -> bool:
+    """Take a hub's word that it does not push; False for what it was not asked to."""
+    if lease.topic != named:
         return False
     said = clean(reason)[:200]
     app.store.hubs.denied(lease.key, said, app.now())

@@ -254,7 +254,7 @@ async def _stories(
     if done.alerts:
         app.wake_delivery.set()
     if not pushed and answer.status != DELTA:
-        await note_hub(app, feed.name, answer, parsed, asked.lease)
+        await note_hub(app, feed.name, asked.url, answer, parsed, asked.lease)
     log.info(
         "%s: %d stories, %d new, %d edited, %d matched, %d alerts%s%s",
         feed.name,

@@ -11,7 +11,7 @@ from sqlalchemy import delete as sa_delete
 from sqlalchemy import update as sa_update
 from sqlmodel import Session, col, func, select
 
-from monitor.models import Delivery, FeedDocument, FeedState, Sighting, SiteRest
+from monitor.models import Delivery, FeedDocument, FeedState, HubLease, Sighting, SiteRest
 from monitor.store import outbox
 from monitor.timing import SERVER_DELAY_CAP, due
 
@@ -30,8 +30,8 @@ class Feeds:
     def ensure(self, feeds: Mapping[str, str], now: datetime) -> None:
         """Give each feed (name → address) that has none a state, due now; a changed address begins anew.
 
-        The validators of the other address are dropped, and its first document is a baseline where it shares no story
-        with what is known.
+        The validators of the other address are dropped, its hub's pushes are no longer wanted, and the first document
+        is a baseline where it shares no story with what is known.
         """
         with self._write() as session:
             known = {state.feed: state for state in session.exec(select(FeedState))}
@@ -42,6 +42,11 @@ class Feeds:
                 elif state.url != url:
                     session.delete(state)
                     session.execute(sa_delete(FeedDocument).where(col(FeedDocument.feed) == name))
+                    session.execute(
+                        sa_update(HubLease)
+                        .where(col(HubLease.feed) == name, col(HubLease.state) != "leaving")
+                        .values(state="leaving", next_at=now, tries=0)
+                    )
                     session.flush()
                     session.add(FeedState(feed=name, url=url, next_poll_at=now, changed_at=state.changed_at))
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, or_, select
 
 from monitor.hubs import DENIED_AGAIN, LEASE_CAP, PINGS_APART, PUSH_LATE, ask_delay, is_live
 from monitor.models import FeedState, HubLease
 from monitor.store.feeds import Transaction
-from monitor.timing import due
+from monitor.urls import host
 
 LEAVING_TRIES = 3  # to tell a hub that its pushes are no longer wanted; after that they are refused, which tells it too
+OF_A_HOST = 5  # asked at once
 MISSING = 50  # guids of stories that were not pushed
 
 
@@ -51,11 +53,19 @@ class Hubs:
     def claim(self, now: datetime, limit: int) -> list[HubLease]:
         """Return those whose hub is to be asked now, the longest due first, and put the next time off as for a failure.
 
-        Those that no hub answered are forgotten where they are not wanted anyhow.
+        One host's are a few, so that one that hangs holds the others up for a little only. Those that are leaving and
+        that no hub answered are forgotten.
         """
         with self._write() as session:
-            rows = session.exec(select(HubLease).order_by(col(HubLease.next_at)))
-            found = [row for row in rows if due(row.next_at, LEASE_CAP.total_seconds(), now)][:limit]
+            # One that is further ahead than any may be is due: the clock went back.
+            due = or_(col(HubLease.next_at) <= now, col(HubLease.next_at) > now + LEASE_CAP)
+            hosts: Counter[str] = Counter()
+            found = []
+            for row in session.exec(select(HubLease).where(due).order_by(col(HubLease.next_at))):
+                name = host(row.hub)
+                if hosts[name] < OF_A_HOST and hosts.total() < limit:
+                    hosts[name] += 1
+                    found.append(row)
             for row in found:
                 if row.state == "leaving" and row.tries >= LEAVING_TRIES:
                     session.delete(row)

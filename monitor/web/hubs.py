@@ -55,20 +55,20 @@ class Inbox:
 
     async def confirm(self, request: Request, token: str) -> Response:
         """Answer a hub that asks whether we want what we asked for, or says that it does not push."""
-        asked = request.query_params
+        lease, asked = await self._lease(token), request.query_params
         mode, topic, challenge = (asked.get(f"hub.{name}", "") for name in ("mode", "topic", "challenge"))
-        if mode == "denied":
-            known = await self._app.db(deny, self._app, token, topic, asked.get("hub.reason", ""))
-            return Response(status_code=200 if known else 404)
-        if not 0 < len(challenge) <= CHALLENGE_LIMIT:
+        if lease is None or len(challenge) > CHALLENGE_LIMIT:
             return Response(status_code=404)
+        if mode == "denied":
+            known = await self._app.db(deny, self._app, lease, topic, asked.get("hub.reason", ""))
+            return Response(status_code=200 if known else 404)
         seconds = asked.get("hub.lease_seconds", "")
-        known = await self._app.db(confirm, self._app, token, mode, topic, seconds)
+        known = challenge != "" and await self._app.db(confirm, self._app, lease, mode, topic, seconds)
         return PlainTextResponse(challenge) if known else Response(status_code=404)
 
     async def receive(self, request: Request, token: str) -> Response:
         """Take a push. It is acknowledged once it is here; one with a wrong signature too, and dropped (WebSub, 8)."""
-        lease = await asyncio.to_thread(self._app.store.hubs.get, key_of(token))
+        lease = await self._lease(token)
         if lease is None or lease.state == "leaving" or lease.verified_at is None:
             return Response(status_code=410, headers=_CLOSE)  # the hub is to forget us
         key = lease.key
@@ -93,6 +93,10 @@ class Inbox:
         else:
             await self._app.db(self._app.store.hubs.pinged, key, self._app.now())
         return Response(status_code=202)
+
+    async def _lease(self, token: str) -> HubLease | None:
+        # Not in the thread that writes: whoever guesses at tokens takes none of its time.
+        return await asyncio.to_thread(self._app.store.hubs.get, key_of(token))
 
     def _is_flood(self, key: str) -> bool:
         minute = int(asyncio.get_running_loop().time() // 60)
