@@ -215,6 +215,7 @@ async def test_a_lease_of_seconds_runs_out_and_makes_no_storm(pipe: Site, server
     assert asked == 2
     pipe.forward(seconds=5)
     assert [feed.push for feed in service.feed_health(pipe.app)] == ["asked"]
+    assert pipe.lease().verified_at == pipe.time - timedelta(seconds=5)  # a push before that says nothing of now
 
 
 async def test_a_hub_that_fails_is_asked_less_and_less_often(pipe: Site, server: FeedServer, hub: FakeHub) -> None:
@@ -391,11 +392,19 @@ async def test_a_push_without_stories_has_the_feed_polled_once_a_minute(
     await hub.push(body)
     await eventually(lambda: pipe.wait == 60)
     assert pipe.lease().pinged_at == pipe.time + timedelta(minutes=1)
+    pipe.forward(seconds=1)
+    await hub.push(body)
+    await eventually(lambda: pipe.lease().pushed_at == pipe.time)
+    assert pipe.wait == 59
     server.route("/feed.xml", announcing(hub, server, OLD, NEW))
     await pipe.poll()
     pipe.forward(minutes=11)
     await pipe.ask()
     assert pipe.lease().state == "verified"  # what the poll found is what the hub meant
+    server.route("/feed.xml", announcing(hub, server, OLD, NEW, LATER))
+    await pipe.poll()
+    await hub.push(body)
+    await eventually(lambda: not pipe.lease().missing)  # also where it says so a little later
 
 
 async def test_a_push_does_not_disturb_the_back_off_of_a_feed_that_fails(
