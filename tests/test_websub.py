@@ -19,12 +19,12 @@ from monitor.app import open_app, utc_now
 from monitor.cli import cli
 from monitor.daemon import Daemon
 from monitor.models import HubLease, Story
-from monitor.pipeline import ask_hubs
+from monitor.pipeline import ask_hubs, take_push
 from monitor.pipeline.hubs import is_reachable
 from monitor.web.hubs import A_MINUTE, PUSH_LIMIT
 from monitor.web.serve import serve
 from tests import make
-from tests.fakes import Answer, FakeHub, FeedServer, free_port
+from tests.fakes import RSS, Answer, FakeHub, FeedServer, free_port
 from tests.pipe import Polling
 
 OLD, NEW, LATER = ("1", "Old news"), ("2", "Sanctions agreed"), ("3", "Harvest begins")
@@ -203,6 +203,21 @@ async def test_a_lease_is_renewed_after_two_thirds_of_it_with_the_same_callback(
     assert await pipe.ask() == 1
     assert len({one.form["hub.callback"] for one in hub.asked}) == 1
     assert pipe.lease().lease_until == pipe.time + timedelta(days=1)
+
+
+async def test_a_lease_of_years_is_renewed_within_ten_days(pipe: Site, server: FeedServer, hub: FakeHub) -> None:
+    hub.lease = 10**8
+    await pipe.subscribed(server, hub)
+    assert pipe.lease().lease_until == pipe.time + timedelta(days=10)
+
+
+async def test_a_hub_whose_site_wants_rest_is_not_asked(pipe: Site, server: FeedServer, hub: FakeHub) -> None:
+    server.route("/feed.xml", announcing(hub, server, OLD))
+    await pipe.poll()
+    until = pipe.time + timedelta(hours=2)
+    pipe.app.store.feeds.set_rest("127.0.0.1", until, pipe.time)
+    await pipe.ask()
+    assert (hub.asked, pipe.lease().next_at) == ([], until)
 
 
 async def test_a_lease_of_seconds_runs_out_and_makes_no_storm(pipe: Site, server: FeedServer, hub: FakeHub) -> None:
@@ -459,6 +474,25 @@ async def test_a_push_that_comes_drop_by_drop_is_given_up_and_another_is_taken(
     await pipe.until({"Old news", "Sanctions agreed"})
 
 
+async def test_one_push_of_a_feed_is_read_at_a_time(pipe: Site, server: FeedServer, hub: FakeHub) -> None:
+    await pipe.subscribed(server, hub)
+    done = asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"<rss>"
+        while not done.is_set():
+            await asyncio.sleep(0.05)
+            yield b" "
+
+    late = asyncio.create_task(hub.push(slow(), signature="sha256=00"))
+    statuses = [202]
+    while statuses[-1] == 202 and len(statuses) < A_MINUTE:  # until that one has begun to arrive
+        statuses.append(await hub.push(b"x", signature="sha256=00"))
+    assert statuses[-1] == 503
+    done.set()
+    assert await late == 202
+
+
 async def test_what_has_no_room_is_polled(pipe: Site, server: FeedServer, hub: FakeHub) -> None:
     await pipe.subscribed(server, hub)
     with pytest.MonkeyPatch.context() as patched:
@@ -495,6 +529,16 @@ async def test_pushes_of_an_address_that_was_given_up_are_no_longer_wanted(
     assert pipe.rows(HubLease) == []
 
 
+async def test_a_push_that_waited_while_its_feed_was_switched_off_is_dropped(
+    pipe: Site, server: FeedServer, hub: FakeHub
+) -> None:
+    await pipe.subscribed(server, hub)
+    lease = pipe.lease()
+    pipe.reload(feeds=f"feeds: {{wire: {{url: '{server.url()}', enabled: false}}}}")
+    assert await take_push(pipe.app, lease, make.rss(NEW), RSS) is None
+    assert len(pipe.rows(Story)) == 1
+
+
 # Polling behind it
 
 
@@ -507,6 +551,10 @@ async def test_a_feed_whose_hub_pushes_is_polled_less_often(pipe: Site, server: 
     await pipe.poll()
     assert 1.5 * own < pipe.state().interval <= pipe.app.config.settings.polling.max * 1.05
     pipe.forward(days=1, seconds=1)  # the lease ran out
+    await pipe.poll()
+    assert pipe.state().interval < 1.2 * own
+    await pipe.ask()
+    assert pipe.lease().state == "verified"  # again, and nothing came since
     await pipe.poll()
     assert pipe.state().interval < 1.2 * own
 
