@@ -13,6 +13,7 @@ import os
 import resource
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import InvalidStateError
@@ -35,9 +36,17 @@ def _set_up(_ready: Sequence[Callable[..., Any]], nice: int) -> None:
     # A Ctrl-C reaches the whole group of processes; only the daemon acts on it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(nice)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     if sys.platform == "linux":
         with contextlib.suppress(ValueError, OSError):  # an operator's own lower limit stays
             resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+
+
+def _end_with(parent: int) -> None:
+    """End this process within a second of its parent: after a `kill -9` nobody else is there to keep the deadlines."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 def timed(function: Callable[..., T], *args: Any) -> tuple[T, float]:

@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
@@ -103,6 +105,23 @@ async def test_a_worker_has_imported_what_it_is_ready_for_before_its_first_task(
         assert not await plain.run(eval, IMPORTED, timeout=30)
     finally:
         plain.close()
+
+
+@pytest.mark.timeout(60)
+def test_workers_end_with_a_parent_that_is_killed() -> None:
+    code = (
+        "import asyncio, os, time; from monitor.workers import Workers\n"
+        "async def main():\n"
+        "    workers = Workers(1)\n"
+        "    print(await workers.run(os.getpid, timeout=30), flush=True)\n"
+        "    await workers.run(time.sleep, 3600, timeout=3600)\n"
+        "if __name__ == '__main__': asyncio.run(main())\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        assert int(parent.stdout.readline()) != parent.pid
+        parent.kill()
+        parent.stdout.read()  # ends when the worker, which holds the other end too, has ended
 
 
 def test_workers_that_were_never_used_close_too() -> None:
