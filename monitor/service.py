@@ -7,7 +7,7 @@ import contextlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from email.utils import parseaddr
 from pathlib import Path
@@ -19,6 +19,7 @@ from monitor.config import Config, Feed, Subscriber, load_config
 from monitor.dispatch import Digest, Notice
 from monitor.entities import Aliases
 from monitor.errors import ConfigError, InputError, NotFoundError, SendError
+from monitor.events import Grouping, sketch
 from monitor.hubs import is_live
 from monitor.models import Decision, Delivery, FeedState, HubLease
 from monitor.pipeline import Polled, make_digest, notify_operators, poll
@@ -240,8 +241,62 @@ def _span(evidence: Evidence) -> dict[str, Any]:
     return {"field": evidence.field, "start": evidence.start, "end": evidence.end, "term": evidence.term}
 
 
+class Grouper:
+    """What `monitor group` holds from line to line: the stories of the window, and the name of each event."""
+
+    def __init__(self, window: float | None) -> None:
+        """Group what lies within `window` seconds; None: every story is its own event."""
+        self._grouping = Grouping(window or 0.0)
+        self._off = window is None
+        self._names: dict[int, Any] = {}  # of an event: the id of the story it began with
+        self._latest = 0.0
+
+    def line(self, raw: bytes, number: int) -> dict[str, Any] | None:
+        """Return what is printed for line `number`, or None for an empty one. Raises InputError.
+
+        A story that does not say when it was published, or says no time, counts as published with the one before it.
+        """
+        if not raw.strip():
+            return None
+        data = _object(raw, number)
+        story = _story(data, number)
+        if self._off:
+            return {"id": story.id, "event": story.id, "why": "events are switched off: every story is its own"}
+        self._latest = at = _published(data.get("published"), number, self._latest)
+        new = sketch(story, at)
+        decision = self._grouping.decide(new)
+        event = number if decision.event is None else decision.event
+        self._names.setdefault(event, story.id)
+        self._grouping.add(number, new, event, decision.weights)
+        why = decision.why
+        if decision.refused is not None:
+            refused = decision.refused
+            why += f"; the nearest refused: {self._names[refused.event]}, likeness {refused.likeness:.2f}"
+        if len(self._names) > 2 * len(self._grouping) + 1000:
+            alive = self._grouping.events()
+            self._names = {event: name for event, name in self._names.items() if event in alive}
+        return {"id": story.id, "event": self._names[event], "why": why}
+
+
+def _published(value: Any, number: int, otherwise: float) -> float:
+    """Return an ISO 8601 time in seconds; without a zone it is UTC."""
+    if value is None:
+        return otherwise
+    if not isinstance(value, str):
+        raise InputError(f'line {number}: "published" is {type(value).__name__}, and text is wanted')
+    try:
+        moment = datetime.fromisoformat(value)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return otherwise
+
+
 def story_from_json(raw: bytes, number: int) -> StoryText:
     """Return the story on a line. Raises InputError naming the line and what is wrong with it."""
+    return _story(_object(raw, number), number)
+
+
+def _object(raw: bytes, number: int) -> dict[str, Any]:
     if len(raw) > LINE_LIMIT:
         raise InputError(f"line {number}: longer than {LINE_LIMIT:,} bytes")
     try:
@@ -250,6 +305,10 @@ def story_from_json(raw: bytes, number: int) -> StoryText:
         raise InputError(f"line {number}: not a line of JSON: {error}") from error
     if not isinstance(data, dict) or "id" not in data:
         raise InputError(f'line {number}: a story is a JSON object with an "id"')
+    return data
+
+
+def _story(data: Mapping[str, Any], number: int) -> StoryText:
     texts: dict[str, Any] = {}
     for name in ("title", "summary", "text", "language", "source", "feed", "url", "author", "country"):
         value = data.get(name)

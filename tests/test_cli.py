@@ -126,7 +126,7 @@ def test_the_commands_are_those_of_the_reference() -> None:
     reference = (PROJECT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
     names = [name.replace("_", "-") for name in COMMANDS]
     assert [name for name in names if f"| `monitor {name}" not in reference] == []
-    assert {"check", "deliveries", "demo", "digest", "explain", "export", "extract", "feeds", "import", "init",
+    assert {"check", "deliveries", "demo", "digest", "explain", "export", "extract", "feeds", "group", "import", "init",
             "match", "migrate", "parse", "poll", "query", "retry", "run", "schema", "status"} <= set(names)  # fmt: skip
 
 
@@ -186,6 +186,7 @@ NEEDS_CONFIG = [
     ("feeds",),
     ("poll", "wire"),
     ("match",),
+    ("group",),
     ("digest", "ruth"),
     ("deliveries",),
     ("retry", "1"),
@@ -207,7 +208,9 @@ def test_a_bad_configuration_exits_1_and_names_the_place(folder: Path, run: Run,
 
 
 @pytest.mark.parametrize(
-    "words", [w for w in NEEDS_CONFIG if w[0] not in ("check", "match", "import") and w != ("run",)], ids=" ".join
+    "words",
+    [w for w in NEEDS_CONFIG if w[0] not in ("check", "match", "group", "import") and w != ("run",)],
+    ids=" ".join,
 )
 def test_a_database_that_cannot_be_opened_exits_3(folder: Path, run: Run, words: tuple[str, ...]) -> None:
     (folder / "data").mkdir()
@@ -412,6 +415,58 @@ def test_match_answers_each_line_in_order_with_the_fields_of_the_contract(folder
     assert second == {"id": 2, "topics": {}, "entities": {}}
     assert run("match", "--json", stdin=lines).out == shown.out
     assert not (folder / "data").exists()
+
+
+def reported(*stories: tuple[str, str, str, str]) -> bytes:
+    """Lines of stories: id, headline, source and when it was published."""
+    names = ("id", "title", "source", "published")
+    return "".join(json.dumps(dict(zip(names, one, strict=True))) + "\n" for one in stories).encode()
+
+
+FIRE = reported(
+    ("a", "Fire at Swiss ski resort kills several people", "Herald", "2026-01-01T08:00:00Z"),
+    ("b", "Hamburg mayor resigns over land deal", "Wire", "2026-01-01T08:30:00+01:00"),
+    ("c", "Several dead in Swiss ski resort bar fire", "Wire", "2026-01-01T10:00:00"),
+)
+
+
+def test_group_names_each_storys_event_and_why_in_order(folder: Path, run: Run) -> None:
+    shown = run("group", stdin=FIRE + b"\n")
+    assert (shown.code, shown.err) == (0, "")
+    lines = [json.loads(line) for line in shown.out.splitlines()]
+    assert [list(line) for line in lines] == [["id", "event", "why"]] * 3
+    assert [(line["id"], line["event"]) for line in lines] == [("a", "a"), ("b", "b"), ("c", "a")]
+    assert lines[2]["why"].startswith("joins: likeness 0.")
+    assert "2 h after the lead; the nearest refused: " not in lines[0]["why"]
+    assert run("group", "--json", stdin=FIRE).out == shown.out
+    assert not (folder / "data").exists()
+
+
+def test_group_keeps_to_the_window_of_the_configuration_and_needs_none(folder: Path, run: Run) -> None:
+    events = [json.loads(line)["event"] for line in run("group", "--config", "nowhere", stdin=FIRE).out.splitlines()]
+    assert events == ["a", "b", "a"]
+    for said, wanted in (
+        ("{window: 1h}", ["a", "b", "c"]),
+        ("off", ["a", "b", "c"]),
+        ("{window: 3h}", ["a", "b", "a"]),
+    ):
+        (folder / "config" / "monitor.yaml").write_text(f"{MONITOR}events: {said}\n")
+        assert [json.loads(line)["event"] for line in run("group", stdin=FIRE).out.splitlines()] == wanted
+
+
+@pytest.mark.parametrize("published", [None, "", "yesterday", "2002-09-0614", "9999-12-31T23:59:59Z"])
+def test_group_takes_a_story_that_says_no_time_as_of_the_one_before(run: Run, published: str | None) -> None:
+    odd = {"id": 7, "title": "Hamburg mayor resigns over the land deal", "published": published}
+    lines = FIRE.splitlines(keepends=True)
+    shown = run("group", stdin=b"".join([*lines[:2], json.dumps(odd).encode() + b"\n", lines[2]]))
+    events = [json.loads(line)["event"] for line in shown.out.splitlines()]
+    assert events == ["a", "b", 7 if published and published.startswith("9999") else "b", "a"]
+
+
+def test_group_of_a_line_that_is_no_story_exits_1_and_names_the_line(run: Run) -> None:
+    shown = run("group", stdin=FIRE + b'{"id": 4, "published": 5}\n')
+    assert (shown.code, shown.err) == (1, 'line 4: "published" is int, and text is wanted\n')
+    assert len(shown.out.splitlines()) == 3
 
 
 def test_match_needs_neither_feeds_nor_subscribers(folder: Path, run: Run) -> None:

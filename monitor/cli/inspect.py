@@ -1,4 +1,4 @@
-"""Commands that show something: status, feeds, query, match, parse, extract, digest, deliveries, explain."""
+"""Commands that show something: status, feeds, query, match, group, parse, extract, digest, deliveries, explain."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ from monitor.cli.common import (
     told,
     using,
 )
-from monitor.cli.stream import match_stream, read_lines
-from monitor.config import FetchSettings, load_config
+from monitor.cli.stream import group_stream, match_stream, read_lines
+from monitor.config import FetchSettings, Settings, load_config
 from monitor.daemon import read_state
 from monitor.errors import InputError, MonitorError, QueryError, WorkerError
 from monitor.fetch import Failed, Fetched, Fetcher
@@ -160,6 +160,16 @@ def match(
     """Match stories (JSON lines on standard input) and print one JSON line each, in order. No database."""
     loaded = checking.load(config, os.environ)
     for line in match_stream(loaded.rules, read_lines(sys.stdin.buffer), workers, config):
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+
+
+@cli.command()
+def group(config: Config = CONFIG, data: Data = DATA, as_json: Json = True) -> None:
+    """Group stories into events (JSON lines on standard input) and print one JSON line each, in order. No database."""
+    # Without a configuration the stories are grouped as by an empty one.
+    settings = checking.load(config, os.environ).config.settings if config.exists() else Settings()
+    for line in group_stream(settings.events.window if settings.events else None, read_lines(sys.stdin.buffer)):
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
 

@@ -1,4 +1,5 @@
-"""Lines in, lines out: the stories of `monitor match`, in one process or in several that share the work."""
+"""Lines in, lines out: the stories of `monitor match`, in one process or in several that share the work, and those of
+`monitor group`, in one: each depends on those before it."""
 
 from __future__ import annotations
 
@@ -45,6 +46,18 @@ def match_stream(rules: Rules, lines: Iterable[bytes], workers: int, folder: Pat
                 yield _json(result)
         return
     yield from _shared(rules, lines, workers, folder)
+
+
+def group_stream(window: float | None, lines: Iterable[bytes]) -> Iterator[str]:
+    """Yield one line of JSON for each story, in order: the event it is in and why.
+
+    `window` is in seconds; None: every story is its own event. Raises InputError at the first line that is no story.
+    """
+    grouper = service.Grouper(window)
+    for number, line in enumerate(lines, 1):
+        result = grouper.line(line, number)
+        if result is not None:
+            yield _json(result)
 
 
 def _shared(rules: Rules, lines: Iterable[bytes], workers: int, folder: Path) -> Iterator[str]:

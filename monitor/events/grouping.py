@@ -1,0 +1,391 @@
+"""The stories of the last days, and which event a new one joins. Pure.
+
+A story's terms weigh by how rare they are among the stories of the window (a term that half of them share says little,
+though it be a name) and in the language at large. Two stories are as like as the cosine of their weighted terms, less
+with the hours between them; an event is as like as the mean of its likest story and the mean of its lead and its latest
+stories, so that a chain of likenesses glues no two happenings. From `THRESHOLD` on a story joins; it
+is set for few false joins, since two happenings merged are worse than one told twice.
+
+Stories are compared with those alone that share one of their rarest terms, the latest of each, so that the cost of a
+story does not grow with the window.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from heapq import nlargest
+from importlib.resources import files
+from itertools import pairwise
+from sys import intern
+from typing import NamedTuple
+
+from monitor.events.sketch import Sketch
+
+WINDOW = 72 * 3600.0  # seconds
+MOST_STORIES = 200_000  # held at once
+THRESHOLD = 0.42
+_HOUR = 3600.0
+
+# Rarity
+_PRIOR = 300  # stories that what is known of the language counts as
+_FIRST = 200  # added to the stories of the window, so that the first ones are not all alike
+_RAREST = 0.001  # share of stories; what is rarer counts as this
+# Likeness
+_LEAD_BONUS, _LEAD_FULL = 0.5, 30  # longer texts share less of their words: a factor, and the lead terms it is full at
+_SAME_SOURCE, _SAME_SOURCE_HOURS = 0.05, 6.0  # an outlet rewrites its own story soon
+_SURE_OF_SOURCE = 0.2  # likeness from which on this counts in full
+_SAME_ADDRESS = 0.3
+_DECAY_HOURS = 100.0
+_RUN, _FREE_PAIRS = 0.06, 1  # for each two words that follow one another in both headlines, beyond so many
+_LIVE_BAR = 0.15  # what a live page needs more: one of another happening is much like it
+_NEAREST = 0.6  # what the likest story counts against the mean
+_LIKE_LEAD = 0.1  # likeness to the lead below which an event is less like: what it began with is left behind
+_COPY = 0.9  # likeness from which on we call it a copy or light rewrite
+_STANDING_HOURS = 10.0  # after which one outlet's same headline is a standing one
+# Bounds
+_ASKED = 12  # terms of a story that are looked up, the weightiest
+_LATEST = 48  # stories of a term that are looked at, the latest
+_LIKELY = 12  # stories that share the most of them
+_COMPARED = 5  # events that are compared in full
+_MEMBERS = 8  # stories that stand for an event: the lead and the latest
+_SCALE = 16  # weights are kept in sixteenths, in a byte
+_SILENT, _SPEAKS, _LEADS = range(3)  # how a story stands for its event
+_SHOWN = 4  # shared terms that a reason names
+
+
+class Row(NamedTuple):
+    """A story of the window in plain values, as it is kept in the database: what `Grouping.restore` takes.
+
+    `arrived` is what the clock of the stories said. `terms` are joined by spaces, `weights` one byte each, in
+    sixteenths; `voice` says how the story stands for its event: as a lead (2), as a member (1), or not (0).
+    """
+
+    key: int
+    event: int
+    arrived: float
+    at: float
+    source: str
+    language: str
+    title_terms: int
+    lead_terms: int
+    standing: int
+    voice: int
+    terms: str
+    weights: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The likest event that a story did not join: how like it is, and what they share."""
+
+    event: int
+    likeness: float
+    shared: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The event a story joins, or None for one of its own; `why` for people, and the nearest refusal.
+
+    `weights` are those of the story's terms, for `Grouping.add`.
+    """
+
+    event: int | None
+    why: str
+    weights: bytes
+    likeness: float = 0.0
+    refused: Refusal | None = None
+
+
+class _Kept(NamedTuple):
+    """A story of the window."""
+
+    key: int
+    event: int
+    arrived: float
+    at: float
+    source: str
+    language: str
+    title_terms: int
+    lead_terms: int
+    standing: int
+    voice: int
+    terms: tuple[str, ...]
+    weights: bytes
+    length: float
+
+
+class Grouping:
+    """The stories of the last `window` seconds by their terms, and the events they are in.
+
+    Time is that of the stories: the window ends at the latest one. A decision is a function of the stories held and of
+    the order they came in, so that one restored from `rows` decides as the one that wrote them.
+    """
+
+    def __init__(self, window: float = WINDOW) -> None:
+        self._window = window
+        self._now: float | None = None
+        self._ahead: float | None = None  # the time of the latest story, where that lay too far ahead to be believed
+        self._stories: dict[int, _Kept] = {}
+        self._order: deque[int] = deque()  # of the stories, as they came
+        self._postings: dict[str, array[int]] = {}
+        self._counts: dict[str, int] = {}
+        self._events: dict[int, list[int]] = {}  # the stories that stand for each, in order
+
+    def events(self) -> frozenset[int]:
+        """Return the events that a story may still join."""
+        return frozenset(self._events)
+
+    def __len__(self) -> int:
+        return len(self._stories)
+
+    def decide(self, new: Sketch) -> Decision:
+        """Return which event a story joins. Changes nothing."""
+        weights = self._weights(new)
+        if new.round_up:
+            return Decision(None, "new: a round-up tells of several happenings, and joins none", weights)
+        if not new.terms:
+            return Decision(None, "new: there are no words to compare", weights)
+        asking = _Asking(new, weights)
+        ranked = []
+        for event in self._candidates(new, weights):
+            members = self._members(event)
+            hours = next((hours for story in members if (hours := _standing(story, new))), 0.0)
+            if hours:
+                why = f"new: a standing headline, {new.source} had it {hours:.0f} h before"
+                return Decision(None, why, weights)
+            likeness = [asking.likeness(story) for story in members]
+            nearest = max(likeness)
+            mean = sum(likeness) / len(likeness)
+            lead = max(
+                (one for one, s in zip(likeness, members, strict=True) if s.voice == _LEADS), default=likeness[0]
+            )
+            whole = (_NEAREST * nearest + (1 - _NEAREST) * mean) * min(1.0, lead / _LIKE_LEAD)
+            ranked.append((whole, -event, members[likeness.index(nearest)]))
+        ranked.sort(reverse=True)
+        if not ranked:
+            return Decision(None, "new: nothing in the window shares a rare word with it", weights)
+        needed = THRESHOLD + (_LIVE_BAR if new.live else 0.0)
+        best = ranked[0][0]
+        # The nearest that it does not join: the best one, or the second when it joins that.
+        refused = [Refusal(-event, likeness, asking.shared(story)) for likeness, event, story in ranked[:2]]
+        said = f"likeness {best:.2f} (needs {needed:.2f}), shares {', '.join(refused[0].shared) or 'no word'}"
+        if best < needed:
+            return Decision(None, f"new: the nearest is too far, {said}", weights, best, refused[0])
+        event = -ranked[0][1]
+        hours = (new.at - self._stories[self._events[event][0]].at) / _HOUR
+        when = f"{abs(hours):.0f} h {'before' if hours < 0 else 'after'} the lead"
+        kind = "joins as a copy or light rewrite" if best >= _COPY else "joins"
+        return Decision(event, f"{kind}: {said}; {when}", weights, best, refused[1] if len(refused) > 1 else None)
+
+    def add(self, key: int, new: Sketch, event: int, weights: bytes) -> Row:
+        """Take a story into an event, with the weights of its decision, and return what to keep of it.
+
+        `key` and `event` are the caller's; keys ascend.
+        """
+        self._advance(new.at)
+        # A live page or a round-up that joins an event does not stand for it: it will tell of other things.
+        begins = event not in self._events
+        voice = _SILENT if new.round_up or (new.live and not begins) else _LEADS if begins else _SPEAKS
+        story = _Kept(
+            key, event, self._clock(), new.at, new.source, new.language, new.title_terms, new.lead_terms,
+            new.standing, voice, new.terms, weights, _length(new.terms, weights),
+        )  # fmt: skip
+        self._keep(story)
+        return _row(story)
+
+    def merge(self, event: int, into: int) -> None:
+        """Put all stories of `event` into another, as an operator says."""
+        for key in [key for key, story in self._stories.items() if story.event == event]:
+            self.move(key, into)
+
+    def move(self, key: int, event: int) -> None:
+        """Put one story into another event, as an operator says: what comes later joins by where it stands now."""
+        story = self._stories[key]
+        self._leave(story)
+        # What an operator puts somewhere is what the event is about, as much as what it began with.
+        self._stories[key] = moved = story._replace(event=event, voice=_LEADS if story.voice else _SILENT)
+        if moved.voice:
+            members = self._events.setdefault(event, [])
+            members.append(key)
+            members.sort()
+
+    def rows(self) -> Iterator[Row]:
+        """Yield what is held, in the order it came, for `restore`."""
+        for story in map(self._stories.__getitem__, self._order):
+            yield _row(story)
+
+    @classmethod
+    def restore(cls, rows: Iterable[Row], window: float = WINDOW) -> Grouping:
+        """Return the grouping that wrote `rows`."""
+        made = cls(window)
+        for row in rows:
+            made._now, made._ahead = row.arrived, row.at if row.at > row.arrived + window else None
+            terms = tuple(intern(term) for term in row.terms.split(" ")) if row.terms else ()
+            made._keep(_Kept(*row[:10], terms, row.weights, _length(terms, row.weights)))
+        return made
+
+    # --- what is held
+
+    def _keep(self, story: _Kept) -> None:
+        self._stories[story.key] = story
+        self._order.append(story.key)
+        for term in story.terms:
+            self._counts[term] = self._counts.get(term, 0) + 1
+        if not story.voice:
+            return
+        self._events.setdefault(story.event, []).append(story.key)
+        for term in story.terms:
+            posting = self._postings.get(term)
+            if posting is None:
+                self._postings[term] = array("q", (story.key,))
+            else:
+                posting.append(story.key)
+                if len(posting) > 2 * _LATEST:
+                    del posting[:_LATEST]
+
+    def _advance(self, at: float) -> None:
+        """Move the clock on, and let go of what is older than the window; of the oldest, where there are too many."""
+        # A time far ahead is a publisher's mistake, unless the next story tells of it too.
+        believed = self._now is None or at <= self._now + self._window
+        if believed or (self._ahead is not None and abs(at - self._ahead) <= self._window):
+            self._now, believed = at if self._now is None else max(self._now, at), True
+        self._ahead = None if believed else at
+        while self._order:
+            oldest = self._stories[self._order[0]]
+            if oldest.arrived >= self._clock() - self._window and len(self._stories) < MOST_STORIES:
+                break
+            self._forget(oldest)
+
+    def _clock(self) -> float:
+        return 0.0 if self._now is None else self._now
+
+    def _forget(self, story: _Kept) -> None:
+        self._leave(story)
+        self._order.popleft()
+        del self._stories[story.key]
+        for term in story.terms:
+            posting = self._postings.get(term)
+            if posting is not None and posting[0] == story.key:
+                del posting[0]
+                if not posting:
+                    del self._postings[term]
+            self._counts[term] -= 1
+            if not self._counts[term]:
+                del self._counts[term]
+
+    def _leave(self, story: _Kept) -> None:
+        members = self._events.get(story.event)
+        if members is not None and story.voice:
+            members.remove(story.key)
+            if not members:
+                del self._events[story.event]
+
+    # --- how like
+
+    def _weights(self, new: Sketch) -> bytes:
+        """Return each term's weight, in sixteenths: its emphasis times how rare it is, in nats.
+
+        No weight is 0: where every story has the same words, they are copies still.
+        """
+        stories, counts, common = len(self._stories) + 1, self._counts, _common(new.language)
+        weights = bytearray()
+        for term, emphasis in zip(new.terms, new.emphasis, strict=True):
+            before = counts.get(term, 0)
+            known = (before + _PRIOR * common.get(term, 0.0)) / (stories + _PRIOR)
+            share = max(known, (before + 1) / (stories + _FIRST), _RAREST)
+            weights.append(min(255, max(1, round(-math.log(share) * emphasis * _SCALE))))
+        return bytes(weights)
+
+    def _candidates(self, new: Sketch, weights: Sequence[int]) -> list[int]:
+        """Return the events of the stories that share the most of the weightiest terms, at most `_COMPARED`."""
+        found: dict[int, int] = {}
+        for weight, term in nlargest(_ASKED, zip(weights, new.terms, strict=True)):
+            for key in self._postings.get(term, ())[-_LATEST:]:
+                found[key] = found.get(key, 0) + weight * weight
+        stories = [self._stories[key] for key in nlargest(_LIKELY, found, key=found.__getitem__)]
+        near = (story.event for story in stories if abs(new.at - story.at) <= self._window)
+        return list(dict.fromkeys(near))[:_COMPARED]
+
+    def _members(self, event: int) -> list[_Kept]:
+        """Return the stories that an event is compared by: its leads and the latest."""
+        keys = self._events[event]
+        stories = [self._stories[key] for key in keys[-_MEMBERS:]]
+        if len(keys) <= _MEMBERS:
+            return stories
+        leads = [story for key in keys[:_MEMBERS] if (story := self._stories[key]).voice == _LEADS][: _MEMBERS // 2]
+        return [*leads, *stories[len(leads) :]] if leads else stories
+
+
+class _Asking:
+    """A new story, ready to be compared with many."""
+
+    def __init__(self, new: Sketch, weights: bytes) -> None:
+        self._new = new
+        self._weights = {term: w for term, w in zip(new.terms, weights, strict=True) if term[0] != "@"}
+        self._address = next((term for term in new.terms if term[0] == "@"), None)
+        self._length = _length(new.terms, weights)
+        self._pairs = frozenset(pairwise(new.terms[: new.title_terms]))
+
+    def likeness(self, story: _Kept) -> float:
+        """Return how like the new story is to an earlier one, 0 to 1."""
+        new, get, product = self._new, self._weights.get, 0
+        for term, weight in zip(story.terms, story.weights, strict=True):
+            product += weight * get(term, 0)
+        if not product:
+            return 0.0
+        hours = abs(new.at - story.at) / _HOUR
+        likeness = product / (self._length * story.length)
+        likeness *= 1 + _LEAD_BONUS * min(1.0, min(new.lead_terms, story.lead_terms) / _LEAD_FULL)
+        runs = sum(pair in self._pairs for pair in pairwise(story.terms[: story.title_terms]))
+        likeness += _RUN * max(0, runs - _FREE_PAIRS)
+        if story.source == new.source:
+            sure = min(1.0, likeness / _SURE_OF_SOURCE)
+            likeness += sure * _SAME_SOURCE * math.exp(-hours / _SAME_SOURCE_HOURS)
+        if self._address is not None and self._address in story.terms:
+            likeness += _SAME_ADDRESS
+        return min(1.0, likeness * math.exp(-hours / _DECAY_HOURS))
+
+    def shared(self, story: _Kept) -> tuple[str, ...]:
+        """Return the weightiest terms shared with an earlier story, as the new one writes them."""
+        theirs = set(story.terms)
+        both = [
+            (-self._weights.get(term, 255), written)
+            for term, written in zip(self._new.terms, self._new.written, strict=True)
+            if term in theirs
+        ]
+        return tuple(written for _, written in sorted(both)[:_SHOWN])
+
+
+def _standing(story: _Kept, new: Sketch) -> float:
+    """Return how many hours before one outlet had the same headline, where that makes it a standing one; else 0."""
+    if story.source != new.source or story.standing != new.standing:
+        return 0.0
+    hours = abs(new.at - story.at) / _HOUR
+    return hours if hours >= _STANDING_HOURS else 0.0
+
+
+def _length(terms: Sequence[str], weights: bytes) -> float:
+    """Return the length of a story's vector. Its address is no part of it: that adds to a likeness alone."""
+    return math.sqrt(sum(w * w for term, w in zip(terms, weights, strict=True) if term[0] != "@")) or 1.0
+
+
+def _row(story: _Kept) -> Row:
+    return Row(*story[:10], " ".join(story.terms), story.weights)
+
+
+@cache
+def _common(language: str) -> Mapping[str, float]:
+    """Return in which share of a language's stories its common words stand; of an unknown language, of English."""
+    wanted = language.partition("-")[0].lower() or "en"
+    found = {}
+    for line in files("monitor.events").joinpath("common.txt").read_text(encoding="utf-8").splitlines():
+        code, level, *terms = line.split(" ")
+        if code == wanted:
+            found.update(dict.fromkeys(terms, 2.0 ** -int(level)))
+    return found

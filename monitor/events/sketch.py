@@ -1,0 +1,158 @@
+"""A story → the terms it is compared by. Pure.
+
+A term is a word's stem cut to six letters, so that "captured", "captura" and "capturó" are one across languages; in
+scripts without spaces two characters that stand together. Beside the words stand the page's address and the declared
+entities found in the story. Each term has an emphasis: words of the headline say more than those of the lead, and
+names more than other words. What a headline tells of only as the occasion ("… after Maduro's capture") says less, since
+many happenings have the same occasion.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from sys import intern
+
+from monitor.text import UNSPACED, StoryText, same_forms, words
+
+TITLE, OCCASION, LEAD = 1.0, 0.4, 0.4  # emphasis by where a word stands
+NAME = 1.2  # and the factor for what is written as a name
+ADDRESS, ENTITY = 1.0, 1.2
+LEAD_WORDS = 40
+MOST_TERMS = 64
+_STEM = 6  # letters
+_LEAD_CHARACTERS, _TITLE_CHARACTERS = 400, 400  # what is read of a story: more changes nothing, and costs
+
+# These three read what is in small letters: ignoring case takes three times as long.
+_LIVE = re.compile(
+    r"^live\b|\blive (?:updates|blog|coverage|news|ticker)\b|^(?:watch|follow) live\b|\bas it happened\b"
+    r"|\ben (?:vivo|direct|directo)\b|\bminuto a minuto\b|\bao vivo\b|\bliveblog\b|\bim liveticker\b|\bin diretta\b"
+    r"|\bонлайн-трансляция\b|\bبث مباشر\b|直播"
+)
+_LIVE_ADDRESS = re.compile(
+    r"[/-](?:live|liveblog|live-(?:news|updates?|blog|story|coverage)|en-vivo|en-direct[eo]?|minuto-a-minuto)(?:[/-]|$)"
+)
+_ROUND_UP = re.compile(
+    r"\b(?:morning|evening|daily|weekly|news|midday|weekend) "
+    r"(?:briefing|brief|round-?up|digest|wrap|bulletin|headlines)\b"
+    r"|\b(?:week|day|month|year) in (?:review|pictures|photos)\b|^in pictures\b|\b(?:news )?round-?up\b"
+    r"|^(?:what )?the papers(?: say)?\b|\bnews quiz\b|\bcorrections and clarifications\b"
+    r"|^(?:the )?top \d+ (?:news|stories|headlines)|\bresumen (?:de noticias|del día|semanal|informativo)\b"
+    r"|\btitulares (?:del? |de hoy)|\blas noticias de(?:l| hoy)\b|\bpresseschau\b|\brevue de presse\b"
+    r"|\bl'essentiel de l'actu|\brassegna stampa\b|\bобзор прессы\b|\bглавное за (?:день|неделю)\b"
+    r"|新闻联播|早报|晚报|要闻汇总"
+)
+# What follows is the occasion, not the happening.
+_OCCASION = re.compile(
+    r"(?i)(?<=\s)(?:after|amid|despite|following|in (?:the )?wake of"
+    r"|tras|después de|luego de|ante|en medio de|durante|pese a|após|depois de|apesar de|em meio a|dopo|nonostante"
+    r"|après|malgré|suite à|sur fond de|nach|wegen|trotz|angesichts"
+    r"|после|на фоне|из-за|несмотря на|після|через|بعد|وسط)\s"
+)
+_FIRST_WORDS = 12  # characters of a headline that are never an occasion
+_DOTTED = re.compile(r"\b(?:[^\W\d_]{1,2}\.\s?){1,3}[^\W\d_]{1,2}\b\.?")  # U.S., EE. UU.
+_UNSPACED = re.compile(f"[{UNSPACED}]")
+
+
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """A story as events see it: its terms, the emphasis of each, and how each is written, for people to read.
+
+    `at` is when it was published, in seconds. The first
+    `title_terms` of the terms are the headline's, in its order, and `lead_terms` more the lead's. A `live` page reports
+    one happening after another; a `round_up` several at once. `standing` is the headline without its numbers, by which
+    one that comes again and again is known.
+    """
+
+    terms: tuple[str, ...]
+    emphasis: tuple[float, ...]
+    written: tuple[str, ...]
+    at: float
+    source: str
+    language: str
+    title_terms: int = 0
+    lead_terms: int = 0
+    live: bool = False
+    round_up: bool = False
+    standing: int = 0
+
+
+def sketch(story: StoryText, at: float, entities: Iterable[str] = ()) -> Sketch:
+    """Return the sketch of a story published at `at` (seconds); `entities` are the keys of those found in it."""
+    # "Opinion | …", "… | CNN Politics": the label is no part of what happened.
+    title = max(story.title[:_TITLE_CHARACTERS].split(" | "), key=len)
+    title = _DOTTED.sub(_undotted, title)
+    lead = f"{story.summary[:_LEAD_CHARACTERS]} {story.text[:_LEAD_CHARACTERS]}"
+    language = story.language
+    occasion = _OCCASION.search(title, _FIRST_WORDS)
+    core = title if occasion is None else title[: occasion.start()]
+    # In a headline in title case, or all in capitals, capitals tell no names.
+    names = not _title_case(title)
+    found: dict[str, tuple[float, str]] = {}
+    for place, text, named in (
+        (TITLE, core, names),
+        (OCCASION, "" if occasion is None else title[occasion.end() :], names),
+        (LEAD, _DOTTED.sub(_undotted, lead), True),
+    ):
+        if place == LEAD:
+            title_terms = len(found)
+        for term, written, name in _terms(text, language, LEAD_WORDS if place == LEAD else None):
+            if term not in found:
+                found[term] = (place * (NAME if name and named else 1.0), written)
+            if len(found) == MOST_TERMS:
+                break
+    lead_terms = len(found) - title_terms
+    small = title.lower()
+    live = bool(_LIVE.search(small) or _LIVE_ADDRESS.search(story.url[:_TITLE_CHARACTERS].lower()))
+    if story.url and not live:
+        found[f"@{zlib.crc32(story.url.encode('utf-8', 'replace')):x}"] = (ADDRESS, "the same address")
+    for entity in sorted(set(entities))[:MOST_TERMS]:
+        found["&" + "_".join(entity.split())] = (ENTITY, entity)
+    return Sketch(
+        terms=tuple(intern(term) for term in found),
+        emphasis=tuple(emphasis for emphasis, _ in found.values()),
+        written=tuple(written for _, written in found.values()),
+        at=at,
+        source=story.source,
+        language=language,
+        title_terms=title_terms,
+        lead_terms=lead_terms,
+        live=live,
+        round_up=bool(_ROUND_UP.search(small)),
+        standing=zlib.crc32(" ".join(w.folded for w in words(title) if not w.folded.isdigit()).encode()),
+    )
+
+
+def _undotted(dotted: re.Match[str]) -> str:
+    return dotted[0].replace(".", "").replace(" ", "") + " "
+
+
+def _title_case(title: str) -> bool:
+    long = [word for word in title.split() if len(word) > 3 and word[0].isalpha()]
+    return len(long) > 2 and sum(word[0].isupper() for word in long) > len(long) * 0.7
+
+
+def _terms(text: str, language: str, limit: int | None) -> Iterator[tuple[str, str, bool]]:
+    """Yield each term of `text`, how it is written there, and whether it is a name or number."""
+    before: tuple[str, int, int] | None = None  # a character of a script without spaces: folded, its place
+    for word in words(text)[:limit]:
+        if _UNSPACED.match(word.folded):
+            if before is not None and before[2] == word.start:
+                yield before[0] + word.folded, text[before[1] : word.end], False
+            before = (word.folded, word.start, word.end)
+            continue
+        before = None
+        written = text[word.start : word.end]
+        yield stem(word.folded, language), written, written[0].isupper()
+
+
+@lru_cache(maxsize=1 << 16)
+def stem(folded: str, language: str) -> str:
+    """Return the term of a folded word: what has digits nearly whole, else its shortest stem, cut to six letters."""
+    if len(folded) > 40 or any(letter.isdigit() for letter in folded):
+        return folded[:20]
+    stems = [key[1:] for key in same_forms(folded, language) if key[0] == "="]
+    return min(stems, key=lambda one: (len(one), one), default=folded)[:_STEM] or folded[:_STEM]
