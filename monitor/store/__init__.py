@@ -26,11 +26,25 @@ from monitor.store.feeds import Feeds
 from monitor.store.ingest import Ingest
 from monitor.store.outbox import Outbox
 from monitor.store.pages import Pages
+from monitor.store.policies import OVER_BUDGET, Policies, Spending
 from monitor.store.slots import Closing, Slots, Window
 
 BUSY_TIMEOUT = 30.0  # seconds to wait for another process's write
 
-__all__ = ["Archive", "Closing", "Feeds", "Ingest", "Outbox", "Pages", "Slots", "Store", "Window"]
+__all__ = [
+    "OVER_BUDGET",
+    "Archive",
+    "Closing",
+    "Feeds",
+    "Ingest",
+    "Outbox",
+    "Pages",
+    "Policies",
+    "Slots",
+    "Spending",
+    "Store",
+    "Window",
+]
 
 
 class Store:
@@ -61,6 +75,7 @@ class Store:
         self.outbox = Outbox(self.read, self.write)
         self.pages = Pages(self.read, self.write)
         self.slots = Slots(self.read, self.write)
+        self.policies = Policies(self.read, self.write)
         self.archive = Archive(self.read, self.write)
 
     def close(self) -> None:
