@@ -14,7 +14,7 @@ from monitor.dispatch.reasons import Reason
 from monitor.dispatch.values import SEVERITIES, TopicRef
 from monitor.timing import quiet_until
 
-A_MESSAGE = 40  # stories that one message takes; the next begins another, which the limit counts
+A_MESSAGE = 20  # stories that one message takes; the next begins another, which the limit counts
 ANY_TOPIC = "*"  # in what a subscriber turned off: everything
 
 
