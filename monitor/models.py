@@ -240,7 +240,8 @@ class Sighting(SQLModel, table=True):
 class Match(SQLModel, table=True):
     """A story that a topic's rule describes, with the evidence: a list of {field, start, end, term, entity}.
 
-    `rule` is the version (a hash) of the rule that matched. `alerting` is false for a first poll's stories.
+    `rule` is the version (a hash) of the rule that matched. `alerting` is false for a first poll's stories. `policy_id`
+    is the Policy by which it was decided who is told.
     """
 
     __table_args__ = (
@@ -255,6 +256,7 @@ class Match(SQLModel, table=True):
     evidence: list[dict[str, Any]] = Field(default_factory=list, sa_type=JSON)
     matched_at: datetime = Field(sa_type=UTCDateTime, index=True)
     alerting: bool = True
+    policy_id: int | None = Field(default=None, sa_type=_Id)
 
 
 class Event(SQLModel, table=True):
@@ -274,8 +276,11 @@ class Event(SQLModel, table=True):
 class Decision(SQLModel, table=True):
     """What was decided for a story's event and a subscriber, with a reason code of `dispatch.Reason`.
 
-    An alert goes by `channels` at `due_at`, later than `decided_at` where quiet hours hold it.
+    An alert goes by `channels` at `due_at`, later than `decided_at` where quiet hours hold it or it waits for others.
+    `key` is its message's, of which the keys of the deliveries are made; several decisions share a gathered one.
     """
+
+    __table_args__ = (Index("ix_decision_event", "event_id", "subscriber"),)
 
     id: int | None = _id()
     story_id: int = Field(foreign_key="story.id", index=True, sa_type=_Id)
@@ -285,6 +290,7 @@ class Decision(SQLModel, table=True):
     detail: str = ""
     topics: list[str] = Field(default_factory=list, sa_type=JSON)
     channels: list[str] = Field(default_factory=list, sa_type=JSON)
+    key: str = ""
     decided_at: datetime = Field(sa_type=UTCDateTime)
     due_at: datetime | None = Field(default=None, sa_type=UTCDateTime, index=True)
 
@@ -312,6 +318,7 @@ class Delivery(SQLModel, table=True):
             postgresql_where=text("state = 'sending'"),
         ),
         Index("ix_delivery_subscriber", "subscriber", "channel", "created_at"),
+        Index("ix_delivery_created", "created_at"),
     )
 
     id: int | None = _id()
@@ -364,10 +371,71 @@ class DigestSlot(SQLModel, table=True):
     next_at: datetime = Field(sa_type=UTCDateTime, index=True)
 
 
+class DigestWindow(SQLModel, table=True):
+    """A window that was closed: what was matched or held back in (`since`, `until`] is in the digest of it.
+
+    `stories` counts those that it covers, shown or counted in it; `channels` are those that it was made for, none where
+    nothing matched and the subscriber wants no empty digests. `local` is the slot in the reader's zone.
+    """
+
+    __tablename__ = "digest_window"
+    __table_args__ = (Index("ix_digest_window", "subscriber", "until"),)
+
+    id: int | None = _id()
+    subscriber: str
+    since: datetime = Field(sa_type=UTCDateTime)
+    until: datetime = Field(sa_type=UTCDateTime)
+    local: str
+    stories: int
+    channels: list[str] = Field(default_factory=list, sa_type=JSON)
+
+
 class Preference(SQLModel, table=True):
-    """What a subscriber set by a signed link, laid over the YAML: `topic` is a name, or `*` for everything."""
+    """What a subscriber set by a signed link, laid over the YAML: `topic` is a name, or `*` for everything.
+
+    `setting` is `off` (muted) or, for everything alone, `pause`; both until they are taken back, or `until` a time.
+    """
 
     subscriber: str = Field(primary_key=True)
     topic: str = Field(primary_key=True)
     setting: str
     set_at: datetime = Field(sa_type=UTCDateTime)
+    until: datetime | None = Field(default=None, sa_type=UTCDateTime)
+
+
+class Silence(SQLModel, table=True):
+    """The operators want no alerts about a topic from `since` until `until`, or until it was lifted before that."""
+
+    id: int | None = _id()
+    topic: str = Field(index=True)
+    since: datetime = Field(sa_type=UTCDateTime)
+    until: datetime = Field(sa_type=UTCDateTime, index=True)
+    lifted_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    why: str = ""
+
+
+class Policy(SQLModel, table=True):
+    """Who followed what by which rules, from `since` on until the next row: what `not subscribed` is worked out from.
+
+    `version` is a hash of the rest. `rules` maps each topic to its rule's version, `topics` each enabled subscriber to
+    the topics of its subscriptions.
+    """
+
+    id: int | None = _id()
+    version: str
+    since: datetime = Field(sa_type=UTCDateTime)
+    rules: dict[str, str] = Field(default_factory=dict, sa_type=JSON)
+    topics: dict[str, list[str]] = Field(default_factory=dict, sa_type=JSON)
+
+
+class Audit(SQLModel, table=True):
+    """One run of the audit over what happened since `since`: how much was checked, and the first `findings`."""
+
+    id: int | None = _id()
+    at: datetime = Field(sa_type=UTCDateTime)
+    since: datetime = Field(sa_type=UTCDateTime)
+    matches: int
+    decisions: int
+    deliveries: int
+    wrong: int
+    findings: list[str] = Field(default_factory=list, sa_type=JSON)

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from monitor.app import App, channel_url, feeds_to_poll
 from monitor.config import Config, Feed, Subscriber, load_config
-from monitor.dispatch import Digest, Notice
+from monitor.dispatch import Digest, Notice, alert_key
 from monitor.entities import Aliases
 from monitor.errors import ConfigError, InputError, NotFoundError, SendError
 from monitor.events import Grouping, sketch
@@ -407,17 +407,16 @@ def explain(app: App, words: str, topic: str | None = None, subscriber: str | No
     )
     deliveries = tuple(row for row in journey.deliveries if subscriber in (None, row.subscriber))
     told = tuple(
-        Told(decision, tuple(row for row in deliveries if _made_by(row, decision)))
+        Told(decision, tuple(row for row in deliveries if row.key in _keys(decision)))
         for decision in journey.decisions
         if subscriber in (None, decision.subscriber)
     )
     return Explained(journey, verdicts, told, deliveries)
 
 
-def _made_by(row: Delivery, decision: Decision) -> bool:
-    """Whether a message was made by a decision: an alert to the same person by its channels, in one transaction."""
-    same = (row.kind, row.subscriber, row.created_at) == ("alert", decision.subscriber, decision.decided_at)
-    return same and row.channel in decision.channels
+def _keys(decision: Decision) -> set[str]:
+    """The keys of the messages that a decision made, or went into."""
+    return {alert_key(decision.subscriber, channel, decision.key) for channel in decision.channels if decision.key}
 
 
 def preview_digest(app: App, name: str, at: datetime | None, now: datetime) -> Digest:
@@ -432,7 +431,7 @@ def preview_digest(app: App, name: str, at: datetime | None, now: datetime) -> D
     local = f"{until.astimezone(ZoneInfo(subscriber.timezone)):%Y-%m-%d %H:%M}"
     with app.store.window() as work:
         channel = next(iter(digest_channels(subscriber)), "")
-        return make_digest(work, app.config, subscriber, channel, since, until, local)
+        return make_digest(work, app.config, subscriber, channel, since, until, local, now)
 
 
 def _subscriber(app: App, name: str) -> Subscriber:

@@ -360,11 +360,26 @@ def test_many_topics_keep_the_limits_and_are_named(topics: int) -> None:
     assert "Also matched: Topic number" in slack_text(big)
 
 
+def test_an_alert_that_gathered_stories_names_each_on_every_surface() -> None:
+    gathered = alert(further=tuple(story(f"Story number {n}") for n in range(1, 20)))
+    message = mail(gathered)
+    names = [story().title, *(f"Story number {n}" for n in range(1, 20))]
+    assert message.subject.endswith(" and 19 more")
+    assert in_order(visible(message.html), *names, "Why you got this")
+    assert in_order(message.text, *names, "WHY YOU GOT THIS")
+    assert in_order(slack_text(gathered), *names)
+    assert slack_fits(RENDERER.slack(gathered, READER, SITE, LINKS, AT).blocks)
+    body = RENDERER.plain(gathered, READER, SITE, NO_LINKS, AT).body.replace("\u200b", "")
+    told = sum(f"Story number {n}\n" in body for n in range(1, 20))
+    assert told == 19 or f"And {19 - told} more stor" in body
+
+
 # --- how a mail is made ----------------------------------------------------------------------------------------
 
 
 MAILS: dict[str, Alert | Digest | Notice] = {
     "alert": alert(),
+    "gathered": alert(further=(story("A second story"), story("A third story"))),
     "digest": sample_digest(),
     "notice": Notice("2 feeds fail", ("bbc-world: answered 403.", "dw: cannot be reached.")),
 }

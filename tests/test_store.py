@@ -17,7 +17,7 @@ from sqlmodel import SQLModel, text
 from monitor import checking
 from monitor.errors import StoreError
 from monitor.events import headline_key
-from monitor.models import DigestSlot, FeedState, Match, Sighting, Story
+from monitor.models import DigestSlot, DigestWindow, FeedState, Match, Sighting, Story
 from monitor.store import Store
 from monitor.store.archive import Archive
 from monitor.store.peek import newest_stories
@@ -185,15 +185,17 @@ def test_a_slot_moves_once_and_takes_its_digest_with_it(store: Store) -> None:
         subscriber="ruth", schedule="s", local="m", last_at=slot.next_at, next_at=NOW + timedelta(days=1)
     )
     row = delivery("digest")
+    window = DigestWindow(subscriber="ruth", since=NOW, until=slot.next_at, local="l", stories=1)
     with store.closing() as work:
         found = work.slot("ruth")
         assert found is not None
-        assert work.close(found, following, [(row, [])]) == [row]
+        assert work.close(found, following, window, [(row, [])]) == [row]
     with store.closing() as work:
         found = work.slot("ruth")
         assert found is not None
         assert found.next_at == following.next_at
-        assert work.close(found, None, [(delivery("digest"), [])]) == []  # a key that was there already
+        window = DigestWindow(subscriber="ruth", since=NOW, until=slot.next_at, local="l", stories=1)
+        assert work.close(found, None, window, [(delivery("digest"), [])]) == []  # a key that was there already
     with store.closing() as work:
         assert work.slot("ruth") is None
     assert [row.key for row in store.outbox.latest()] == ["digest"]

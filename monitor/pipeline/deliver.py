@@ -14,7 +14,7 @@ from monitor.config import Config
 from monitor.dispatch import Alert, Digest, Notice, held_until
 from monitor.errors import RenderError, SendError
 from monitor.models import Delivery
-from monitor.pipeline.outgoing import Value, delivery, value_of
+from monitor.pipeline.outgoing import Value, notices, value_of
 from monitor.render import MailMessage, PlainMessage, SlackMessage
 from monitor.send import Outcome
 from monitor.timing import retry_delay
@@ -107,7 +107,7 @@ async def _deliver(app: App, row: Delivery) -> Delivered | None:
 
 def _turned_off(app: App, row: Delivery) -> bool:
     """Whether the subscriber has turned off, since it was made, all that a message is about."""
-    off = app.store.slots.muted().get(row.subscriber, frozenset())
+    off = app.store.slots.muted(app.now()).get(row.subscriber, frozenset())
     return "*" in off or (row.kind == "alert" and bool(row.topics) and off.issuperset(row.topics))
 
 
@@ -185,14 +185,6 @@ def notify_operators(app: App, key: str, notice: Notice, now: datetime) -> None:
     """Put a message to all operators into the outbox, once for each `key`."""
     for row in notices(app, key, notice, now):
         app.store.outbox.add(row)
-
-
-def notices(app: App, key: str, notice: Notice, now: datetime) -> list[Delivery]:
-    """Return the outbox's rows for a message to all operators."""
-    return [
-        delivery(app, f"notice:{key}:{index}", "notice", OPERATORS, str(index), notice, now, subject=notice.title)
-        for index in range(len(app.config.settings.operators))
-    ]
 
 
 async def drain(app: App, tasks: Iterable[asyncio.Task[Delivered | None]] = ()) -> list[Delivered]:

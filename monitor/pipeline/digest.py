@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 
 from monitor.app import App
 from monitor.config import Config, DigestSchedule, Subscriber
-from monitor.dispatch import Digest, Reason, StoryView, build_digest, is_old
-from monitor.models import Delivery, DigestSlot
+from monitor.dispatch import Digest, Reason, StoryView, build_digest, is_old, window_key
+from monitor.models import Delivery, DigestSlot, DigestWindow
+from monitor.pipeline.budget import Budget
 from monitor.pipeline.outgoing import delivery, view
 from monitor.store import Window
 from monitor.text import Evidence
@@ -78,9 +79,11 @@ def digest_due(app: App) -> list[Delivery]:
     config, now = app.config, app.now()
     schedule_slots(app, config, now)
     made: list[Delivery] = []
+    paused = app.store.policies.paused(now)
     for slot in app.store.slots.all().values():
         subscriber = config.subscribers.get(slot.subscriber)
-        if subscriber is None or not subscriber.enabled or slot.next_at > now:
+        # The slots of one who is away stay as they are, so that the first digest afterwards covers all of it.
+        if subscriber is None or not subscriber.enabled or slot.next_at > now or slot.subscriber in paused:
             continue
         try:
             made += _close(app, config, subscriber)
@@ -100,14 +103,24 @@ def _close(app: App, config: Config, subscriber: Subscriber) -> list[Delivery]:
         if slot is None or slot.next_at > now:
             return []
         until, local, following = _boundary(subscriber, slot, now)
-        digest = make_digest(work, config, subscriber, "", slot.last_at, until, local)
+        digest = make_digest(work, config, subscriber, "", slot.last_at, until, local, now)
+        window = DigestWindow(
+            subscriber=subscriber.name,
+            since=slot.last_at,
+            until=until,
+            local=local,
+            stories=sum(section.total for section in digest.sections),
+        )
         if not digest.sections and (subscriber.digest is None or subscriber.digest.empty == "skip"):
             log.info("digest for %s at %s: nothing matched, so none is sent", subscriber.name, local)
-            return work.close(slot, following, ())
-        shown = shown_stories(digest)
-        each = [replace(digest, channel=channel) for channel in digest_channels(subscriber)]
+            return work.close(slot, following, window, ())
+        shown, budget = shown_stories(digest), Budget(app, work, now)
+        window.channels = list(digest_channels(subscriber))
+        each = [replace(digest, channel=channel) for channel in window.channels]
         rows = [digest_delivery(app, one, digest_key(one), now) for one in each]
-        return work.close(slot, following, [(row, shown) for row in rows])
+        for row in rows:
+            budget.charge(row)
+        return work.close(slot, following, window, [(row, shown) for row in rows])
 
 
 def _boundary(subscriber: Subscriber, slot: DigestSlot, now: datetime) -> tuple[datetime, str, DigestSlot | None]:
@@ -156,20 +169,23 @@ def shown_stories(digest: Digest) -> list[int]:
 
 
 def digest_key(digest: Digest) -> str:
-    """Return the key of a digest's message: both ends of its window, as instants.
-
-    A local time comes again when a zone changes, and a window's end when a clock does.
-    """
-    ends = f"{digest.since:%Y-%m-%dT%H:%M:%S.%fZ}/{digest.until:%Y-%m-%dT%H:%M:%S.%fZ}"
-    return f"digest:{digest.subscriber}:{digest.channel}:{ends}"
+    """Return the key of a digest's message."""
+    return window_key(digest.subscriber, digest.channel, digest.since, digest.until)
 
 
 def make_digest(
-    work: Window, config: Config, subscriber: Subscriber, channel: str, since: datetime, until: datetime, local: str
+    work: Window,
+    config: Config,
+    subscriber: Subscriber,
+    channel: str,
+    since: datetime,
+    until: datetime,
+    local: str,
+    now: datetime,
 ) -> Digest:
-    """Return the digest of (`since`, `until`] for one channel, as it would go."""
+    """Return the digest of (`since`, `until`] for one channel, as it would go at `now`."""
     subscribed = {t for s in subscriber.subscriptions if s.digest for t in s.topics}
-    off = work.muted(subscriber.name)
+    off = work.muted(subscriber.name, now)
     old = config.settings.old_stories
     held_back = work.held_back(subscriber.name, held_back_reasons(config), since, until)
     topics = subscribed | {topic for _, topic in held_back}
@@ -185,7 +201,8 @@ def make_digest(
 
 def held_back_reasons(config: Config) -> tuple[Reason, ...]:
     """Return the reasons for which a story is not sent at once but told in the next digest, or in one summary."""
-    return (Reason.LIMITED, Reason.OLD) if config.settings.old_stories.then == "digest" else (Reason.LIMITED,)
+    reasons = (Reason.LIMITED, Reason.PAUSED)
+    return (*reasons, Reason.OLD) if config.settings.old_stories.then == "digest" else reasons
 
 
 def overflow_slot(subscriber: Subscriber, at: datetime, now: datetime) -> DigestSlot:

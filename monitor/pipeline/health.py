@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo
 from monitor.app import App, feeds_to_poll
 from monitor.dispatch import Notice
 from monitor.models import FeedState
-from monitor.pipeline.deliver import notices, notify_operators
+from monitor.pipeline.deliver import notify_operators
+from monitor.pipeline.outgoing import notices
 from monitor.timing import Rhythm
 from monitor.urls import host
 

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from monitor.app import App, feeds_to_poll
 from monitor.config import Config, Feed
-from monitor.dispatch import Alert, Decided, Incident, Reason, Told, decide, held_until, topic_ref
 from monitor.events import Joined, Member, headline_key, join, unlike
-from monitor.models import Decision, Delivery, Match, Page, Story
+from monitor.models import Match, Page, Story
 from monitor.parse import ParsedStory
-from monitor.pipeline.digest import held_back_reasons, overflow_slot
-from monitor.pipeline.outgoing import alert_delivery, retell, view
+from monitor.pipeline.tell import Teller, as_json
 from monitor.rules import Rules, TopicMatch
 from monitor.store import Ingest
-from monitor.text import Evidence, StoryText
+from monitor.text import StoryText
 from monitor.urls import host
 
 # A claimed time counts only so far from the fetch (DESIGN.md, identity and time).
@@ -180,11 +177,7 @@ class _Saver:
         self.listed = frozenset(listed)
         self.app, self.config, self.feed, self.work, self.done = app, config, feed, work, done
         self.alerting, self.now = alerting, now
-        self.muted = work.muted()
-        self.alerts: dict[str, list[Told]] = {}
-        for alert in work.alerts(now):
-            told = Told(alert.due_at or alert.decided_at, tuple(alert.topics), tuple(alert.channels))
-            self.alerts.setdefault(alert.subscriber, []).append(told)
+        self.teller = Teller(app, config, work, alerting=alerting, now=now)
 
     def expect(self, coming: Sequence[Ready]) -> None:
         """Read ahead what `first_time` asks about each of these."""
@@ -228,7 +221,7 @@ class _Saver:
         """The story's page was read. Topics that only its text matches are news; the others were told."""
         before = self.work.matches(story)
         story.text, story.page_at = text.text, self.now
-        found = {m.topic: _as_json(m.evidence) for m in matches}
+        found = {m.topic: as_json(m.evidence) for m in matches}
         for topic, match in before.items():
             # One that does not match the longer text keeps its match, with what stands beside the text.
             match.evidence = found.get(topic) or [one for one in match.evidence if one["field"] != "text"]
@@ -275,7 +268,7 @@ class _Saver:
         story.edited_at = self.now
         self.done.edited += 1
         # Spans point into the text as it stands; a topic that matched an earlier version keeps its match without any.
-        evidence = {m.topic: _as_json(m.evidence) for m in one.matches}
+        evidence = {m.topic: as_json(m.evidence) for m in one.matches}
         for topic, match in before.items():
             match.evidence = evidence.get(topic, [])
 
@@ -318,107 +311,15 @@ class _Saver:
         ]
         return join(headline, source, self.now, events.window, members)
 
+    def _tell(self, story: Story, matches: tuple[TopicMatch, ...], why: str) -> None:
+        """Tell of a story; `matches` are the topics that are news."""
+        self.done.titles.append((story.title, tuple(m.topic for m in matches)))
+        if matches:
+            self.done.matched += 1
+            self.done.alerts += self.teller.tell(story, matches, why)
+
     def _sighting(self, story: Story, one: Ready) -> None:
         self.work.add_sighting(story, self.feed.name, one.parsed.guid, one.content_hash, self.now, not self.alerting)
-
-    def _tell(self, story: Story, matches: tuple[TopicMatch, ...], why: str) -> None:
-        """Record the matches, decide for every subscriber, and put the alerts into the outbox."""
-        assert story.id is not None
-        assert story.event_id is not None
-        self.done.titles.append((story.title, tuple(m.topic for m in matches)))
-        if not matches:
-            return
-        self.done.matched += 1
-        recorded = self.work.matches(story)
-        for match in matches:
-            known = recorded.get(match.topic)
-            if known is not None and self.alerting and not known.alerting:
-                # A first poll's match that comes as news now: the digest's windows go by when it did.
-                known.matched_at, known.alerting = self.now, True
-            elif known is None:
-                self.work.add(
-                    Match(
-                        story_id=story.id,
-                        topic=match.topic,
-                        rule=match.rule,
-                        evidence=_as_json(match.evidence),
-                        matched_at=self.now,
-                        alerting=self.alerting,
-                    )
-                )
-        incident = Incident(
-            story.key,
-            self.work.event_key(story.event_id),
-            tuple(m.topic for m in matches),
-            not self.alerting,
-            story.claimed_at,
-            story.first_seen_at,
-        )
-        for decided in decide(self.config, incident, self.muted, self.alerts, self.now):
-            told, reason, detail = False, str(decided.reason), decided.detail
-            evidence = tuple(e for m in matches if m.topic in decided.topics for e in m.evidence)
-            for channel in decided.channels:
-                alert = Alert(
-                    decided.subscriber,
-                    channel,
-                    tuple(topic_ref(self.config, t) for t in decided.topics),
-                    view(story, evidence, self.work.outlets(story.event_id, story.source)),
-                    _names(self.config, evidence),
-                    self._lateness(decided),
-                )
-                told |= self._put(alert_delivery(self.app, alert, decided.key, decided.not_before, self.now), story.id)
-            if decided.reason in held_back_reasons(self.config):
-                self._summarise_later(decided)
-            if decided.channels and not told:
-                reason, detail = "already told", why or "this event was told before"
-            elif told:
-                self.done.alerts += 1
-                sent = Told(decided.not_before or self.now, decided.topics, decided.channels)
-                self.alerts.setdefault(decided.subscriber, []).append(sent)
-            self.work.add(
-                Decision(
-                    story_id=story.id,
-                    event_id=story.event_id,
-                    subscriber=decided.subscriber,
-                    reason=reason,
-                    detail=detail,
-                    topics=list(decided.topics),
-                    channels=list(decided.channels),
-                    decided_at=self.now,
-                    due_at=decided.not_before,
-                )
-            )
-
-    def _put(self, fresh: Delivery, story_id: int) -> bool:
-        """Put an alert into the outbox, or into the one of its key; False when that one told all of it."""
-        row = self.work.delivery(fresh.key)
-        if row is None:
-            return self.work.add_delivery(fresh, [story_id])
-        told = retell(row, fresh)
-        if told:
-            self.work.add_to_delivery(row, story_id)
-        return told
-
-    def _summarise_later(self, decided: Decided) -> None:
-        """What is held back goes into the next digest; a subscriber without one gets one summary."""
-        subscriber = self.config.subscribers[decided.subscriber]
-        limits = [s.alert.at_most.per for s in subscriber.subscriptions if s.alert and s.alert.at_most]
-        if subscriber.digest is None:
-            at = self.now + timedelta(seconds=max(limits, default=SUMMARY_AFTER))
-            at = held_until(self.config, subscriber, (), at) or at
-            self.work.add_slot(overflow_slot(subscriber, at, self.now))
-
-    def _lateness(self, decided: Decided) -> str:
-        if decided.reason is not Reason.HELD:
-            return ""
-        zone = ZoneInfo(self.config.subscribers[decided.subscriber].timezone)
-        return f"Held since {self.now.astimezone(zone):%H:%M} by your quiet hours"
-
-
-def _names(config: Config, evidence: Iterable[Evidence]) -> tuple[str, ...]:
-    """The entities found, by the names that people know them by, each once."""
-    found = dict.fromkeys(e.entity for e in evidence if e.entity)
-    return tuple(config.entities[name].title if name in config.entities else name for name in found)
 
 
 def _key(feed: Feed, parsed: ParsedStory) -> str:
@@ -431,7 +332,3 @@ def _own_key(feed: Feed, parsed: ParsedStory) -> str:
     if parsed.guid.startswith("hash:"):
         return parsed.guid
     return f"guid:{feed.name}|{parsed.guid}"
-
-
-def _as_json(evidence: Sequence[Evidence]) -> list[dict[str, Any]]:
-    return [{"field": e.field, "start": e.start, "end": e.end, "term": e.term, "entity": e.entity} for e in evidence]

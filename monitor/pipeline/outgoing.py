@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from monitor.app import App
-from monitor.dispatch import Alert, Digest, Notice, StoryView
+from monitor.app import OPERATORS, App
+from monitor.dispatch import Alert, Digest, Notice, StoryView, alert_key
 from monitor.errors import RenderError
 from monitor.models import Delivery, Story
 from monitor.snippets import snippet
@@ -61,11 +61,10 @@ def delivery(
 
 
 def alert_delivery(app: App, alert: Alert, key: str, not_before: datetime | None, now: datetime) -> Delivery:
-    """Return the outbox's row for an alert; `key` is that of the event or story."""
-    digest = hashlib.sha256(key.encode()).hexdigest()[:24]
+    """Return the outbox's row for an alert; `key` is that of its decision."""
     return delivery(
         app,
-        f"alert:{alert.subscriber}:{alert.channel}:{digest}",
+        alert_key(alert.subscriber, alert.channel, key),
         "alert",
         alert.subscriber,
         alert.channel,
@@ -77,35 +76,52 @@ def alert_delivery(app: App, alert: Alert, key: str, not_before: datetime | None
     )
 
 
-def retell(row: Delivery, fresh: Delivery) -> bool:
-    """Take `fresh` over into `row`, the alert of its key that is there already; False when that leaves nothing to tell.
+def waits_yet(row: Delivery) -> bool:
+    """Whether nobody has begun to send a message, so that more may go into it."""
+    return row.attempts == 0 and row.state in ("pending", "held")
 
-    One that still waits for its first attempt tells of both, at the earlier time. One that was cancelled told nothing,
-    so it goes out as `fresh`.
+
+def gather(row: Delivery, fresh: Delivery) -> None:
+    """Put what `fresh` tells into the waiting alert `row`, at the earlier time of the two.
+
+    A story that it tells of already is there once, as `fresh` has it.
     """
-    topics = [*fresh.topics]
-    if row.state == "pending" and row.attempts == 0:
-        topics = list(dict.fromkeys((*row.topics, *fresh.topics)))
-        if topics == row.topics and fresh.next_attempt_at >= row.next_attempt_at:
-            return False
-        before, after = value_of(row), value_of(fresh)
-        assert isinstance(before, Alert)  # keys of alerts are of no other kind
-        assert isinstance(after, Alert)
-        merged = replace(
-            after,
-            topics=tuple({topic.name: topic for topic in (*before.topics, *after.topics)}.values()),
-            entities=tuple(dict.fromkeys((*before.entities, *after.entities))),
-        )
-        row.payload = _ADAPTERS[row.kind].dump_python(merged, mode="json")
-        row.next_attempt_at = min(row.next_attempt_at, fresh.next_attempt_at)
-    elif row.state == "cancelled" and not row.maybe_dup:
-        row.state, row.attempts, row.finished_at = "pending", 0, None
-        row.code, row.detail, row.payload = "", "", fresh.payload
-        row.created_at, row.next_attempt_at, row.expires_at = fresh.created_at, fresh.next_attempt_at, fresh.expires_at
-    else:
+    before, after = value_of(row), value_of(fresh)
+    assert isinstance(before, Alert)  # keys of alerts are of no other kind
+    assert isinstance(after, Alert)
+    stories = {story.id: story for story in (before.story, *before.further, after.story)}
+    first, *further = stories.values()
+    merged = replace(
+        before,
+        story=first,
+        further=tuple(further),
+        topics=tuple({topic.name: topic for topic in (*before.topics, *after.topics)}.values()),
+        entities=tuple(dict.fromkeys((*before.entities, *after.entities))),
+        reason=after.reason if fresh.next_attempt_at < row.next_attempt_at else before.reason or after.reason,
+    )
+    row.payload = _ADAPTERS[row.kind].dump_python(merged, mode="json")
+    row.topics = list(dict.fromkeys((*row.topics, *fresh.topics)))
+    row.subject = first.title[:200]
+    row.next_attempt_at = min(row.next_attempt_at, fresh.next_attempt_at)
+
+
+def revive(row: Delivery, fresh: Delivery) -> bool:
+    """Let a message that was cancelled, and so told nothing, go out as `fresh`, whose key it has; False for another."""
+    if row.state != "cancelled" or row.maybe_dup:
         return False
-    row.topics, row.subject = topics, fresh.subject
+    row.state, row.attempts, row.finished_at = fresh.state, 0, None
+    row.code, row.detail, row.payload = fresh.code, fresh.detail, fresh.payload
+    row.created_at, row.next_attempt_at, row.expires_at = fresh.created_at, fresh.next_attempt_at, fresh.expires_at
+    row.topics, row.subject = fresh.topics, fresh.subject
     return True
+
+
+def notices(app: App, key: str, notice: Notice, now: datetime) -> list[Delivery]:
+    """Return the outbox's rows for a message to all operators."""
+    return [
+        delivery(app, f"notice:{key}:{index}", "notice", OPERATORS, str(index), notice, now, subject=notice.title)
+        for index in range(len(app.config.settings.operators))
+    ]
 
 
 def value_of(row: Delivery) -> Value:

@@ -111,6 +111,8 @@ def _alert(alert: Alert, reader: Reader, links: Links, level: Level) -> dict[str
         "topics": topics,
         "offs": [topic for topic in topics if topic.off][:5],
         "story": _shown(alert.story, reader, level.snippet),
+        "further": [_shown(story, reader, min(level.snippet, 160)) for story in alert.further[: level.stories]],
+        "more": len(alert.further[level.stories :]),
         "entities": [cut(plain(name), 60) for name in alert.entities[:_NAMES]],
         "reason": cut(plain(alert.reason), 200),
     }

@@ -27,11 +27,26 @@ from monitor.store.hubs import Hubs
 from monitor.store.ingest import Ingest
 from monitor.store.outbox import Outbox
 from monitor.store.pages import Pages
+from monitor.store.policies import OVER_BUDGET, Policies, Spending
 from monitor.store.slots import Closing, Slots, Window
 
 BUSY_TIMEOUT = 30.0  # seconds to wait for another process's write
 
-__all__ = ["Archive", "Closing", "Feeds", "Hubs", "Ingest", "Outbox", "Pages", "Slots", "Store", "Window"]
+__all__ = [
+    "OVER_BUDGET",
+    "Archive",
+    "Closing",
+    "Feeds",
+    "Hubs",
+    "Ingest",
+    "Outbox",
+    "Pages",
+    "Policies",
+    "Slots",
+    "Spending",
+    "Store",
+    "Window",
+]
 
 
 class Store:
@@ -63,6 +78,7 @@ class Store:
         self.outbox = Outbox(self.read, self.write)
         self.pages = Pages(self.read, self.write)
         self.slots = Slots(self.read, self.write)
+        self.policies = Policies(self.read, self.write)
         self.archive = Archive(self.read, self.write)
 
     def close(self) -> None:

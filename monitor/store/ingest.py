@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, func, select
 
+from monitor.dispatch import TOLD, alert_key
 from monitor.models import (
     Decision,
     Delivery,
@@ -16,14 +17,14 @@ from monitor.models import (
     Event,
     Match,
     Page,
-    Preference,
     Sighting,
     Story,
 )
-from monitor.store import feeds, outbox
+from monitor.store import feeds, outbox, policies
+from monitor.store.policies import Spending
 
 
-class Ingest:
+class Ingest(Spending):
     """Reads and writes within one open transaction; nothing is saved until its context ends.
 
     A first poll brings thousands of stories. So what is asked of each is read ahead for many (`expect`), what can only
@@ -31,7 +32,7 @@ class Ingest:
     """
 
     def __init__(self, session: Session) -> None:
-        self._session = session
+        super().__init__(session)
         self._later: list[Sighting | Match | Decision] = []
         # Read ahead, or made here: what is not in them is looked for in the database.
         self._keys: dict[str, Story | None] = {}
@@ -156,6 +157,11 @@ class Ingest:
         assert event is not None  # it goes with its last story
         return event.key
 
+    def is_shared(self, event_id: int) -> bool:
+        """Whether an event has, or had, another story."""
+        event = self._event(event_id)
+        return event is None or event.stories > 1
+
     def outlets(self, event_id: int, but: str) -> tuple[str, ...]:
         """Return the sources of an event's stories other than `but`, earliest first."""
         event = self._event(event_id)
@@ -204,30 +210,60 @@ class Ingest:
             self._session.add(slot)
             self._session.flush()
 
-    def muted(self) -> dict[str, frozenset[str]]:
+    def muted(self, now: datetime) -> dict[str, frozenset[str]]:
         """Return the topics that each subscriber turned off; `*` stands for all."""
-        return muted(self._session)
+        return policies.muted(self._session, now)
 
-    def alerts(self, now: datetime, longest: float = 86400.0) -> Sequence[Decision]:
-        """Return the decisions whose alerts go out from `longest` seconds ago on, those still held among them."""
+    def paused(self, now: datetime) -> dict[str, datetime]:
+        """Return the subscribers who are away, and until when."""
+        return policies.paused(self._session, now)
+
+    def silenced(self, now: datetime) -> dict[str, datetime]:
+        """Return the topics that the operators silenced, and until when."""
+        return policies.silenced(self._session, now)
+
+    def policy_id(
+        self, version: str, make: Callable[[], tuple[dict[str, str], dict[str, list[str]]]], now: datetime
+    ) -> int:
+        """Return the id of the policy in force (see `policies.policy_id`)."""
+        return policies.policy_id(self._session, version, make, now)
+
+    def alerts(self, since: datetime) -> Sequence[Decision]:
+        """Return the decisions whose alerts go out from `since` on, those that still wait among them."""
+        self.settle()
         return self._session.exec(
-            select(Decision).where(
-                col(Decision.due_at) > now - timedelta(seconds=longest),
-                col(Decision.reason).in_(("sent", "held")),
-            )
+            select(Decision).where(col(Decision.due_at) > since, col(Decision.reason).in_(TOLD))
         ).all()
+
+    def told(self, event_id: int) -> list[tuple[Decision, Mapping[str, Delivery]]]:
+        """Return the decisions that made messages about an event, with these by channel, without those cancelled."""
+        self.settle()
+        rows = self._session.exec(
+            select(Decision).where(Decision.event_id == event_id, col(Decision.reason).in_(TOLD))
+        ).all()
+        keys = {alert_key(row.subscriber, channel, row.key): row for row in rows for channel in row.channels}
+        found: dict[str, Delivery] = {}
+        wanted = list(keys)
+        for start in range(0, len(wanted), 500):
+            some = select(Delivery).where(col(Delivery.key).in_(wanted[start : start + 500]))
+            found.update(
+                (row.key, row) for row in self._session.exec(some) if row.state != "cancelled" or row.maybe_dup
+            )
+        return [
+            (row, {c: found[key] for c in row.channels if (key := alert_key(row.subscriber, c, row.key)) in found})
+            for row in rows
+        ]
+
+    def outlet_times(self, event_id: int) -> tuple[datetime, ...]:
+        """Return when each source of an event's stories first told of it."""
+        rows = self._session.exec(
+            select(func.min(Story.first_seen_at)).where(Story.event_id == event_id).group_by(Story.source)
+        )
+        return tuple(sorted(rows))
 
     def update_feed(self, feed: str, values: Mapping[str, Any], seen: str | None) -> None:
         """Set fields of the feed's state and what its document had, in the same transaction as its stories."""
         feeds.update(self._session, feed, values, seen)
-
-
-def muted(session: Session) -> dict[str, frozenset[str]]:
-    """Return the topics that each subscriber turned off by a signed link."""
-    off: dict[str, set[str]] = {}
-    for row in session.exec(select(Preference).where(Preference.setting == "off")):
-        off.setdefault(row.subscriber, set()).add(row.topic)
-    return {subscriber: frozenset(topics) for subscriber, topics in off.items()}
 
 
 def outlets(session: Session, event_ids: Collection[int]) -> dict[int, tuple[str, ...]]:

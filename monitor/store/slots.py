@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session, col, func, select
 
-from monitor.models import Decision, Delivery, DigestSlot, Match, Preference, Story
+from monitor.models import Decision, Delivery, DigestSlot, DigestWindow, Match, Preference, Story
 from monitor.store import outbox
-from monitor.store.ingest import muted, outlets
+from monitor.store.ingest import outlets
+from monitor.store.policies import Spending, muted, paused
 
 Transaction = Callable[[], AbstractContextManager[Session]]
 # Matches of a window that one digest looks at; what lies beyond is far past what it can show.
@@ -41,31 +42,34 @@ class Slots:
             if slot is not None:
                 session.delete(slot)
 
-    def muted(self) -> dict[str, frozenset[str]]:
-        """Return the topics that each subscriber turned off; `*` stands for all."""
+    def muted(self, now: datetime | None = None) -> dict[str, frozenset[str]]:
+        """Return the topics that each subscriber turned off; `*` stands for all. At `now`, where that is given."""
         with self._read() as session:
-            return muted(session)
+            return muted(session, now)
 
-    def set_preference(self, subscriber: str, topic: str, setting: str | None, now: datetime) -> None:
-        """Record what a subscriber set by a signed link; None takes it back."""
+    def set_preference(
+        self, subscriber: str, topic: str, setting: str | None, now: datetime, until: datetime | None = None
+    ) -> None:
+        """Record what a subscriber set by a signed link, `until` a time if there is one; None takes it back."""
         with self._write() as session:
             row = session.get(Preference, (subscriber, topic))
             if setting is None:
                 if row is not None:
                     session.delete(row)
             else:
-                session.merge(Preference(subscriber=subscriber, topic=topic, setting=setting, set_at=now))
+                session.merge(Preference(subscriber=subscriber, topic=topic, setting=setting, set_at=now, until=until))
 
 
-class Window:
+class Window(Spending):
     """Reads of what a digest is made of, within one open transaction."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def muted(self, subscriber: str, now: datetime | None = None) -> frozenset[str]:
+        """Return the topics that a subscriber turned off; `*` stands for all. At `now`, where that is given."""
+        return muted(self._session, now).get(subscriber, frozenset())
 
-    def muted(self, subscriber: str) -> frozenset[str]:
-        """Return the topics that a subscriber turned off; `*` stands for all."""
-        return muted(self._session).get(subscriber, frozenset())
+    def paused(self, now: datetime) -> dict[str, datetime]:
+        """Return the subscribers who are away, and until when."""
+        return paused(self._session, now)
 
     def matches(
         self, topics: Collection[str], since: datetime, until: datetime
@@ -120,13 +124,15 @@ class Closing(Window):
         self,
         slot: DigestSlot,
         following: DigestSlot | None,
+        window: DigestWindow,
         deliveries: Sequence[tuple[Delivery, Collection[int]]],
     ) -> list[Delivery]:
-        """Put a slot's digests into the outbox and move to the `following` slot, if there is one.
+        """Put a slot's digests into the outbox, record its `window`, and move to the `following` slot, if there is one.
 
         Returns the digests that were put there: not one whose key was there before.
         """
         added = [delivery for delivery, story_ids in deliveries if outbox.add(self._session, delivery, story_ids)]
+        self._session.add(window)
         if following is None:
             self._session.delete(slot)
         else:

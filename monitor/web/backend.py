@@ -35,7 +35,7 @@ class WebBackend:
         subscriber = self._app.config.subscribers.get(target.subscriber) if target else None
         if target is None or subscriber is None:
             return None
-        off = self._app.store.slots.muted().get(subscriber.name, frozenset())
+        off = self._app.store.slots.muted(self._app.now()).get(subscriber.name, frozenset())
         title = "" if target.topic == ALL_TOPICS else self._title(target.topic)
         return LinkView(subscriber.title, title, bool({target.topic, ALL_TOPICS} & off))
 

@@ -1,0 +1,63 @@
+"""Decides who is told what, when and why: matches × subscriptions → decisions, alerts and digests. Pure.
+
+Every subscriber whose subscription covers a matched topic gets a decision with a reason, also when nothing is sent:
+that is what `monitor explain` shows, and why nothing goes missing silently. Who is not subscribed, or follows a topic
+whose scope leaves the story out, is worked out from the policy recorded with each match (decision 17).
+"""
+
+from monitor.dispatch.decide import (
+    A_MESSAGE,
+    ANY_TOPIC,
+    Decided,
+    Incident,
+    Standing,
+    Told,
+    alert_key,
+    decide,
+    held_until,
+    is_old,
+    longest_limit,
+    per,
+    topic_ref,
+    window_key,
+)
+from monitor.dispatch.digest import build_digest, digest_topics
+from monitor.dispatch.reasons import MEANINGS, TOLD, Reason
+from monitor.dispatch.values import (
+    SEVERITIES,
+    Alert,
+    Digest,
+    DigestSection,
+    Notice,
+    StoryView,
+    TopicRef,
+)
+
+__all__ = [
+    "ANY_TOPIC",
+    "A_MESSAGE",
+    "MEANINGS",
+    "SEVERITIES",
+    "TOLD",
+    "Alert",
+    "Decided",
+    "Digest",
+    "DigestSection",
+    "Incident",
+    "Notice",
+    "Reason",
+    "Standing",
+    "StoryView",
+    "Told",
+    "TopicRef",
+    "alert_key",
+    "build_digest",
+    "decide",
+    "digest_topics",
+    "held_until",
+    "is_old",
+    "longest_limit",
+    "per",
+    "topic_ref",
+    "window_key",
+]

@@ -1,0 +1,258 @@
+"""A story's matches → decisions and alerts, within the transaction that saves the story."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from monitor.app import App
+from monitor.config import Config
+from monitor.dispatch import (
+    TOLD,
+    Alert,
+    Decided,
+    Incident,
+    Reason,
+    Standing,
+    Told,
+    decide,
+    held_until,
+    longest_limit,
+    topic_ref,
+)
+from monitor.models import Decision, Match, Story
+from monitor.pipeline.budget import Budget
+from monitor.pipeline.digest import held_back_reasons, overflow_slot
+from monitor.pipeline.outgoing import alert_delivery, gather, revive, view, waits_yet
+from monitor.rules import TopicMatch
+from monitor.store import Ingest
+from monitor.text import Evidence
+
+SUMMARY_AFTER = 3600.0  # seconds until the summary of what was held back, for one without a limit that says
+
+
+class Teller:
+    """Tells of the stories of one transaction, `work`, which was begun at `now`; `alerting`: not of a first poll."""
+
+    def __init__(self, app: App, config: Config, work: Ingest, *, alerting: bool, now: datetime) -> None:
+        self.app, self.config, self.work = app, config, work
+        self.alerting, self.now = alerting, now
+        self.budget = Budget(app, work, now)
+        self.messages: dict[str, dict[str, Told]] = {}
+
+    def tell(self, story: Story, matches: tuple[TopicMatch, ...], why: str) -> int:
+        """Record the `matches` of a story that are news, and what is decided; return how many alerts it made or joined.
+
+        `why` says how the story came to its event.
+        """
+        assert story.id is not None
+        assert story.event_id is not None
+        recorded = self.work.matches(story)
+        for match in matches:
+            known = recorded.get(match.topic)
+            if known is not None and self.alerting and not known.alerting:
+                # A first poll's match that comes as news now: the digest's windows go by when it did.
+                known.matched_at, known.alerting, known.policy_id = self.now, True, self.policy_id
+            elif known is None:
+                self.work.add(
+                    Match(
+                        story_id=story.id,
+                        topic=match.topic,
+                        rule=match.rule,
+                        evidence=as_json(match.evidence),
+                        matched_at=self.now,
+                        alerting=self.alerting,
+                        policy_id=self.policy_id,
+                    )
+                )
+        # Of a story that is new, in an event of its own, nobody was told anything.
+        before = self._told(story) if recorded or self.work.is_shared(story.event_id) else {}
+        incident = Incident(
+            story.key,
+            self.work.event_key(story.event_id),
+            tuple(m.topic for m in matches),
+            not self.alerting,
+            story.claimed_at,
+            story.first_seen_at,
+            self.work.outlet_times(story.event_id) if before else (),
+        )
+        standing = replace(self.standing, event=before)
+        return sum(self._record(story, matches, one, why) for one in decide(self.config, incident, standing, self.now))
+
+    @cached_property
+    def policy_id(self) -> int:
+        """The policy by which this transaction decides, on record."""
+        config, rules = self.config, self.app.rules
+
+        def make() -> tuple[dict[str, str], dict[str, list[str]]]:
+            return (
+                {name: rules.compiled(name).version for name in config.topics if name in rules},
+                {
+                    one.name: sorted({topic for s in one.subscriptions for topic in s.topics})
+                    for one in config.subscribers.values()
+                    if one.enabled
+                },
+            )
+
+        return self.work.policy_id(config.fingerprint, make, self.now)
+
+    @cached_property
+    def standing(self) -> Standing:
+        """What is recorded of the subscribers, without what is known of an event; kept up as messages are made."""
+        longest = timedelta(seconds=max(longest_limit(self.config), 1.0))
+        for row in self.work.alerts(self.now - longest):
+            at = row.due_at or row.decided_at
+            self._count(row.subscriber, Told(at, tuple(row.topics), tuple(row.channels), row.key or f"#{row.id}"))
+        return Standing(
+            self.work.muted(self.now),
+            self.work.paused(self.now),
+            self.work.silenced(self.now),
+            _Messages(self.messages),
+        )
+
+    def _count(self, subscriber: str, one: Told) -> None:
+        """Take a message into account, or a story that goes into one."""
+        own = self.messages.setdefault(subscriber, {})
+        before = own.get(one.key)
+        if before is not None:
+            one = Told(
+                min(before.at, one.at),
+                tuple(dict.fromkeys((*before.topics, *one.topics))),
+                tuple(dict.fromkeys((*before.channels, *one.channels))),
+                one.key,
+                before.stories + 1,
+            )
+        own[one.key] = replace(one, waits=one.at > self.now)
+
+    def _told(self, story: Story) -> Mapping[str, Sequence[Told]]:
+        """Return the messages about a story's event, by subscriber; what was cancelled told nothing."""
+        assert story.event_id is not None
+        found: dict[str, list[Told]] = {}
+        for row, messages in self.work.told(story.event_id):
+            if messages:
+                waits = all(waits_yet(message) for message in messages.values())
+                at = min(m.next_attempt_at for m in messages.values()) if waits else row.decided_at
+                told = Told(at, tuple(row.topics), tuple(messages), row.key, 1, row.story_id == story.id, waits)
+                found.setdefault(row.subscriber, []).append(told)
+        return found
+
+    def _record(self, story: Story, matches: tuple[TopicMatch, ...], decided: Decided, why: str) -> bool:
+        """Record a decision, with the messages that it makes; whether it makes or joins any."""
+        assert story.id is not None
+        assert story.event_id is not None
+        reason, detail, key = decided.reason, decided.detail, decided.key
+        if reason in TOLD:
+            evidence = tuple(e for m in matches if m.topic in decided.topics for e in m.evidence)
+            alert = Alert(
+                decided.subscriber,
+                "",
+                tuple(topic_ref(self.config, t) for t in decided.topics),
+                view(story, evidence, self.work.outlets(story.event_id, story.source)),
+                _names(self.config, evidence),
+                self._remark(decided),
+            )
+            reason, detail, key = self._deliver(story, alert, decided)
+        if reason in TOLD:
+            self._count(decided.subscriber, Told(decided.due or self.now, decided.topics, decided.channels, key))
+        elif reason is Reason.ALREADY_TOLD:
+            detail = why or detail
+        elif reason in held_back_reasons(self.config):
+            self._summarise_later(decided)
+        self.work.add(
+            Decision(
+                story_id=story.id,
+                event_id=story.event_id,
+                subscriber=decided.subscriber,
+                reason=str(reason),
+                detail=detail,
+                topics=list(decided.topics),
+                channels=list(decided.channels),
+                key=key if reason in TOLD else "",
+                decided_at=self.now,
+                due_at=decided.due if reason in TOLD else None,
+            )
+        )
+        return reason in TOLD
+
+    def _deliver(self, story: Story, alert: Alert, decided: Decided) -> tuple[Reason, str, str]:
+        """Put an alert into the outbox for each channel, or into the messages there that it is to go into.
+
+        Returns the reason, its detail and the key as they turn out: a message that was to take the story may have been
+        cancelled meanwhile, and the budget may hold one.
+        """
+        assert story.id is not None
+        rows = [
+            alert_delivery(self.app, replace(alert, channel=channel), decided.key, decided.due, self.now)
+            for channel in decided.channels
+        ]
+        known = [self.work.delivery(row.key) for row in rows]
+        if decided.reason is Reason.GATHERED:
+            waiting = [row for row in known if row is not None and waits_yet(row)]
+            if len(waiting) < len(rows):
+                alone = f"{story.key}#{self.now.isoformat()}"
+                return self._deliver(story, alert, replace(decided, reason=Reason.SENT, detail="", key=alone))
+            for message, fresh in zip(waiting, rows, strict=True):
+                gather(message, fresh)
+                self.work.add_to_delivery(message, story.id)
+            return decided.reason, decided.detail, decided.key
+        made = []
+        for row, fresh in zip(known, rows, strict=True):
+            if row is None:
+                self.budget.charge(fresh)
+                self.work.add_delivery(fresh, [story.id])
+                made.append(fresh)
+            elif revive(row, fresh):
+                self.work.add_to_delivery(row, story.id)
+                made.append(row)
+        if not made:
+            return Reason.ALREADY_TOLD, "this was told before", ""
+        over = next((row.detail for row in made if row.state == "held"), "")
+        return (Reason.HELD, over, decided.key) if over else (decided.reason, decided.detail, decided.key)
+
+    def _summarise_later(self, decided: Decided) -> None:
+        """What is held back goes into the next digest; a subscriber without one gets one summary."""
+        subscriber = self.config.subscribers[decided.subscriber]
+        limits = [s.alert.at_most.per for s in subscriber.subscriptions if s.alert and s.alert.at_most]
+        if subscriber.digest is None:
+            at = self.now + timedelta(seconds=max(limits, default=SUMMARY_AFTER))
+            at = max(at, self.standing.paused.get(decided.subscriber, at))
+            at = held_until(self.config, subscriber, (), at) or at
+            self.work.add_slot(overflow_slot(subscriber, at, self.now))
+
+    def _remark(self, decided: Decided) -> str:
+        """What the reader is told of an alert that comes late or again."""
+        if decided.reason is Reason.HELD:
+            zone = ZoneInfo(self.config.subscribers[decided.subscriber].timezone)
+            return f"Held since {self.now.astimezone(zone):%H:%M} by your quiet hours"
+        return f"You get this again since {decided.why}" if decided.why else ""
+
+
+class _Messages(Mapping[str, Sequence[Told]]):
+    """Each subscriber's messages as `decide` takes them, as they stand when they are asked for."""
+
+    def __init__(self, messages: Mapping[str, Mapping[str, Told]]) -> None:
+        self._messages = messages
+
+    def __getitem__(self, subscriber: str) -> Sequence[Told]:
+        return tuple(self._messages[subscriber].values())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._messages)
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+
+def _names(config: Config, evidence: Iterable[Evidence]) -> tuple[str, ...]:
+    """The entities found, by the names that people know them by, each once."""
+    found = dict.fromkeys(e.entity for e in evidence if e.entity)
+    return tuple(config.entities[name].title if name in config.entities else name for name in found)
+
+
+def as_json(evidence: Sequence[Evidence]) -> list[dict[str, Any]]:
+    """Return evidence as a match records it."""
+    return [{"field": e.field, "start": e.start, "end": e.end, "term": e.term, "entity": e.entity} for e in evidence]
