@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from monitor.app import App
+from monitor.app import App, address_of
+from monitor.config import Config
 from monitor.dispatch import Alert, Digest, Notice, StoryView
+from monitor.endpoints import endpoint_of, recipient_of
 from monitor.errors import RenderError
 from monitor.models import Delivery, Story
 from monitor.snippets import snippet
@@ -22,8 +24,9 @@ _ADAPTERS: dict[str, TypeAdapter[Any]] = {
     "alert": TypeAdapter(Alert),
     "digest": TypeAdapter(Digest),
     "notice": TypeAdapter(Notice),
+    "escalation": TypeAdapter(Alert),
 }
-EXPIRES = {"alert": timedelta(days=3), "digest": timedelta(days=2), "notice": timedelta(days=3)}
+_DAYS = {"alert": 3, "digest": 2, "notice": 3, "escalation": 3}  # after which a message is given up
 
 
 def message_id(key: str, host: str) -> str:
@@ -45,7 +48,7 @@ def delivery(
 ) -> Delivery:
     """Return the outbox's row for a message that is to go out at `not_before`, or now."""
     due = not_before or now
-    return Delivery(
+    row = Delivery(
         key=key,
         kind=kind,
         subscriber=subscriber,
@@ -56,14 +59,22 @@ def delivery(
         payload=_ADAPTERS[kind].dump_python(value, mode="json"),
         created_at=now,
         next_attempt_at=due,
-        expires_at=due + EXPIRES[kind],
+        expires_at=due + timedelta(days=_DAYS[kind]),
     )
+    row.endpoint, row.recipient = whither(app.config, kind, subscriber, channel)
+    return row
+
+
+def whither(config: Config, kind: str, subscriber: str, channel: str) -> tuple[str, str]:
+    """Return the endpoint and the recipient of messages as their channel is declared now; empty: it no longer is."""
+    url = address_of(config, kind, subscriber, channel)
+    return ("", "") if url is None else (endpoint_of(url), recipient_of(url))
 
 
 def alert_delivery(app: App, alert: Alert, key: str, not_before: datetime | None, now: datetime) -> Delivery:
     """Return the outbox's row for an alert; `key` is that of the event or story."""
     digest = hashlib.sha256(key.encode()).hexdigest()[:24]
-    return delivery(
+    row = delivery(
         app,
         f"alert:{alert.subscriber}:{alert.channel}:{digest}",
         "alert",
@@ -75,6 +86,23 @@ def alert_delivery(app: App, alert: Alert, key: str, not_before: datetime | None
         tuple(topic.name for topic in alert.topics),
         alert.story.title[:200],
     )
+    # The same for all who are told of it, so that one of them acknowledges it for all.
+    row.incident = digest
+    if (topic := escalating(app.config, row.topics)) is not None:
+        row.escalate_at = row.next_attempt_at + timedelta(seconds=wait_of(app.config, topic))
+    return row
+
+
+def escalating(config: Config, topics: Iterable[str]) -> str | None:
+    """Return the topic whose rule counts for an alert that must be acknowledged: the most impatient one."""
+    return min((t for t in topics if config.escalation(t)), key=lambda t: wait_of(config, t), default=None)
+
+
+def wait_of(config: Config, topic: str) -> float:
+    """Return the seconds that an alert of a topic waits to be acknowledged."""
+    rule = config.topics[topic].escalate
+    assert rule is not None  # it is one of those that escalate
+    return rule.after
 
 
 def retell(row: Delivery, fresh: Delivery) -> bool:
@@ -105,6 +133,8 @@ def retell(row: Delivery, fresh: Delivery) -> bool:
     else:
         return False
     row.topics, row.subject = topics, fresh.subject
+    if fresh.escalate_at is not None:
+        row.escalate_at = min(fresh.escalate_at, row.escalate_at or fresh.escalate_at)
     return True
 
 
