@@ -24,9 +24,10 @@ from monitor.store.peek import newest_stories
 from tests.make import NOW, delivery, write_config
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store("sqlite:///monitor.db", tmp_path)
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    postgres = request.param == "postgresql"
+    opened = Store(request.getfixturevalue("postgres_url") if postgres else "sqlite:///monitor.db", tmp_path)
     opened.migrate()
     yield opened
     opened.close()
@@ -38,12 +39,14 @@ def test_the_migrations_make_the_tables_that_the_models_describe(store: Store) -
         assert compare_metadata(context, SQLModel.metadata) == []
 
 
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 def test_sqlite_keeps_its_promises(store: Store) -> None:
     with store.write() as session:
         found = {name: session.execute(text(f"PRAGMA {name}")).scalar() for name in ("journal_mode", "synchronous")}
         assert found == {"journal_mode": "wal", "synchronous": 2}
 
 
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 def test_a_write_begins_immediately_so_that_it_cannot_fail_half_way(store: Store, tmp_path: Path) -> None:
     other = Store("sqlite:///monitor.db", tmp_path)
     try:

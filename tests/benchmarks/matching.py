@@ -39,7 +39,6 @@ from monitor.text import StoryText, words
 from tests.benchmarks.peers import (
     Cut,
     Matches,
-    Missing,
     Mokaccino,
     Peer,
     Phrases,
@@ -47,10 +46,10 @@ from tests.benchmarks.peers import (
     Seconds,
     Yardstick,
     cut,
-    postgres_server,
     timed,
 )
 from tests.benchmarks.workload import DATA, Workload, length, load, million_aliases
+from tests.postgres import Missing, postgres_server
 
 TICK = 0.005
 BLOCKED = 0.05  # seconds; an event loop kept waiting as long is called blocked

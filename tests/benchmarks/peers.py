@@ -8,13 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import socket
-import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,13 +24,10 @@ from monitor.rules.index import Index, build
 from monitor.rules.patterns import pattern
 from monitor.rules.reading import Reading, Surface
 from monitor.text import StoryText, Word, words
+from tests.postgres import Missing
 
 Seconds = dict[str, float]
 Matches = list[set[int]]  # the numbers of the rules that each story matches
-
-
-class Missing(Exception):  # noqa: N818 - no error: what is not installed is left out
-    """Why an engine is not measured here."""
 
 
 class Peer(Protocol):
@@ -311,42 +303,6 @@ def _vector(story: Cut) -> str:
             places.setdefault(word.folded, []).append(f"{at}{'A' if number == 0 else ''}")
         base += len(field) + FIELD_GAP
     return " ".join(f"'{word}':{','.join(found)}" for word, found in places.items())
-
-
-@contextmanager
-def postgres_server() -> Iterator[int]:
-    """Run a private PostgreSQL on a free port of loopback while the block runs. Raises Missing where there is none."""
-    found = shutil.which("initdb") or next(map(str, Path("/usr/lib/postgresql").glob("*/bin/initdb")), None)
-    if found is None:
-        raise Missing("PostgreSQL's initdb is not installed")
-    try:
-        import psycopg  # noqa: F401 - only whether it is there
-    except ImportError:
-        raise Missing("psycopg is not installed (the extra `postgres`)") from None
-    programs = Path(found).resolve().parent
-    user = "postgres" if os.getuid() == 0 else None  # the server refuses to run as root
-    with tempfile.TemporaryDirectory() as folder, socket.socket() as probe:
-        if user:
-            shutil.chown(folder, user, user)
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-        probe.close()
-        data = f"{folder}/data"
-
-        def run(program: str, *arguments: str) -> None:
-            command = [str(programs / program), "-D", data, *arguments]
-            done = subprocess.run(command, user=user, capture_output=True, text=True, cwd=folder)
-            if done.returncode:
-                raise Missing(f"{program} failed: {(done.stderr or done.stdout).strip().splitlines()[-1]}")
-
-        run("initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
-        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
-        # Its output goes to a file: a pipe would stay open as long as the server runs.
-        run("pg_ctl", "start", "-w", "-l", f"{folder}/log", "-o", options)
-        try:
-            yield port
-        finally:
-            run("pg_ctl", "stop", "-w", "-m", "fast")
 
 
 class Yardstick:
