@@ -22,7 +22,7 @@ from monitor.article import extract
 from monitor.config import Config, FetchSettings, Subscriber
 from monitor.errors import MonitorError
 from monitor.fetch import Failed, Fetched, Fetcher, NotModified
-from monitor.links import sign
+from monitor.links import Purpose, sign
 from monitor.logs import redactor
 from monitor.parse import parse_feed
 from monitor.render import Links, Reader, Renderer, Site
@@ -38,7 +38,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 PAGE_GAP = 5.0  # seconds between two requests for pages to one host, at least
-SENDERS = 8  # threads that may wait for servers at the same time
+SENDERS = 16  # threads that may wait for servers at the same time
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 OPERATORS = ""  # the "subscriber" of messages to the operators; a declared one always has a name
 
@@ -73,6 +73,7 @@ class App:
         self.ticked: float | None = None  # when a look for due feeds last ended, on the monotonic clock, in a daemon
         self.reading: set[str] = set()  # hosts of which a page is being read
         self.sending: set[str] = set()  # "subscriber/channel" being sent to
+        self.tidied: tuple[datetime, Config] | None = None  # when the outbox was last tidied, and for which addresses
         self.claiming = asyncio.Lock()
         self.saving = asyncio.Lock()  # held by the one document that is saved part by part
         self.not_before: dict[str, tuple[float, float]] = {}  # feed → when it is polled again after trouble of ours,
@@ -195,9 +196,13 @@ class App:
         """Return the signed links of a subscriber's message about `topics`; the operators' messages have none."""
         if subscriber == OPERATORS:
             return Links("", {}, "")
-        base = self.config.settings.public_url.rstrip("/")
+        base = self.site.public_url
         off = {topic: f"{base}/u/{sign(self.secret, subscriber, topic)}" for topic in topics}
         return Links(f"{base}/u/{sign(self.secret, subscriber)}", off, "")
+
+    def acknowledge_link(self, name: str, incident: str) -> str:
+        """Return the signed link by which `name` (a subscriber or channel) acknowledges an incident."""
+        return f"{self.site.public_url}/a/{sign(self.secret, name, incident, Purpose.ACKNOWLEDGE)}"
 
 
 def _way_in(config: Config) -> tuple[FetchSettings, str]:
@@ -216,6 +221,13 @@ def channel_url(config: Config, subscriber: str, channel: str) -> str | None:
     if declared is None or not declared.enabled or channel not in declared.channels:
         return None
     return declared.channels[channel].get_secret_value()
+
+
+def address_of(config: Config, kind: str, subscriber: str, channel: str) -> str | None:
+    """Return the address that a message of a kind goes to, as it is declared now; None when it no longer is."""
+    if kind == "escalation":
+        return next((to[channel] for topic in config.topics if channel in (to := config.escalation(topic))), None)
+    return channel_url(config, subscriber, channel)
 
 
 def open_app(

@@ -153,8 +153,9 @@ class Daemon:
             loop.add_signal_handler(signum, self.stop)
         loop.add_signal_handler(signal.SIGHUP, self._ask_reload)
         await app.db(app.store.feeds.ensure, feeds_to_poll(app.config), app.now())
-        # This process alone uses the database, so leases of an earlier one are void.
-        freed = await app.db(app.store.outbox.sweep, app.now(), app.store.is_sqlite)
+        # Where this process alone uses the database, leases of an earlier one are void.
+        hold = app.config.settings.on_unknown == "hold"
+        freed = await app.db(app.store.outbox.sweep, app.now(), app.store.is_own, (), hold)
         if freed:
             log.warning("%d messages were being sent when the program last stopped; they are taken up again", freed)
         await self._tell_what_is_wrong()
@@ -272,7 +273,8 @@ class Daemon:
             log.info("digest for %s by %s is ready: %s", row.subscriber, row.channel, ", ".join(row.topics) or "empty")
 
     async def _sweep(self) -> None:
-        freed = await self.app.db(self.app.store.outbox.sweep, self.app.now(), False, tuple(self.app.sending))
+        hold = self.app.config.settings.on_unknown == "hold"
+        freed = await self.app.db(self.app.store.outbox.sweep, self.app.now(), False, tuple(self.app.sending), hold)
         if freed:
             log.warning("%d messages whose sending took too long are taken up again", freed)
 

@@ -298,15 +298,20 @@ class Decision(SQLModel, table=True):
 class Delivery(SQLModel, table=True):
     """One message for one channel of one subscriber: the outbox and the log.
 
-    States: pending → sending → sent | pending (later) | dead; a person may make it cancelled. `key` is unique, so a
-    repeated run adds nothing, and `message_id` is a function of it. `fence` counts claims: only the holder of the
-    latest may finish it. `wire_at` is set just before the bytes go out: a lease that ends with it set may have been
-    sent, and is tried again under the same `message_id` with `maybe_dup` counted up. `payload` is the Alert or Digest.
+    States: pending → sending → sent | pending (later) | held | dead; a person may make it cancelled, or pending again
+    (docs/reference/delivery.md has the diagram). `key` is unique, so a repeated run adds nothing, and `message_id` is a
+    function of it. `fence` counts claims: only the holder of the latest may retry it or give it up. `wire_at` is set
+    just before the bytes go out: a lease that ends with it set may have been sent, and is tried again under the same
+    `message_id` with `maybe_dup` counted up. `payload` is the Alert or Digest.
+
+    `endpoint` is the server that it goes by and `recipient` its address (`endpoints`), as they are declared now.
+    `incident` names what an alert tells of, for acknowledging; at `escalate_at` it goes on to others (Escalation).
     """
 
     __table_args__ = (
         Index(
             "ix_delivery_due",
+            "endpoint",
             "next_attempt_at",
             sqlite_where=text("state = 'pending'"),
             postgresql_where=text("state = 'pending'"),
@@ -316,6 +321,12 @@ class Delivery(SQLModel, table=True):
             "lease_until",
             sqlite_where=text("state = 'sending'"),
             postgresql_where=text("state = 'sending'"),
+        ),
+        Index(
+            "ix_delivery_held",
+            "recipient",
+            sqlite_where=text("state = 'held'"),
+            postgresql_where=text("state = 'held'"),
         ),
         Index("ix_delivery_subscriber", "subscriber", "channel", "created_at"),
         Index("ix_delivery_created", "created_at"),
@@ -343,6 +354,55 @@ class Delivery(SQLModel, table=True):
     code: str = ""
     detail: str = ""
     receipt: str = ""
+    endpoint: str = ""
+    recipient: str = ""
+    incident: str = Field(default="", index=True)
+    escalate_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+
+
+class Endpoint(SQLModel, table=True):
+    """A server, webhook or chat that messages go by, with what all who share it must keep to. Made when it is needed.
+
+    `failures` are those in a row by which it seems to be down; until `open_until` nothing is sent to it. `ready_at` is
+    when its pace leaves room for the next message. `error` says what was wrong last, since `failing_since`.
+    """
+
+    key: str = Field(primary_key=True)
+    failures: int = 0
+    failing_since: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    open_until: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    ready_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    error: str = ""
+
+
+class Recipient(SQLModel, table=True):
+    """An address that refused messages for good: `refusals` in a row, of which `error` is the last.
+
+    Since `suspended_at` nothing is sent to it. `key` is a hash of the address, so another address in its place is
+    another recipient; `subscriber` and `channel` are those it was refused for.
+    """
+
+    key: str = Field(primary_key=True)
+    subscriber: str
+    channel: str
+    refusals: int = 0
+    suspended_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    error: str = ""
+
+
+class Escalation(SQLModel, table=True):
+    """What must be acknowledged: the `incident` that the alert `delivery_id` was the first to tell of.
+
+    At `due_at`, unless somebody has acknowledged it, it goes to the channel number `step` (from 0 on) of its topic's
+    `escalate: {to: …}`; without a due time there is no further one.
+    """
+
+    incident: str = Field(primary_key=True)
+    delivery_id: int = Field(foreign_key="delivery.id", sa_type=_Id)
+    step: int = 0
+    due_at: datetime | None = Field(default=None, sa_type=UTCDateTime, index=True)
+    acknowledged_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    acknowledged_by: str = ""
 
 
 class DeliveryStory(SQLModel, table=True):

@@ -128,7 +128,7 @@ async def test_a_backlog_of_one_keeps_nobody_waiting(app: App) -> None:
     assert [row.key for row in app.store.outbox.claim(make.NOW, 60, 8, ("ruth/mail",))] == ["sam"]
 
 
-async def test_an_answer_that_comes_after_the_lease_counts_unless_the_message_was_claimed_anew(app: App) -> None:
+async def test_an_answer_that_comes_after_the_lease_counts_and_keeps_a_new_claim_from_sending(app: App) -> None:
     outbox = app.store.outbox
     outbox.add(make.delivery("k"))
     (row,) = outbox.claim(make.NOW, 60, 8)
@@ -142,5 +142,21 @@ async def test_an_answer_that_comes_after_the_lease_counts_unless_the_message_wa
     outbox.sweep(late)
     (again,) = outbox.claim(late, 60, 8)
     assert one.id is not None
-    assert not outbox.finish(one.id, one.fence, late, "250", "", "q2")
     assert again.fence == one.fence + 1
+    assert outbox.finish(one.id, one.fence, late, "250", "", "q2")
+    assert not outbox.mark_wire(one.id, again.fence, late)
+    assert [(row.state, row.receipt) for row in outbox.latest(limit=1)] == [("sent", "q2")]
+
+
+async def test_a_message_taken_twice_is_on_record_as_that(app: App) -> None:
+    outbox = app.store.outbox
+    outbox.add(make.delivery("k"))
+    (one,) = outbox.claim(make.NOW, 60, 8)
+    late = make.NOW + timedelta(seconds=90)
+    outbox.sweep(late)
+    (again,) = outbox.claim(late, 60, 8)
+    assert one.id is not None
+    assert outbox.mark_wire(one.id, again.fence, late)
+    assert not outbox.finish(one.id, one.fence, late, "250", "", "q1")
+    assert outbox.finish(one.id, again.fence, late, "250", "", "q2")
+    assert [(row.state, row.maybe_dup) for row in outbox.latest()] == [("sent", 1)]

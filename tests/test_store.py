@@ -135,8 +135,10 @@ def test_only_the_latest_claim_may_send_or_finish(store: Store) -> None:
     (new,) = store.outbox.claim(NOW, 60, 10)
     assert old.id is not None
     assert not store.outbox.mark_wire(old.id, old.fence, NOW)
+    assert store.outbox.mark_wire(old.id, new.fence, NOW)
     assert not store.outbox.finish(old.id, old.fence, NOW, "250", "", "")
     assert store.outbox.finish(old.id, new.fence, NOW, "250", "", "queued as 1")
+    assert [row.maybe_dup for row in store.outbox.latest()] == [1]
     assert [row.state for row in store.outbox.latest()] == ["sent"]
 
 

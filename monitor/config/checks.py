@@ -39,6 +39,7 @@ def check(data: Raw, broken: set[str]) -> Iterator[Finding]:
     for name, topic in _mapping(data.get("topics")).items():
         if isinstance(topic, dict):
             yield from _topic(("topics", name), topic, tags)
+            yield from _escalate(("topics", name), topic, known)
     for name, subscriber in _mapping(data.get("subscribers")).items():
         if isinstance(subscriber, dict):
             yield from _subscriber(("subscribers", name), subscriber, known)
@@ -172,6 +173,16 @@ def _topic(path: KeyPath, topic: Raw, tags: list[str] | None) -> Iterator[Findin
             asked, fix = (f": did you mean `{near}`?", f"write `{near}`") if near else ("", "give it to a feed")
             where = (*path, "scope", "tags", index)
             yield Finding(where, f"no feed has the tag `{tag[:60]}`{asked}", fix, level="warning")
+
+
+def _escalate(path: KeyPath, topic: Raw, channels: list[str] | None) -> Iterator[Finding]:
+    if "escalate" not in topic or is_off(topic["escalate"]):
+        return
+    if topic.get("severity") != "critical":
+        message = "only alerts of critical topics are escalated"
+        yield Finding((*path, "escalate"), message, "write `severity: critical`, or remove `escalate`", at_key=True)
+    for index, address in enumerate(_list(_mapping(topic["escalate"]).get("to"))):
+        yield from _channel((*path, "escalate", "to", index), address, channels)
 
 
 def _subscriber(path: KeyPath, subscriber: Raw, channels: list[str] | None) -> Iterator[Finding]:

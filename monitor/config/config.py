@@ -46,6 +46,21 @@ class Config:
     places: Places = field(default_factory=Places, repr=False, compare=False)
     contents: Mapping[Path, bytes] = field(default_factory=lambda: MappingProxyType({}), repr=False, compare=False)
 
+    def escalation(self, topic: str) -> Mapping[str, str]:
+        """Return the addresses that a topic's alerts go on to when nobody acknowledges them, by name, in their order.
+
+        An address that is written in the topic itself is named by the topic and its place.
+        """
+        declared = self.topics.get(topic)
+        if declared is None or declared.escalate is None:
+            return {}
+        found: dict[str, str] = {}
+        for place, to in enumerate(declared.escalate.to, 1):
+            written = to.get_secret_value()
+            known = self.settings.channels.get(written)
+            found[f"{topic}-{place}" if known is None else written] = (known or to).get_secret_value()
+        return found
+
     def place(self, *path: str | int) -> Place:
         """Return where the value at a key path is written, such as `place("topics", "sanctions", "query")`.
 

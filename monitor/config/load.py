@@ -87,7 +87,7 @@ def read_config(folder: Path, env: Mapping[str, str]) -> Draft:
         problems=problems,
         files=tuple(sources.contents),
         fingerprint=sources.fingerprint(),
-        secrets=_secrets(settings, subscribers, filled),
+        secrets=_secrets(made, settings, subscribers, filled),
         folder=folder,
         places=sources.places,
         contents=MappingProxyType(sources.contents),
@@ -132,6 +132,10 @@ class _Loader:
             if not is_off(_mapping(raw).get("enabled")):
                 for name, url in _mapping(_mapping(raw).get("channels")).items():
                     written["subscribers", who, "channels", name] = url
+        for name, raw in _mapping(self.data.get("topics")).items():
+            to = _mapping(_mapping(raw).get("escalate")).get("to")
+            for index, url in enumerate(to if isinstance(to, list) else ()):
+                written["topics", name, "escalate", "to", index] = url
         return {
             path: url
             for path, url in written.items()
@@ -237,10 +241,14 @@ def _address(channel: SecretStr, settings: Settings) -> SecretStr:
     return settings.channels.get(channel.get_secret_value(), channel)
 
 
-def _secrets(settings: Settings, subscribers: Mapping[str, Subscriber], filled: Filled) -> tuple[str, ...]:
+def _secrets(
+    made: Config, settings: Settings, subscribers: Mapping[str, Subscriber], filled: Filled
+) -> tuple[str, ...]:
     """Return what must never be shown: values from outside, keys, addresses of channels, and their passwords."""
     hidden = [settings.secret_key, settings.web.token if settings.web else None, *settings.operators]
     hidden += [*settings.channels.values(), *(c for who in subscribers.values() for c in who.channels.values())]
+    escalated = [to for topic in made.topics.values() if topic.escalate for to in topic.escalate.to]
+    hidden += [to for to in escalated if is_address(to.get_secret_value())]  # else it is the name of a channel
     found = {secret.get_secret_value() for secret in hidden if secret is not None} | filled.secrets
     if "@" in settings.database_url:
         found.add(settings.database_url)

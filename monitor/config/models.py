@@ -170,6 +170,23 @@ class Examples(Part):
     no_match: Listed[Example] = Field((), description="Stories that must not match.")
 
 
+class Escalate(Part):
+    """What happens to alerts of a critical topic that nobody acknowledges."""
+
+    after: Annotated[Duration, no_less(1, "1s"), no_more(86400, "1d")] = Field(
+        description="How long an alert waits to be acknowledged, at each step."
+    )
+    to: Listed[Channel] = Field(
+        description="Where it goes then: Apprise addresses, or channels of monitor.yaml, one after the other."
+    )
+
+    @model_validator(mode="after")
+    def _somewhere(self) -> Escalate:
+        if not self.to:
+            raise wrong("names no channel", "write one that `channels:` of monitor.yaml declares", key="to")
+        return self
+
+
 class Topic(Part):
     """What one follows. `query` and the lists say what matches; a topic with both needs both to hold."""
 
@@ -183,6 +200,9 @@ class Topic(Part):
         None, description="The groups of `all` must be found with at most so many words between them."
     )
     severity: Severity = Field("normal", description="How urgent it is; quiet hours may let the higher ones through.")
+    escalate: OffOr[Escalate] = Field(
+        None, description="Where its alerts go when nobody acknowledges them; for critical topics only."
+    )
     scope: Scope = Field(default_factory=Scope, description="Which stories it looks at.")
     examples: Examples = Field(default_factory=Examples, description="Stories that it is tried on.")
     public: bool = Field(False, description="Whether its page and Atom feed are shown without a token.")

@@ -150,6 +150,11 @@ class Settings(Part):
         description="Messages of the whole daemon; beyond it they are held and the operators told. `off` for none.",
         json_schema_extra={"default": "2000/h"},
     )
+    on_unknown: Literal["resend", "hold"] = Field(
+        "resend",
+        description="What is done with a message that may have arrived, where a repeat cannot be told (all but mail): "
+        "resend it, or hold it for a person to decide.",
+    )
     retention: Retention = Field(default_factory=Retention, description="When old rows are deleted.")
     channels: Named[Channel] = Field(
         default_factory=lambda: MappingProxyType({}),

@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
+from typing import ParamSpec, TypeVar
 
-from monitor.app import OPERATORS, SENDERS, App, channel_url
+from monitor.app import OPERATORS, SENDERS, App, address_of
 from monitor.config import Config
 from monitor.dispatch import Alert, Digest, Notice, held_until
-from monitor.errors import RenderError, SendError
+from monitor.endpoints import OPEN_AFTER, SUSPEND_AFTER, is_down, knows_repeats
+from monitor.errors import RenderError, SendError, StoreError
 from monitor.models import Delivery
-from monitor.pipeline.outgoing import Value, notices, value_of
+from monitor.pipeline.escalate import escalate_due
+from monitor.pipeline.outgoing import Value, notices, value_of, whither
 from monitor.render import MailMessage, PlainMessage, SlackMessage
 from monitor.send import Outcome
-from monitor.timing import retry_delay
+from monitor.store import SUSPENDED, UNKNOWN
+from monitor.timing import SERVER_DELAY_CAP, retry_delay
 
 log = logging.getLogger(__name__)
+P = ParamSpec("P")
+T = TypeVar("T")
 
 LEASE = 120.0  # seconds; longer than any server may take to answer each step of a message
 MOST_ATTEMPTS = 12
+TIDY = timedelta(seconds=1)  # between two looks at what waits
+PACED = timedelta(seconds=10)  # the longest time that an endpoint's pace makes a message wait
 UNREACHABLE = "is no longer declared, so this cannot be delivered"
 
 
@@ -37,11 +45,11 @@ class Delivered:
 async def deliver_due(app: App) -> list[asyncio.Task[Delivered | None]]:
     """Claim what is due, as far as there are free senders, and start sending it; return the tasks."""
     async with app.claiming:  # two claims at once would send two messages of one channel side by side
-        await app.db(_give_up_late, app, app.now())
+        await app.db(_tidy, app, app.now())
         room = SENDERS - len(app.sending)
         if room <= 0:
             return []
-        claimed = await app.db(app.store.outbox.claim, app.now(), LEASE, room, tuple(app.sending))
+        claimed = await app.db(app.store.outbox.claim, app.now(), LEASE, room, tuple(app.sending), SENDERS // 2)
         tasks = []
         for row in claimed:
             lane = f"{row.subscriber}/{row.channel}"
@@ -52,14 +60,31 @@ async def deliver_due(app: App) -> list[asyncio.Task[Delivered | None]]:
         return tasks
 
 
+def _tidy(app: App, now: datetime) -> None:
+    """Look, once a second at most, after what waits: new addresses, a clock that went back, what is late or must go on.
+
+    Uses the database.
+    """
+    before, config = app.tidied or (None, None)
+    if config is app.config and before is not None and timedelta(0) <= now - before < TIDY:
+        return
+    if config is not app.config:
+        app.store.outbox.readdress(partial(whither, app.config), now)
+    if before is None or now < before:
+        app.store.outbox.set_clock_back(now)
+    _give_up_late(app, now)
+    escalate_due(app, now)
+    app.tidied = now, app.config
+
+
 def _give_up_late(app: App, now: datetime) -> None:
     """Give up what was not delivered in time, and tell the operators of it once."""
-    late = [row for row in app.store.outbox.expire(now) if row.subscriber != OPERATORS]
+    late = [row for row in app.store.outbox.expire(now) if row.subscriber != OPERATORS or row.kind == "escalation"]
     if not late:
         return
-    names = ", ".join(sorted({row.subscriber for row in late}))
+    names = ", ".join(sorted({_who(row) for row in late}))
     log.error("%d messages to %s were not delivered in time, and are given up", len(late), names)
-    shown = tuple(f"{row.kind} “{row.subject or row.key}” for {row.subscriber} by {row.channel}" for row in late[:20])
+    shown = tuple(f"{row.kind} “{row.subject or row.key}” for {_who(row)} by {row.channel}" for row in late[:20])
     notice = Notice(
         f"{len(late)} messages were not delivered in time",
         (*shown, "They are kept: `monitor deliveries --state dead` shows them, and `monitor retry ID` sends one."),
@@ -75,34 +100,106 @@ def _free(app: App, lane: str, _task: asyncio.Task[Delivered | None]) -> None:
 async def _deliver(app: App, row: Delivery) -> Delivered | None:
     assert row.id is not None
     outbox, fence = app.store.outbox, row.fence
-    if await app.db(_turned_off, app, row):
-        await app.db(outbox.cancel, row.id, fence, app.now(), "turned off by the link in a mail")
-        log.info("%s: not sent, since it was turned off meanwhile", _name(row))
+    if await app.db(_not_wanted, app, row):
         return None
-    outcome = await app.in_sender(_attempt, app, app.config, row)
-    now = app.now()
+    outcome, asked = await app.in_sender(_attempt, app, app.config, row)
     if outcome.kind == "lost":
         return None
+    if asked:
+        await _kept(app, _note_endpoint, app, row, outcome)
+    now, said = app.now(), outcome.detail or outcome.code
     if outcome.kind == "sent":
-        await app.db(outbox.finish, row.id, fence, now, outcome.code, outcome.detail, outcome.receipt)
-        log.info("%s: accepted by the server (%s)", _name(row), outcome.receipt or outcome.code or "no receipt")
+        if await _kept(app, outbox.finish, row.id, fence, now, outcome.code, outcome.detail, outcome.receipt):
+            log.info("%s: accepted by the server (%s)", _name(row), outcome.receipt or outcome.code or "no receipt")
+        else:
+            log.warning("%s: accepted by the server, but after its claim had ended: it was sent twice", _name(row))
     elif outcome.kind == "permanent" or row.attempts >= MOST_ATTEMPTS:
-        await app.db(outbox.give_up, row.id, fence, now, outcome.code, outcome.detail)
-        log.error("%s: given up: %s", _name(row), outcome.detail or outcome.code)
-        if row.subscriber != OPERATORS:
+        await _kept(app, outbox.give_up, row.id, fence, now, outcome.code, outcome.detail)
+        log.error("%s: given up: %s", _name(row), said)
+        if outcome.kind == "permanent" and asked and await app.db(_suspend, app, row, outcome, now):
+            return Delivered(row, outcome)  # of which the operators hear once, and not message by message
+        if row.subscriber != OPERATORS or row.kind == "escalation":
             await app.db(notify_operators, app, f"dead:{row.key}:{fence}", _dead_notice(row, outcome), now)
+    elif outcome.kind == "unknown" and app.config.settings.on_unknown == "hold" and not knows_repeats(row.endpoint):
+        await _kept(app, outbox.hold, row.id, fence, now, UNKNOWN, f"it may have arrived: {said}", True)
+        log.error("%s: it may have arrived, so it is held: %s", _name(row), said)
+        await app.db(notify_operators, app, f"held:{row.key}:{fence}", _held_notice(row, said), now)
     else:
         delay = retry_delay(row.attempts, outcome.retry_after, app.rng)
         at = quiet_after(app.config, row, now + timedelta(seconds=delay))
         unsure = outcome.kind == "unknown"
-        await app.db(outbox.retry, row.id, fence, at, outcome.code, outcome.detail, unsure)
-        log.warning(
-            "%s: not accepted (%s); the next try at %s",
-            _name(row),
-            outcome.detail or outcome.code,
-            f"{at:%H:%M:%S} UTC",
-        )
+        await _kept(app, outbox.retry, row.id, fence, at, outcome.code, outcome.detail, unsure)
+        log.warning("%s: not accepted (%s); the next try at %s", _name(row), said, f"{at:%H:%M:%S} UTC")
     return Delivered(row, outcome)
+
+
+async def _kept(app: App, record: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Record what became of a message. While the database cannot be used, that is tried again: a message that was sent
+    and not recorded would be sent twice."""
+    for pause in (0.5, 1, 2, 4, 8, 16):
+        try:
+            return await app.db(record, *args, **kwargs)
+        except StoreError as error:
+            log.error("what became of a message cannot be recorded yet: %s", error)
+            await asyncio.sleep(pause)
+    return await app.db(record, *args, **kwargs)
+
+
+def _not_wanted(app: App, row: Delivery) -> bool:
+    """Whether a claimed message is not to go out now; it is then put where it belongs. Uses the database."""
+    assert row.id is not None
+    outbox, now = app.store.outbox, app.now()
+    if _turned_off(app, row):
+        outbox.cancel(row.id, row.fence, now, "turned off by the link in a mail")
+        log.info("%s: not sent, since it was turned off meanwhile", _name(row))
+        return True
+    refused = app.store.endpoints.suspended().get(row.recipient)
+    if refused is not None:
+        outbox.hold(row.id, row.fence, now, SUSPENDED, f"the address refuses messages: {refused.error}", False)
+        log.warning("%s: held, since its address refuses messages (%s)", _name(row), refused.error)
+        return True
+    at = quiet_after(app.config, row, now)
+    if row.attempts > 1 and at > now:  # it was to wait for its server, which came back in the reader's quiet hours
+        outbox.put_back(row.id, row.fence, at)
+        return True
+    return False
+
+
+def _note_endpoint(app: App, row: Delivery, outcome: Outcome) -> None:
+    """Record how the endpoint is: a message that it took says so by itself. Uses the database."""
+    endpoints, now = app.store.endpoints, app.now()
+    if outcome.kind == "permanent":
+        endpoints.answered(row.endpoint, now)
+    elif outcome.kind in ("retry", "unknown"):
+        down = is_down(outcome.code)
+        if not down:
+            endpoints.answered(row.endpoint, now)
+        if down or outcome.retry_after is not None:
+            rest = outcome.retry_after and min(outcome.retry_after, SERVER_DELAY_CAP)
+            error = outcome.detail or outcome.code or "no answer"
+            was = endpoints.failed(row.endpoint, now, error, down=down, rest=rest)
+            if down and was.failures == OPEN_AFTER:
+                log.error("%s seems to be down; all messages by it wait: %s", row.endpoint, error)
+
+
+def _suspend(app: App, row: Delivery, outcome: Outcome, now: datetime) -> bool:
+    """Count a refusal for good; once too often, nothing is sent to the address and the operators are told. Uses the
+    database. True: they were told of it now."""
+    said = outcome.detail or outcome.code
+    if row.subscriber == OPERATORS or not app.store.endpoints.refused(row, now, said):
+        return False
+    log.error("channel %s of %s is suspended: %s", row.channel, row.subscriber, said)
+    notice = Notice(
+        f"Nothing is sent to {row.subscriber} by {row.channel} any more",
+        (
+            f"The address of channel {row.channel} of {row.subscriber} has refused {SUSPEND_AFTER} messages in a row, "
+            f"the last one with: {said}.",
+            "What is for it is held from now on. Put another address into subscribers.yaml, or, when the cause is "
+            f"mended, run `monitor retry {row.id}`: that sends what is held, too.",
+        ),
+    )
+    notify_operators(app, f"suspended:{row.recipient}:{now.isoformat()}", notice, now)
+    return True
 
 
 def _turned_off(app: App, row: Delivery) -> bool:
@@ -119,39 +216,53 @@ def quiet_after(config: Config, row: Delivery, at: datetime) -> datetime:
     return held_until(config, subscriber, row.topics, at) or at
 
 
+def _who(row: Delivery) -> str:
+    return "escalation" if row.kind == "escalation" else row.subscriber or "operators"
+
+
 def _name(row: Delivery) -> str:
-    who = row.subscriber or "operators"
-    return f"{row.kind} {row.id} for {who} by {row.channel}"
+    return f"{row.kind} {row.id} for {_who(row)} by {row.channel}"
 
 
-def _attempt(app: App, config: Config, row: Delivery) -> Outcome:
-    """Render and send one message; every failure is an Outcome. Runs in a sending thread."""
+def _attempt(app: App, config: Config, row: Delivery) -> tuple[Outcome, bool]:
+    """Render and send one message; every failure is an Outcome. Also returns whether the outcome is the endpoint's
+    doing, and not our own. Runs in a sending thread."""
     assert row.id is not None
-    url = channel_url(config, row.subscriber, row.channel)
+    url = address_of(config, row.kind, row.subscriber, row.channel)
     if url is None:
-        return Outcome("permanent", "undeclared", f"channel {row.channel} of {row.subscriber} {UNREACHABLE}")
+        return Outcome("permanent", "undeclared", f"channel {row.channel} of {_who(row)} {UNREACHABLE}"), False
     delivery_id, fence = row.id, row.fence
 
     def on_wire() -> bool:
-        return app.db_wait(app.store.outbox.mark_wire, delivery_id, fence, app.now())
+        return app.db_wait(app.store.outbox.mark_wire, delivery_id, fence, app.now(), LEASE)
 
     try:
-        message = render(app, config, value_of(row), url)
-        return app.sender.send(url, message, row.message_id, row.created_at, on_wire)
+        message = render(app, config, value_of(row), url, row)
+        return app.sender.send(url, message, row.message_id, row.created_at, on_wire), True
     except (RenderError, SendError) as error:
         # Both are mended by a change of templates or configuration, which the message waits for.
-        return Outcome("retry", type(error).__name__, str(error))
+        return Outcome("retry", type(error).__name__, str(error)), False
     except Exception as error:
         log.exception("%s: the attempt failed unexpectedly", _name(row))
-        return Outcome("retry", type(error).__name__, "the attempt failed unexpectedly; the program's log says how")
+        failed = Outcome("retry", type(error).__name__, "the attempt failed unexpectedly; the program's log says how")
+        return failed, False
 
 
-def render(app: App, config: Config, value: Value, url: str) -> MailMessage | SlackMessage | PlainMessage:
-    """Return the message for a channel's address. Raises RenderError or SendError."""
+def render(
+    app: App, config: Config, value: Value, url: str, row: Delivery | None = None
+) -> MailMessage | SlackMessage | PlainMessage:
+    """Return the message for a channel's address, with an acknowledging link where its outbox `row` asks for one.
+
+    Raises RenderError or SendError.
+    """
     subscriber = None if isinstance(value, Notice) else config.subscribers.get(value.subscriber)
     reader = app.reader(subscriber)
     name = "" if isinstance(value, Notice) else value.subscriber
     links = app.links(name, topics_of(value)) if name else app.links(name, ())
+    if row is not None and row.kind == "escalation":
+        reader = replace(reader, title=row.channel)
+    if row is not None and (row.kind == "escalation" or row.escalate_at is not None):
+        links = replace(links, acknowledge=app.acknowledge_link(row.subscriber or row.channel, row.incident))
     match app.sender.kind(url):
         case "mail":
             return app.renderer.mail(value, reader, app.site, links, app.now())
@@ -172,11 +283,22 @@ def topics_of(value: Value) -> tuple[str, ...]:
 
 def _dead_notice(row: Delivery, outcome: Outcome) -> Notice:
     return Notice(
-        f"A message to {row.subscriber} was given up",
+        f"A message to {_who(row)} was given up",
         (
-            f"The {row.kind} “{row.subject or row.key}” for {row.subscriber} by channel {row.channel} was not "
+            f"The {row.kind} “{row.subject or row.key}” for {_who(row)} by channel {row.channel} was not "
             f"delivered in {row.attempts} attempt{'s' if row.attempts > 1 else ''}: {outcome.detail or outcome.code}.",
             f"It is kept. When the cause is mended, `monitor retry {row.id}` sends it again.",
+        ),
+    )
+
+
+def _held_notice(row: Delivery, said: str) -> Notice:
+    return Notice(
+        f"A message to {_who(row)} may have arrived, and is held",
+        (
+            f"The {row.kind} “{row.subject or row.key}” for {_who(row)} by channel {row.channel} went out, and no "
+            f"answer came: {said}.",
+            f"`monitor retry {row.id}` sends it again, `monitor cancel {row.id}` leaves it at that.",
         ),
     )
 
@@ -188,12 +310,19 @@ def notify_operators(app: App, key: str, notice: Notice, now: datetime) -> None:
 
 
 async def drain(app: App, tasks: Iterable[asyncio.Task[Delivered | None]] = ()) -> list[Delivered]:
-    """Send all that is due now, and return what became of it."""
+    """Send all that is due now, each endpoint at its pace, and return what became of it."""
     waiting = set(tasks)
     done: list[Delivered] = []
     while True:
         waiting |= set(await deliver_due(app))
         if not waiting:
-            return done
+            now = app.now()
+            turn = await app.db(app.store.outbox.next_turn, now)
+            if turn is None or turn - now > PACED:
+                return done
+            await asyncio.sleep((turn - now).total_seconds() + 0.01)
+            if app.now() <= now:  # a clock that stands still never lets it have its turn
+                return done
+            continue
         finished, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         done += [result for task in finished if (result := task.result()) is not None]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from monitor.app import OPERATORS, App
+from monitor.app import OPERATORS, App, address_of
+from monitor.config import Config
 from monitor.dispatch import Alert, Digest, Notice, StoryView, alert_key
+from monitor.endpoints import endpoint_of, recipient_of
 from monitor.errors import RenderError
 from monitor.models import Delivery, Story
 from monitor.snippets import snippet
@@ -22,8 +24,9 @@ _ADAPTERS: dict[str, TypeAdapter[Any]] = {
     "alert": TypeAdapter(Alert),
     "digest": TypeAdapter(Digest),
     "notice": TypeAdapter(Notice),
+    "escalation": TypeAdapter(Alert),
 }
-EXPIRES = {"alert": timedelta(days=3), "digest": timedelta(days=2), "notice": timedelta(days=3)}
+_DAYS = {"alert": 3, "digest": 2, "notice": 3, "escalation": 3}  # after which a message is given up
 
 
 def message_id(key: str, host: str) -> str:
@@ -45,7 +48,7 @@ def delivery(
 ) -> Delivery:
     """Return the outbox's row for a message that is to go out at `not_before`, or now."""
     due = not_before or now
-    return Delivery(
+    row = Delivery(
         key=key,
         kind=kind,
         subscriber=subscriber,
@@ -56,13 +59,21 @@ def delivery(
         payload=_ADAPTERS[kind].dump_python(value, mode="json"),
         created_at=now,
         next_attempt_at=due,
-        expires_at=due + EXPIRES[kind],
+        expires_at=due + timedelta(days=_DAYS[kind]),
     )
+    row.endpoint, row.recipient = whither(app.config, kind, subscriber, channel)
+    return row
+
+
+def whither(config: Config, kind: str, subscriber: str, channel: str) -> tuple[str, str]:
+    """Return the endpoint and the recipient of messages as their channel is declared now; empty: it no longer is."""
+    url = address_of(config, kind, subscriber, channel)
+    return ("", "") if url is None else (endpoint_of(url), recipient_of(url))
 
 
 def alert_delivery(app: App, alert: Alert, key: str, not_before: datetime | None, now: datetime) -> Delivery:
     """Return the outbox's row for an alert; `key` is that of its decision."""
-    return delivery(
+    row = delivery(
         app,
         alert_key(alert.subscriber, alert.channel, key),
         "alert",
@@ -74,6 +85,23 @@ def alert_delivery(app: App, alert: Alert, key: str, not_before: datetime | None
         tuple(topic.name for topic in alert.topics),
         alert.story.title[:200],
     )
+    # The same for all who are told of it, so that one of them acknowledges it for all.
+    row.incident = row.key.rpartition(":")[2]
+    if (topic := escalating(app.config, row.topics)) is not None:
+        row.escalate_at = row.next_attempt_at + timedelta(seconds=wait_of(app.config, topic))
+    return row
+
+
+def escalating(config: Config, topics: Iterable[str]) -> str | None:
+    """Return the topic whose rule counts for an alert that must be acknowledged: the most impatient one."""
+    return min((t for t in topics if config.escalation(t)), key=lambda t: wait_of(config, t), default=None)
+
+
+def wait_of(config: Config, topic: str) -> float:
+    """Return the seconds that an alert of a topic waits to be acknowledged."""
+    rule = config.topics[topic].escalate
+    assert rule is not None  # it is one of those that escalate
+    return rule.after
 
 
 def waits_yet(row: Delivery) -> bool:
@@ -103,6 +131,8 @@ def gather(row: Delivery, fresh: Delivery) -> None:
     row.topics = list(dict.fromkeys((*row.topics, *fresh.topics)))
     row.subject = first.title[:200]
     row.next_attempt_at = min(row.next_attempt_at, fresh.next_attempt_at)
+    if fresh.escalate_at is not None:
+        row.escalate_at = min(fresh.escalate_at, row.escalate_at or fresh.escalate_at)
 
 
 def revive(row: Delivery, fresh: Delivery) -> bool:
@@ -112,7 +142,7 @@ def revive(row: Delivery, fresh: Delivery) -> bool:
     row.state, row.attempts, row.finished_at = fresh.state, 0, None
     row.code, row.detail, row.payload = fresh.code, fresh.detail, fresh.payload
     row.created_at, row.next_attempt_at, row.expires_at = fresh.created_at, fresh.next_attempt_at, fresh.expires_at
-    row.topics, row.subject = fresh.topics, fresh.subject
+    row.topics, row.subject, row.escalate_at = fresh.topics, fresh.subject, fresh.escalate_at
     return True
 
 

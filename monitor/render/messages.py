@@ -35,6 +35,7 @@ class Links:
     unsubscribe: str
     topic_off: Mapping[str, str]
     change: str
+    acknowledge: str = ""
 
 
 @dataclass(frozen=True, slots=True)

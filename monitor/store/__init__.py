@@ -22,10 +22,12 @@ from sqlmodel import Session, text
 
 from monitor.errors import StoreError
 from monitor.store.archive import Archive
+from monitor.store.endpoints import SUSPENDED, Endpoints
+from monitor.store.escalations import Escalations
 from monitor.store.feeds import Feeds
 from monitor.store.hubs import Hubs
 from monitor.store.ingest import Ingest
-from monitor.store.outbox import Outbox
+from monitor.store.outbox import UNKNOWN, Outbox
 from monitor.store.pages import Pages
 from monitor.store.policies import OVER_BUDGET, Policies, Spending
 from monitor.store.slots import Closing, Slots, Window
@@ -34,8 +36,12 @@ BUSY_TIMEOUT = 30.0  # seconds to wait for another process's write
 
 __all__ = [
     "OVER_BUDGET",
+    "SUSPENDED",
+    "UNKNOWN",
     "Archive",
     "Closing",
+    "Endpoints",
+    "Escalations",
     "Feeds",
     "Hubs",
     "Ingest",
@@ -66,6 +72,8 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
             parsed = parsed.set(database=str(path))
         self.url = parsed
+        # Whether nobody else can use the database while the folder is locked.
+        self.is_own = self.is_sqlite and Path(parsed.database or "").is_relative_to(folder)
         self._name = parsed.render_as_string(hide_password=True)
         if self.is_sqlite:
             self._writer = _sqlite(parsed.render_as_string(hide_password=False), "BEGIN IMMEDIATE")
@@ -75,6 +83,8 @@ class Store:
         self._writable = True
         self.feeds = Feeds(self.read, self.write)
         self.hubs = Hubs(self.read, self.write)
+        self.endpoints = Endpoints(self.read, self.write)
+        self.escalations = Escalations(self.read, self.write)
         self.outbox = Outbox(self.read, self.write)
         self.pages = Pages(self.read, self.write)
         self.slots = Slots(self.read, self.write)

@@ -203,6 +203,7 @@ class Ingest(Spending):
         """Record that a message that is in the outbox tells of a story too."""
         assert delivery.id is not None
         self._session.merge(DeliveryStory(delivery_id=delivery.id, story_id=story_id))
+        outbox.watch(self._session, delivery)  # a topic that came to it may ask for that
 
     def add_slot(self, slot: DigestSlot) -> None:
         """Save a digest slot for a subscriber who has none."""

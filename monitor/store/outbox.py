@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy import select as sa_select
 from sqlalchemy import update
-from sqlmodel import Session, col, func, select
+from sqlmodel import Session, col, func, literal_column, select, text
 
-from monitor.models import Delivery, DeliveryStory
+from monitor.endpoints import Pace, knows_repeats, pace_of
+from monitor.models import Delivery, DeliveryStory, Endpoint, Escalation
+from monitor.store.endpoints import HELD, PENDING, SUSPENDED, accepted, admits, answered, lift, spend
 
 Transaction = Callable[[], AbstractContextManager[Session]]
+SENDING = col(Delivery.state) == literal_column("'sending'")
+UNKNOWN = "unknown"  # the code of messages that are held because they may have arrived
+_CLAIMING = 5_0006  # the name of PostgreSQL's lock; any number that nobody else uses
 
 
 class Outbox:
@@ -30,68 +37,105 @@ class Outbox:
         """Give up the messages whose time is over, with their reason; return them."""
         with self._write() as session:
             late = session.exec(
-                select(Delivery).where(col(Delivery.state) == "pending", col(Delivery.expires_at) <= now)
+                select(Delivery).where(
+                    PENDING | (HELD & (col(Delivery.code) == SUSPENDED)), col(Delivery.expires_at) <= now
+                )
             ).all()
             for delivery in late:
+                before = f" ({delivery.detail})" if delivery.detail else ""
                 delivery.state, delivery.finished_at = "dead", now
-                delivery.code, delivery.detail = "expired", "not delivered in time: given up"
+                delivery.code, delivery.detail = "expired", f"not delivered in time: given up{before}"
             return list(late)
 
-    def claim(self, now: datetime, lease: float, limit: int, busy: Collection[str] = ()) -> list[Delivery]:
-        """Claim up to `limit` due messages for `lease` seconds, one of a channel; of `busy` ones ("subscriber/channel")
-        none. A hung server then holds one thread, order is kept, and no backlog keeps others waiting.
+    def claim(
+        self,
+        now: datetime,
+        lease: float,
+        limit: int,
+        busy: Collection[str] = (),
+        doubtful: int | None = None,
+        pace: Callable[[str], Pace] = pace_of,
+    ) -> list[Delivery]:
+        """Claim up to `limit` due messages for `lease` seconds: the endpoints take turns, each within its `pace`.
 
-        A message made later than `now` is due: the clock went back.
+        Of a channel one is being sent at a time, so that order is kept and no backlog keeps others waiting; of `busy`
+        ones ("subscriber/channel") none is claimed. Endpoints that failed last have at most `doubtful` messages on
+        their way together, so that hung servers never hold all senders.
         """
-        lane = col(Delivery.subscriber) + "/" + col(Delivery.channel)
-        place = func.row_number().over(partition_by=lane, order_by=(col(Delivery.next_attempt_at), col(Delivery.id)))
-        due = (
-            select(col(Delivery.id).label("id"), place.label("place"), col(Delivery.next_attempt_at).label("at"))
-            .where(
-                col(Delivery.state) == "pending",
-                col(Delivery.expires_at) > now,
-                (col(Delivery.next_attempt_at) <= now) | (col(Delivery.created_at) > now),
-                lane.not_in(busy),
-            )
-            .subquery()
-        )
         with self._write() as session:
-            ids = session.exec(select(due.c.id).where(due.c.place == 1).order_by(due.c.at, due.c.id).limit(limit)).all()
-            # PostgreSQL locks no rows of a window function, so they are chosen first and locked by name.
-            claimed = session.exec(
-                select(Delivery)
-                .where(col(Delivery.id).in_(ids), col(Delivery.state) == "pending")
-                .order_by(col(Delivery.next_attempt_at), col(Delivery.id))
-                .with_for_update(skip_locked=True)
+            if session.get_bind().dialect.name == "postgresql":
+                # One claim at a time: what another process claims is counted. SQLite's transactions do so anyway.
+                session.execute(text(f"SELECT pg_advisory_xact_lock({_CLAIMING})"))
+            on_their_way = session.exec(
+                select(Delivery.endpoint, Delivery.subscriber, Delivery.channel).where(SENDING)
             ).all()
-            for delivery in claimed:
-                delivery.state = "sending"
+            taken = {*busy, *(f"{subscriber}/{channel}" for _, subscriber, channel in on_their_way)}
+            in_flight = Counter(endpoint for endpoint, _, _ in on_their_way)
+            turns = deque(_with_work(session, now))
+            known = {row.key: row for row in session.exec(select(Endpoint).where(col(Endpoint.key).in_(turns)))}
+            failing = {row.key for row in known.values() if row.failures}
+            room = limit if doubtful is None else doubtful - sum(in_flight[key] for key in failing)
+            claimed: list[Delivery] = []
+            while turns and len(claimed) < limit:
+                key = turns.popleft()
+                allowed = pace(key)
+                if not admits(known.get(key), allowed, in_flight[key], now) or (key in failing and room <= 0):
+                    continue
+                delivery = _next(session, key, taken, now)
+                if delivery is None:
+                    continue
+                if fresh := spend(session, known.get(key), key, allowed, now):
+                    known[key] = fresh
+                room -= key in failing
+                in_flight[key] += 1
+                taken.add(f"{delivery.subscriber}/{delivery.channel}")
+                turns.append(key)
+                delivery.state, delivery.wire_at = "sending", None
                 delivery.fence += 1
                 delivery.attempts += 1
                 delivery.lease_until = now + timedelta(seconds=lease)
-                delivery.wire_at = None
-            return list(claimed)
+                claimed.append(delivery)
+            return claimed
 
-    def mark_wire(self, delivery_id: int, fence: int, now: datetime) -> bool:
-        """Record that the message's bytes are about to go out; False: the claim is void and nothing may be sent."""
+    def next_turn(self, now: datetime) -> datetime | None:
+        """Return when the first endpoint that has due messages and must wait for its pace is ready; None: none is."""
+        with self._read() as session:
+            rows = session.exec(
+                select(Endpoint).where(col(Endpoint.key).in_(_with_work(session, now)), Endpoint.failures == 0)
+            )
+            ready = [row.ready_at for row in rows if row.ready_at is not None and row.open_until is None]
+            return min((at for at in ready if at > now), default=None)
+
+    def mark_wire(self, delivery_id: int, fence: int, now: datetime, lease: float = 0.0) -> bool:
+        """Record that the message's bytes are about to go out, and hold it for `lease` seconds from here; False: the
+        claim is void and nothing may be sent."""
         with self._write() as session:
-            return _held(session, delivery_id, fence, wire_at=now)
+            longer: dict[str, Any] = {"lease_until": now + timedelta(seconds=lease)} if lease else {}
+            return _held(session, delivery_id, fence, wire_at=now, **longer)
 
     def finish(self, delivery_id: int, fence: int, now: datetime, code: str, detail: str, receipt: str) -> bool:
-        """Record that the message was taken; also after its lease ended, as long as nobody has claimed it anew."""
+        """Record that the message was taken. False: somebody else has sent it since, or is sending it again; that it
+        was taken twice is then on record.
+
+        It counts whatever has become of the claim: a message that was swept, given up or claimed anew meanwhile is
+        sent all the same, and who has claimed it finds the claim void before anything goes out.
+        """
         with self._write() as session:
-            return _held(
-                session,
-                delivery_id,
-                fence,
-                ("sending", "pending"),
-                state="sent",
-                finished_at=now,
-                lease_until=None,
-                code=code,
-                detail=detail,
-                receipt=receipt,
-            )
+            row = session.exec(
+                select(Delivery)
+                .where(col(Delivery.id) == delivery_id)
+                .with_for_update()
+                .execution_options(populate_existing=True)
+            ).one()
+            answered(session, row.endpoint, now)
+            accepted(session, row.recipient)
+            if row.fence != fence and (row.state == "sent" or row.wire_at is not None):
+                row.maybe_dup += 1
+                row.detail = "taken twice: an answer came after its claim had ended"
+                return False
+            row.state, row.finished_at, row.lease_until = "sent", now, None
+            row.code, row.detail, row.receipt = code, detail, receipt
+            return True
 
     def retry(self, delivery_id: int, fence: int, at: datetime, code: str, detail: str, maybe_sent: bool) -> bool:
         """Put the message back until `at`; `maybe_sent` marks that it may have gone out."""
@@ -110,6 +154,36 @@ class Outbox:
                 **extra,
             )
 
+    def put_back(self, delivery_id: int, fence: int, at: datetime) -> bool:
+        """Put the message back until `at` without having tried it."""
+        with self._write() as session:
+            return _held(
+                session,
+                delivery_id,
+                fence,
+                state="pending",
+                next_attempt_at=at,
+                lease_until=None,
+                attempts=Delivery.attempts - 1,
+            )
+
+    def hold(self, delivery_id: int, fence: int, now: datetime, code: str, detail: str, maybe_sent: bool) -> bool:
+        """Keep the message until a person retries or cancels it (or the cause named by `code` is gone)."""
+        with self._write() as session:
+            extra: dict[str, Any] = {"maybe_dup": Delivery.maybe_dup + 1} if maybe_sent else {}
+            return _held(
+                session,
+                delivery_id,
+                fence,
+                state="held",
+                finished_at=now,
+                lease_until=None,
+                wire_at=None,
+                code=code,
+                detail=detail,
+                **extra,
+            )
+
     def give_up(self, delivery_id: int, fence: int, now: datetime, code: str, detail: str) -> bool:
         """Record that the message will never be delivered: a dead letter, to be seen and retried by a person."""
         with self._write() as session:
@@ -120,6 +194,7 @@ class Outbox:
                 state="dead",
                 finished_at=now,
                 lease_until=None,
+                wire_at=None,
                 code=code,
                 detail=detail,
             )
@@ -131,39 +206,94 @@ class Outbox:
                 session, delivery_id, fence, state="cancelled", finished_at=now, lease_until=None, detail=detail
             )
 
-    def sweep(self, now: datetime, everything: bool = False, busy: Collection[str] = ()) -> int:
+    def sweep(
+        self, now: datetime, everything: bool = False, busy: Collection[str] = (), hold_unknown: bool = False
+    ) -> int:
         """Free the messages whose lease has ended (or all, when their holders are known to be gone); return how many.
 
         Those of `busy` channels ("subscriber/channel") are still being sent by the caller.
 
-        One that was on the wire may have been sent: it goes again under the same Message-ID, and is marked.
+        One that was on the wire may have been sent: it goes again under the same Message-ID, and is marked. With
+        `hold_unknown` it is held instead where nobody could tell a repeat.
         """
         with self._write() as session:
-            held = select(Delivery).where(col(Delivery.state) == "sending")
+            over = select(Delivery).where(SENDING).with_for_update(skip_locked=True)
             if not everything:
-                held = held.where(col(Delivery.lease_until) <= now)
-            rows = [row for row in session.exec(held) if f"{row.subscriber}/{row.channel}" not in busy]
+                over = over.where(col(Delivery.lease_until) <= now)
+            rows = [row for row in session.exec(over) if f"{row.subscriber}/{row.channel}" not in busy]
             for delivery in rows:
                 delivery.state, delivery.lease_until, delivery.next_attempt_at = "pending", None, now
                 if delivery.wire_at is not None:
                     delivery.maybe_dup += 1
                     delivery.wire_at = None
                     delivery.detail = "the program stopped while this was on the wire: it may arrive twice"
+                    if hold_unknown and not knows_repeats(delivery.endpoint):
+                        delivery.state, delivery.finished_at, delivery.code = "held", now, UNKNOWN
+                        delivery.detail = "the program stopped while this was on the wire: it may have arrived"
             return len(rows)
 
+    def readdress(self, address: Callable[[str, str, str], tuple[str, str]], now: datetime) -> int:
+        """Give the messages that are still to go the (endpoint, recipient) of their channel as it is declared now, and
+        release those held for a recipient that is not theirs any more; return how many were changed.
+
+        `address` is asked with kind, subscriber and channel.
+        """
+        unfinished = PENDING | HELD | SENDING
+        lane = (col(Delivery.kind), col(Delivery.subscriber), col(Delivery.channel))
+        changed = 0
+        with self._write() as session:
+            found = sa_select(*lane, col(Delivery.endpoint), col(Delivery.recipient)).where(unfinished).distinct()
+            for kind, subscriber, channel, *before in session.execute(found).all():
+                endpoint, recipient = address(kind, subscriber, channel)
+                if [endpoint, recipient] == before:
+                    continue
+                same = [column == value for column, value in zip(lane, (kind, subscriber, channel), strict=True)]
+                free = update(Delivery).where(HELD, col(Delivery.code) == SUSPENDED, *same)
+                session.execute(free.values(state="pending", next_attempt_at=now, finished_at=None, code="", detail=""))
+                moved = update(Delivery).where(unfinished, *same)
+                changed += _count(session.execute(moved.values(endpoint=endpoint, recipient=recipient)))
+        return changed
+
+    def set_clock_back(self, now: datetime) -> int:
+        """Make those messages due that were made later than `now`: the clock went back. Return how many."""
+        with self._write() as session:
+            ahead = update(Delivery).where(PENDING, col(Delivery.created_at) > now, col(Delivery.next_attempt_at) > now)
+            return _count(session.execute(ahead.values(next_attempt_at=now)))
+
     def requeue(self, delivery_ids: Collection[int], now: datetime, expires_at: datetime) -> list[int]:
-        """Make dead, cancelled or waiting messages due now, with fresh attempts; return the ids that were."""
+        """Make dead, held, cancelled or waiting messages due now, with fresh attempts; return the ids that were.
+
+        Whoever asks for that knows better than the record: their recipients are no longer suspended, and their
+        endpoints are tried at once.
+        """
         with self._write() as session:
             rows = session.exec(
-                select(Delivery).where(
+                select(Delivery)
+                .where(
                     col(Delivery.id).in_(delivery_ids),
-                    col(Delivery.state).in_(("dead", "cancelled", "pending")),
+                    col(Delivery.state).in_(("dead", "held", "cancelled", "pending")),
                 )
+                .with_for_update()
             ).all()
             for delivery in rows:
                 delivery.state, delivery.attempts, delivery.next_attempt_at = "pending", 0, now
                 delivery.expires_at, delivery.finished_at = expires_at, None
+            lift(session, [row.recipient for row in rows], now)
+            ready = update(Endpoint).where(col(Endpoint.key).in_([row.endpoint for row in rows]))
+            session.execute(ready.values(open_until=None))
             return [delivery.id for delivery in rows if delivery.id is not None]
+
+    def cancel_by_hand(self, delivery_ids: Collection[int], now: datetime) -> list[int]:
+        """Cancel waiting, held or dead messages; return the ids of those that were."""
+        with self._write() as session:
+            rows = session.exec(
+                select(Delivery)
+                .where(col(Delivery.id).in_(delivery_ids), col(Delivery.state).in_(("pending", "held", "dead")))
+                .with_for_update()
+            ).all()
+            for row in rows:
+                row.state, row.finished_at, row.detail = "cancelled", now, "cancelled by hand"
+            return [row.id for row in rows if row.id is not None]
 
     def cancel_for(self, subscriber: str, topic: str | None, now: datetime) -> int:
         """Cancel a subscriber's waiting messages: those about `topic` and nothing else, or all; return how many."""
@@ -217,7 +347,44 @@ def _held(
         .where(col(Delivery.id) == delivery_id, col(Delivery.fence) == fence, col(Delivery.state).in_(states))
         .values(**values)
     )
-    return bool(result.rowcount)  # type: ignore[attr-defined]  # SQLAlchemy types execute() as the rowless Result
+    return bool(_count(result))
+
+
+def _count(result: Any) -> int:
+    return int(result.rowcount)  # SQLAlchemy types execute() as the rowless Result
+
+
+def _with_work(session: Session, now: datetime) -> list[str]:
+    """Return the endpoints that have messages due, those that have waited longest first.
+
+    They are found one after the other in the index, whatever the number of messages that wait.
+    """
+    first = select(func.min(Delivery.endpoint).label("endpoint")).where(PENDING).cte("found", recursive=True)
+    following = select(func.min(Delivery.endpoint)).where(PENDING, col(Delivery.endpoint) > first.c.endpoint)
+    found = first.union_all(select(following.scalar_subquery()).where(first.c.endpoint.is_not(None)))
+    earliest = (
+        select(func.min(Delivery.next_attempt_at)).where(PENDING, col(Delivery.endpoint) == found.c.endpoint)
+    ).scalar_subquery()
+    rows = session.execute(sa_select(found.c.endpoint, earliest).where(found.c.endpoint.is_not(None))).all()
+    return [key for at, key in sorted((at, key) for key, at in rows if at <= now)]
+
+
+def _next(session: Session, endpoint: str, taken: Collection[str], now: datetime) -> Delivery | None:
+    """Return the message of an endpoint that has been due longest, of those whose channel is not `taken`."""
+    lane = col(Delivery.subscriber) + "/" + col(Delivery.channel)
+    return session.exec(
+        select(Delivery)
+        .where(
+            PENDING,
+            col(Delivery.endpoint) == endpoint,
+            col(Delivery.next_attempt_at) <= now,
+            col(Delivery.expires_at) > now,
+            lane.not_in(taken),
+        )
+        .order_by(col(Delivery.next_attempt_at), col(Delivery.id))
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    ).first()
 
 
 def add(session: Session, delivery: Delivery, story_ids: Collection[int]) -> bool:
@@ -228,5 +395,14 @@ def add(session: Session, delivery: Delivery, story_ids: Collection[int]) -> boo
     session.flush()
     assert delivery.id is not None
     session.add_all(DeliveryStory(delivery_id=delivery.id, story_id=s) for s in dict.fromkeys(story_ids))
+    watch(session, delivery)
     session.flush()
     return True
+
+
+def watch(session: Session, delivery: Delivery) -> None:
+    """Have an alert acknowledged, or go on to others, if it is to be; an incident is watched once."""
+    if delivery.escalate_at is not None and session.get(Escalation, delivery.incident) is None:
+        assert delivery.id is not None
+        session.add(Escalation(incident=delivery.incident, delivery_id=delivery.id, due_at=delivery.escalate_at))
+        session.flush()

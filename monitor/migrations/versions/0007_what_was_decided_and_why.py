@@ -7,7 +7,7 @@ from sqlmodel.sql.sqltypes import AutoString
 from monitor.models import UTCDateTime
 
 revision = "0007"
-down_revision = "0005"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
