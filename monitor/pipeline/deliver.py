@@ -158,7 +158,7 @@ def render(app: App, config: Config, value: Value, url: str) -> MailMessage | Sl
         case "slack":
             return app.renderer.slack(value, reader, app.site, links, app.now())
         case "plain":
-            return app.renderer.plain(value, reader, app.site, links, app.now())
+            return app.renderer.plain(value, reader, app.site, links, app.now(), app.sender.room(url))
 
 
 def topics_of(value: Value) -> tuple[str, ...]:

@@ -362,7 +362,7 @@ class _Saver:
                     decided.subscriber,
                     channel,
                     tuple(topic_ref(self.config, t) for t in decided.topics),
-                    view(story, evidence, self.work.outlets(story.event_id, story.source)),
+                    view(story, evidence, self.work.outlets(story.event_id, story.source), incident.event_key),
                     _names(self.config, evidence),
                     self._lateness(decided),
                 )

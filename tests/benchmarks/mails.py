@@ -135,7 +135,8 @@ def main() -> None:
         apprise.add(NotifyEmail(asset=asset, **parts))
         assert apprise.notify(body=html, title=message.subject, body_format=NotifyFormat.HTML)
 
-    ours(0), stock(0)
+    ours(0)
+    stock(0)
     turn, few = max(1, asked.count // TURNS), max(1, asked.count // TURNS // 10)
     own, apprises, memory = [], [], []
     for number in range(TURNS):
