@@ -44,7 +44,15 @@ class Sender:
         manager.add(NewsSlack, force=True)
         # A call of its own in the caller's thread: Apprise's pool blocks healthy services behind hung ones, and a
         # timeout there does not stop the send (notes on delivery, section 1.2).
-        self._asset = AppriseAsset(service_timeout=0, async_mode=False, app_id="News Monitor")
+        # Answers are not followed elsewhere, and no picture of a third party is shown in each message.
+        self._asset = AppriseAsset(
+            service_timeout=0,
+            async_mode=False,
+            app_id="News Monitor",
+            http_redirects=False,
+            image_url_mask="",
+            image_url_logo="",
+        )
         self._lock = threading.Lock()
         self._read: OrderedDict[str, NewsMail | NewsSlack] = OrderedDict()
         self._gone: OrderedDict[str, int] = OrderedDict()  # Message-ID → how many of its parts went

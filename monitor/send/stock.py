@@ -27,18 +27,19 @@ _NEVER_CONNECTED = re.compile(
 )
 
 
-class _Reports(logging.Handler):
-    """Collects what Apprise says in the thread that asks; its records hold tokens, so they go nowhere else."""
+class _Reports(logging.Filter):
+    """Collects what Apprise says in the thread that asks, and lets none of it through: its records hold tokens."""
 
     def __init__(self) -> None:
-        super().__init__(logging.DEBUG)
+        super().__init__()
         self._here = threading.local()
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Keep a record of a thread that listens."""
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep a record of a thread that listens; False, so that no handler of anybody sees one."""
         lines = getattr(self._here, "lines", None)
         if lines is not None:
             lines.append((record.levelno, record.getMessage()))
+        return False
 
     def start(self) -> None:
         """Listen to this thread."""
@@ -56,8 +57,7 @@ class _Reports(logging.Handler):
 _reports = _Reports()
 _log = logging.getLogger("apprise")
 _log.setLevel(logging.DEBUG)
-_log.propagate = False
-_log.addHandler(_reports)
+_log.addFilter(_reports)
 # It tells every request's path, which is the secret of a webhook.
 logging.getLogger("urllib3").setLevel(logging.WARNING)
 
@@ -128,6 +128,13 @@ def split(text: str, most: int, size: Any = len) -> list[str]:
     return [text[:cut].rstrip(), *split(text[cut:].lstrip("\n "), most, size)]
 
 
+def _format(service: Any) -> NotifyFormat:
+    """What Apprise is told that a message is. For Teams it would put backslashes into the addresses of plain text."""
+    wanted = service.notify_format
+    formats = wanted if isinstance(wanted, tuple) else (wanted,)
+    return NotifyFormat.MARKDOWN if set(formats) == {NotifyFormat.MARKDOWN} else NotifyFormat.TEXT
+
+
 def deliver(service: Any, apprise: Any, message: PlainMessage) -> Outcome:
     """Send one part by Apprise, in this thread, and return what it reports."""
     # A plugin waits as long as a server's clock tells it to (Discord), without a limit; the outbox waits instead.
@@ -135,7 +142,7 @@ def deliver(service: Any, apprise: Any, message: PlainMessage) -> Outcome:
     apprise.add(service)
     _reports.start()
     try:
-        result = apprise.notify(body=message.body, title=message.title, body_format=NotifyFormat.TEXT)
+        result = apprise.notify(body=message.body, title=message.title, body_format=_format(service))
     finally:
         warnings, rest = _reports.stop()
     if result:
