@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import smtplib
 import ssl
 from binascii import b2a_qp
@@ -26,6 +27,7 @@ from monitor.send.outcome import DETAIL_LIMIT, OnWire, Outcome, from_smtp
 # The standard policy folds a long List-Unsubscribe into an encoded word, which kills one-click (cpython #85725).
 _WIRE = SMTP.clone(max_line_length=998)
 _WIRE_UTF8 = _WIRE.clone(utf8=True)  # header fields as RFC 6532 has them, for addresses that are not ASCII
+_LINE_END = re.compile(r"[ \t]*(?:\r\n|\r|\n)")  # blanks before one may not stand there in quoted-printable
 _OURS = frozenset({
     "subject", "from", "to", "cc", "bcc", "date", "message-id", "mime-version", "content-type",
     "content-transfer-encoding", "list-id", "list-unsubscribe", "list-unsubscribe-post", "auto-submitted",
@@ -230,7 +232,7 @@ def _fill(part: MIMEPart, text: str, subtype: str) -> None:
     # 998 characters, where RFC 2045 allows 76.
     part["Content-Type"] = f'text/{subtype}; charset="utf-8"'
     part["Content-Transfer-Encoding"] = "quoted-printable"
-    lines = text.replace("\r\n", "\n").replace("\r", "\n")
+    lines = _LINE_END.sub("\n", text)
     part.set_payload(b2a_qp(lines.encode("utf-8", "replace"), istext=True).decode("ascii"))
 
 
