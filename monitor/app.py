@@ -96,7 +96,7 @@ class App:
             self._fetcher = self._page_fetcher = None
         redactor.learn((*self.config.secrets, *config.secrets))
         self.config, self.rules = config, rules
-        self.sender = Sender(config.settings.mail_from)
+        self.sender = Sender(config.settings.mail_from, self.sender.connections)
 
     @property
     def fetcher(self) -> Fetcher:
@@ -171,6 +171,7 @@ class App:
         for workers in (self.workers, self.suspect_workers, self.page_workers):
             workers.close()
         await asyncio.to_thread(self._senders.shutdown, wait=wait, cancel_futures=True)
+        await asyncio.to_thread(self.sender.close)
         self._database.shutdown()
         self.store.close()
 

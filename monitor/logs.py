@@ -54,11 +54,7 @@ redact = redactor.redact
 
 
 def setup(level: str = "INFO") -> None:
-    """Send the program's logs to standard error at `level`; libraries speak from WARNING on, Apprise never.
-
-    Apprise's own records hold webhook addresses with their tokens (notes on delivery, section 1.1), and its outcome
-    is read by `send`, so nothing of it is logged.
-    """
+    """Send the program's logs to standard error at `level`; libraries speak from WARNING on, Apprise never (`send`)."""
     handler = logging.StreamHandler(sys.stderr)
     formatter = logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S%z")
     handler.setFormatter(formatter)
@@ -69,6 +65,3 @@ def setup(level: str = "INFO") -> None:
     logging.getLogger("monitor").setLevel(level)
     # A tick that is still busy is skipped, as it should be; what keeps it busy tells of itself.
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
-    apprise = logging.getLogger("apprise")
-    apprise.propagate = False
-    apprise.addHandler(logging.NullHandler())

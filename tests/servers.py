@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import socket
+import ssl
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from aiosmtpd.controller import Controller
@@ -59,3 +64,81 @@ class MailServer:
             server.transport.abort()
             return "421 gone"
         return reply
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request that a web server got."""
+
+    method: str
+    host: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The body as JSON."""
+        found = json.loads(self.body)
+        assert isinstance(found, dict)
+        return found
+
+
+Answer = tuple[int, Mapping[str, str], bytes]
+
+
+class WebServer:
+    """A real web server that records what it is asked and answers by `answer`; with `tls` it speaks HTTPS."""
+
+    def __init__(self, answer: Callable[[Asked], Answer], tls: ssl.SSLContext | None = None) -> None:
+        self.answer = answer
+        self.asked: list[Asked] = []
+        web = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def _talk(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                asked = Asked(self.command, self.headers.get("Host", ""), self.path, dict(self.headers), body)
+                web.asked.append(asked)
+                status, headers, answer = web.answer(asked)
+                if status == 0:  # hang up without a word
+                    self.close_connection = True
+                    return
+                self.send_response(status)
+                for name, value in {"Content-Length": str(len(answer)), **headers}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def do_GET(self) -> None:
+                self._talk()
+
+            def do_POST(self) -> None:
+                self._talk()
+
+            def do_PUT(self) -> None:
+                self._talk()
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        class Server(ThreadingHTTPServer):
+            def get_request(self) -> tuple[socket.socket, Any]:
+                connection, address = super().get_request()
+                # The handshake is the handler's, in its own thread: one who speaks no TLS stops nobody else.
+                if tls is not None:
+                    connection = tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+                return connection, address
+
+            def handle_error(self, *_: Any) -> None:
+                pass  # a client that does not trust us hangs up, and is meant to
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self.port: int = self._server.server_address[1]
+        self._thread = threading.Thread(target=self._server.serve_forever, name="web server")
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()

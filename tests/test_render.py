@@ -236,21 +236,46 @@ def test_headers_name_the_list_the_way_out_and_the_event_in_a_stable_order() -> 
         ("List-Unsubscribe", "<https://desk.corvid.example/u/tok>"),
         ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
         ("Auto-Submitted", "auto-generated"),
+        ("X-Auto-Response-Suppress", "OOF, AutoReply"),
         ("References", "<event-7@corvid.example>"),
+        ("In-Reply-To", "<event-7@corvid.example>"),
     )
     assert mail(digest(section(story()))).headers[0] == ("List-Id", "Digest <digest.corvid.example>")
 
 
 def test_without_signed_links_there_is_no_unsubscribe_header_and_no_dead_link() -> None:
     message = mail(alert(), NO_LINKS)
-    assert [name for name, _ in message.headers] == ["List-Id", "Auto-Submitted", "References"]
+    assert not [name for name, _ in message.headers if name.startswith("List-Unsubscribe")]
     assert "" not in Page(message.html).links
     assert "ask the people who run it" in message.text
 
 
 def test_a_list_id_is_ascii_whatever_the_topic_is_called() -> None:
     topic = TopicRef("Größe_2", "Überfälle, <Küste>", "normal")
-    assert mail(alert(topics=(topic,))).headers[0] == ("List-Id", "berflle Kste <gr-e-2.corvid.example>")
+    assert mail(alert(topics=(topic,))).headers[0] == ("List-Id", "Uberfalle Kuste <gro-e-2.corvid.example>")
+
+
+def test_messages_about_an_event_are_one_thread_in_any_database() -> None:
+    def root(**changes: Any) -> str:
+        return dict(mail(alert(story(**changes))).headers)["References"]
+
+    assert root(event_key="wire 1") == root(event_key="wire 1", event_id=8, title="Another headline")
+    assert root(event_key="wire 1") != root(event_key="wire 2")
+    assert re.fullmatch(r"<event-[0-9a-f]{24}@corvid\.example>", root(event_key="wire 1"))
+
+
+def test_a_service_with_little_room_gets_a_shorter_digest_that_counts_what_is_left_out() -> None:
+    sections = digest(section(*[story(f"Headline {n}") for n in range(5)], total=5))
+    long = RENDERER.plain(sections, READER, SITE, LINKS)
+    short = RENDERER.plain(sections, READER, SITE, LINKS, None, 300)
+    assert len(short.title) + len(short.body) <= 300 < len(long.body)
+    assert "Border deployments (5)" in short.body
+
+
+def test_a_link_in_plain_text_mentions_nobody() -> None:
+    view = story(url="https://northernwire.example/@everyone")
+    said = RENDERER.plain(alert(view), READER, SITE, LINKS).body
+    assert "https://northernwire.example/%40everyone" in said
 
 
 # --- the digest ------------------------------------------------------------------------------------------------
@@ -421,7 +446,8 @@ def test_a_notice_tells_operators_its_lines_on_every_surface() -> None:
     assert message.subject == "Corvid risk desk: 2 feeds fail"
     assert in_order(visible(message.html), "2 feeds fail", "bbc-world: answered 403.", "dw: <cannot> be reached.")
     assert in_order(message.text, "2 feeds fail", "bbc-world: answered 403.", "dw: <cannot> be reached.")
-    assert message.headers == (("Auto-Submitted", "auto-generated"),)
+    assert message.headers[0] == ("Auto-Submitted", "auto-generated")
+    assert {"List-Id", "References"}.isdisjoint(dict(message.headers))
     assert "*2 feeds fail*\nbbc-world: answered 403.\ndw: &lt;cannot&gt; be reached." in slack_text(notice)
     body = RENDERER.plain(notice, READER, SITE, NO_LINKS).body.replace("\u200b", "")
     assert body == "bbc-world: answered 403.\ndw: <cannot> be reached.\n"

@@ -17,7 +17,8 @@ import pytest
 
 from monitor.errors import SendError
 from monitor.render import MailMessage, PlainMessage, SlackMessage
-from monitor.send import Outcome, Sender, header_text
+from monitor.render.escape import header_text
+from monitor.send import Outcome, Sender
 from tests.make import NOW
 from tests.servers import MailServer
 

@@ -23,7 +23,8 @@ class TopicRef:
 class StoryView:
     """A story as a message shows it: evidence points into `title` and `snippet`; `others` are the other outlets.
 
-    `page`: what matched was found on the story's own page, and not in the feed.
+    `page`: what matched was found on the story's own page, and not in the feed. `event_key` is the event's own key,
+    by which mail programs put its messages into one thread.
     """
 
     id: int
@@ -38,6 +39,7 @@ class StoryView:
     others: tuple[str, ...] = ()
     edited: bool = False
     page: bool = False
+    event_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -269,7 +269,7 @@ def render(
         case "slack":
             return app.renderer.slack(value, reader, app.site, links, app.now())
         case "plain":
-            return app.renderer.plain(value, reader, app.site, links, app.now())
+            return app.renderer.plain(value, reader, app.site, links, app.now(), app.sender.room(url))
 
 
 def topics_of(value: Value) -> tuple[str, ...]:

@@ -163,7 +163,7 @@ def value_of(row: Delivery) -> Value:
     return value
 
 
-def view(story: Story, evidence: Sequence[Evidence], others: tuple[str, ...]) -> StoryView:
+def view(story: Story, evidence: Sequence[Evidence], others: tuple[str, ...], event_key: str = "") -> StoryView:
     """Return a story as a message shows it, with the passage that holds most of the matched words."""
     assert story.id is not None
     passage, spans = snippet(story.summary, story.text, evidence)
@@ -181,4 +181,5 @@ def view(story: Story, evidence: Sequence[Evidence], others: tuple[str, ...]) ->
         others=others,
         edited=story.edits > 0,
         page=story.page_at is not None and any(e.field == "text" for e in evidence),
+        event_key=event_key,
     )

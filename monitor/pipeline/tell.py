@@ -151,7 +151,12 @@ class Teller:
                 decided.subscriber,
                 "",
                 tuple(topic_ref(self.config, t) for t in decided.topics),
-                view(story, evidence, self.work.outlets(story.event_id, story.source)),
+                view(
+                    story,
+                    evidence,
+                    self.work.outlets(story.event_id, story.source),
+                    self.work.event_key(story.event_id),
+                ),
                 _names(self.config, evidence),
                 self._remark(decided),
             )

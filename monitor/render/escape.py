@@ -54,6 +54,11 @@ def defuse(text: str) -> str:
     return unlink(_MENTION.sub(lambda found: found[0] + _GAP, text))
 
 
+def bare_link(url: str) -> str:
+    """Return a link as it stands in plain text: without an @, which Discord reads as a mention there too."""
+    return url.replace("@", "%40")
+
+
 def mrkdwn(text: str) -> str:
     """Return `text` for Slack's mrkdwn: & < > escaped, and the signs of its formatting as look-alikes."""
     return text.translate(_SLACK)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import re
 import traceback
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from email.utils import parseaddr
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -16,7 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateSynta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 
-from monitor.dispatch import Alert, Digest, Notice
+from monitor.dispatch import Alert, Digest, Notice, StoryView
 from monitor.errors import RenderError
 from monitor.render import escape
 from monitor.render.messages import Links, MailMessage, PlainMessage, Reader, Site, SlackMessage
@@ -73,8 +76,8 @@ class Renderer:
         """Return the mail for `value`. `now`, where known, shortens dates ("Monday 09:12"); a digest has its own.
 
         The HTML is at most MAIL_BYTES long: stories are left out and counted until it fits. The headers are those that
-        depend on what is told: List-Id, List-Unsubscribe, List-Unsubscribe-Post, Auto-Submitted, References.
-        Raises RenderError.
+        depend on what is told: List-Id, List-Unsubscribe, List-Unsubscribe-Post, Auto-Submitted and its like,
+        References and In-Reply-To. Raises RenderError.
         """
         kind = _KINDS[type(value)]
 
@@ -120,9 +123,11 @@ class Renderer:
         site: Site,
         links: Links,
         now: datetime | None = None,
+        room: int = PLAIN_CHARACTERS,
     ) -> PlainMessage:
         """Return the message for `value` without markup: a title of PLAIN_TITLE characters at most, and a body of
-        PLAIN_CHARACTERS. Raises RenderError.
+        PLAIN_CHARACTERS. Where the service has less `room` for both, the message is short, but it may be longer than
+        that. Raises RenderError.
         """
         kind = _KINDS[type(value)]
 
@@ -130,7 +135,11 @@ class Renderer:
             body = _tidy(self._render(f"text/{kind}.j2", context))
             return PlainMessage(cut(escape.defuse(context["subject"]), PLAIN_TITLE), body)
 
-        return self._fit(value, (reader, site, links, now), build, lambda built: len(built.body) <= PLAIN_CHARACTERS)
+        setting = (reader, site, links, now)
+        if room < PLAIN_CHARACTERS + PLAIN_TITLE:
+            with suppress(RenderError):
+                return self._fit(value, setting, build, lambda built: len(built.title) + len(built.body) <= room)
+        return self._fit(value, setting, build, lambda built: len(built.body) <= PLAIN_CHARACTERS)
 
     def _fit(
         self,
@@ -199,9 +208,18 @@ def _headers(value: Alert | Digest | Notice, site: Site, links: Links) -> tuple[
         headers.append(("List-Unsubscribe", f"<{links.unsubscribe}>"))
         headers.append(("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"))  # RFC 8058
     headers.append(("Auto-Submitted", "auto-generated"))  # RFC 3834: no out-of-office answers
+    headers.append(("X-Auto-Response-Suppress", "OOF, AutoReply"))  # the same for Exchange, which does not read that
     if isinstance(value, Alert):
-        headers.append(("References", f"<event-{value.story.event_id}@{domain}>"))
+        root = _event_root(value.story, domain)
+        headers += [("References", root), ("In-Reply-To", root)]
     return tuple(headers)
+
+
+def _event_root(story: StoryView, domain: str) -> str:
+    """The message that all messages about an event say they follow. There is none such: threads need only its name."""
+    # Of the key and not of the row's number, which another event has in a database begun anew.
+    name = sha256(story.event_key.encode()).hexdigest()[:24] if story.event_key else f"{story.event_id}"
+    return f"<event-{name}@{domain}>"
 
 
 def _domain(site: Site) -> str:
@@ -212,8 +230,9 @@ def _domain(site: Site) -> str:
 
 def _list_id(title: str, name: str, domain: str) -> str:
     """A List-Id (RFC 2919) of ASCII only: encoded as a whole, its brackets would be lost."""
+    title, name = (unicodedata.normalize("NFKD", text) for text in (title, name))  # é is e and an accent
     words = " ".join(re.sub(r"[^A-Za-z0-9 _-]", "", title).split())
-    identifier = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "topic"
+    identifier = re.sub(r"[^a-z0-9]+", "-", re.sub(r"[\u0300-\u036f]", "", name.lower())).strip("-") or "topic"
     return f"{words} <{identifier}.{domain}>".strip()
 
 
@@ -254,6 +273,7 @@ def _on_text(function: Callable[..., str]) -> Callable[..., str]:
 _TEXT_FILTERS: tuple[Callable[..., str], ...] = (
     cut,
     escape.bold,
+    escape.bare_link,
     escape.defuse,
     escape.first_words,
     escape.isolate,
