@@ -22,6 +22,7 @@ from sqlmodel import Session, text
 
 from monitor.errors import StoreError
 from monitor.store.archive import Archive
+from monitor.store.events import Events, EventStories
 from monitor.store.feeds import Feeds
 from monitor.store.ingest import Ingest
 from monitor.store.outbox import Outbox
@@ -30,7 +31,19 @@ from monitor.store.slots import Closing, Slots, Window
 
 BUSY_TIMEOUT = 30.0  # seconds to wait for another process's write
 
-__all__ = ["Archive", "Closing", "Feeds", "Ingest", "Outbox", "Pages", "Slots", "Store", "Window"]
+__all__ = [
+    "Archive",
+    "Closing",
+    "EventStories",
+    "Events",
+    "Feeds",
+    "Ingest",
+    "Outbox",
+    "Pages",
+    "Slots",
+    "Store",
+    "Window",
+]
 
 
 class Store:
@@ -62,6 +75,7 @@ class Store:
         self.pages = Pages(self.read, self.write)
         self.slots = Slots(self.read, self.write)
         self.archive = Archive(self.read, self.write)
+        self.events = Events(self.read, self.write)
 
     def close(self) -> None:
         """Close all connections."""
