@@ -21,6 +21,7 @@ from monitor import __version__
 from monitor.article import extract
 from monitor.config import Config, FetchSettings, Subscriber
 from monitor.errors import MonitorError
+from monitor.events import Grouping
 from monitor.fetch import Failed, Fetched, Fetcher, NotModified
 from monitor.links import Purpose, sign
 from monitor.logs import redactor
@@ -74,6 +75,9 @@ class App:
         self.reading: set[str] = set()  # hosts of which a page is being read
         self.sending: set[str] = set()  # "subscriber/channel" being sent to
         self.tidied: tuple[datetime, Config] | None = None  # when the outbox was last tidied, and for which addresses
+        # The stories of the events' window and the latest change by an operator that they show; in the database's
+        # thread only (pipeline.placing).
+        self.grouping: tuple[Grouping, int] | None = None
         self.claiming = asyncio.Lock()
         self.saving = asyncio.Lock()  # held by the one document that is saved part by part
         self.not_before: dict[str, tuple[float, float]] = {}  # feed → when it is polled again after trouble of ours,

@@ -160,14 +160,15 @@ class Story(SQLModel, table=True):
     `published_raw` is the publisher's own string, `claimed_at` what it says, `first_seen_at` when we saw it, and
     `effective_at` the one to order by: the claim where it is plausible, else first sight (`date_doubtful`).
     `content_hash` covers title, summary, text and link as the feed has them; `edits` counts its changes. `text` is the
-    feed's own, or since `page_at` that of the story's page.
+    feed's own, or since `page_at` that of the story's page. `event_why` says how it came into its event, and
+    `event_refused` which event was the nearest that it did not join: its number, likeness and shared words.
     """
-
-    __table_args__ = (Index("ix_story_title_fold", "title_fold", "first_seen_at"),)
 
     id: int | None = _id()
     key: str = Field(unique=True)
     event_id: int | None = Field(default=None, foreign_key="event.id", index=True, sa_type=_Id)
+    event_why: str = ""
+    event_refused: dict[str, Any] | None = Field(default=None, sa_type=JSON)
     feed: str
     source: str
     url: str
@@ -262,7 +263,7 @@ class Match(SQLModel, table=True):
 class Event(SQLModel, table=True):
     """The stories of several outlets about one happening. `why` says how the latest one came to join.
 
-    `key` is that of the story it began with, which retention may have removed since.
+    `key` is that of the story it began with, which retention may have removed since, or an operator put elsewhere.
     """
 
     id: int | None = _id()
@@ -271,6 +272,42 @@ class Event(SQLModel, table=True):
     updated_at: datetime = Field(sa_type=UTCDateTime)
     stories: int = 1
     why: str = ""
+
+
+class StorySketch(SQLModel, table=True):
+    """A story of the events' window, as `events.Row` describes it; it goes when it has left the window."""
+
+    __tablename__ = "story_sketch"
+
+    story_id: int = Field(foreign_key="story.id", primary_key=True, sa_type=_Id)
+    event_id: int = Field(sa_type=_Id, index=True)
+    arrived: float = Field(index=True)
+    at: float
+    source: str
+    language: str
+    title_terms: int
+    lead_terms: int
+    standing: int = Field(sa_type=BigInteger)
+    series: int = Field(sa_type=BigInteger)
+    voice: int
+    terms: str
+    weights: bytes
+
+
+class EventChange(SQLModel, table=True):
+    """What an operator changed: `story_ids` were put out of event `event_id` into `into_id`, by `kind` split or merge.
+
+    Its number is by what a running daemon knows which changes it has taken up.
+    """
+
+    __tablename__ = "event_change"
+
+    id: int | None = _id()
+    kind: str
+    event_id: int = Field(sa_type=_Id)
+    into_id: int = Field(sa_type=_Id)
+    story_ids: list[int] = Field(default_factory=list, sa_type=JSON)
+    at: datetime = Field(sa_type=UTCDateTime)
 
 
 class Decision(SQLModel, table=True):

@@ -19,7 +19,7 @@ from monitor.config import Config, Feed, Subscriber, load_config
 from monitor.dispatch import Digest, Notice, alert_key
 from monitor.entities import Aliases
 from monitor.errors import ConfigError, InputError, NotFoundError, SendError
-from monitor.events import Grouping, sketch
+from monitor.events import WINDOW, Stream
 from monitor.hubs import is_live
 from monitor.models import Decision, Delivery, FeedState, HubLease
 from monitor.pipeline import Polled, make_digest, notify_operators, poll
@@ -246,7 +246,7 @@ class Grouper:
 
     def __init__(self, window: float | None) -> None:
         """Group what lies within `window` seconds; None: every story is its own event."""
-        self._grouping = Grouping(window or 0.0)
+        self._stream = Stream(window or WINDOW)
         self._off = window is None
         self._names: dict[int, Any] = {}  # of an event: the id of the story it began with
         self._latest = 0.0
@@ -263,19 +263,15 @@ class Grouper:
         if self._off:
             return {"id": story.id, "event": story.id, "why": "events are switched off: every story is its own"}
         self._latest = at = _published(data.get("published"), number, self._latest)
-        new = sketch(story, at)
-        decision = self._grouping.decide(new)
-        event = number if decision.event is None else decision.event
-        self._names.setdefault(event, story.id)
-        self._grouping.add(number, new, event, decision.weights)
-        why = decision.why
-        if decision.refused is not None:
-            refused = decision.refused
+        placed = self._stream.place(story, at)
+        self._names.setdefault(placed.event, story.id)
+        why, refused = placed.decision.why, placed.decision.refused
+        if refused is not None:
             why += f"; the nearest refused: {self._names[refused.event]}, likeness {refused.likeness:.2f}"
-        if len(self._names) > 2 * len(self._grouping) + 1000:
-            alive = self._grouping.events()
+        if len(self._names) > 2 * len(self._stream) + 1000:
+            alive = self._stream.events()
             self._names = {event: name for event, name in self._names.items() if event in alive}
-        return {"id": story.id, "event": self._names[event], "why": why}
+        return {"id": story.id, "event": self._names[placed.event], "why": why}
 
 
 def _published(value: Any, number: int, otherwise: float) -> float:

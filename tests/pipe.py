@@ -50,6 +50,18 @@ class Pipe:
         self.app.use(config, compile_rules(config))
         self._ensure()
 
+    def close(self) -> None:
+        """Close the database and what was started beside it."""
+        self.app.store.close()
+        for workers in (self.app.workers, self.app.suspect_workers, self.app.page_workers):
+            workers.close()
+
+    def restart(self) -> None:
+        """Go on with what is in the database alone."""
+        config = self.app.config
+        self.close()
+        self.app = open_app(config, self.folder / "data", lambda: self.time)
+
     def forward(self, **by: float) -> None:
         self.time += timedelta(**by)
 

@@ -31,6 +31,7 @@ from monitor.store import Store
 from tests.conftest import PROJECT
 from tests.fakes import Answer, FeedServer
 from tests.make import MONITOR, SUBSCRIBERS, rss, write_config
+from tests.pipe import Pipe, item
 from tests.servers import MailServer
 
 TOPICS = """
@@ -924,3 +925,26 @@ def test_exported_feeds_are_imported_as_the_same(folder: Path, run: Run) -> None
         name: feed.model_dump() for name, feed in before.items()
     }
     assert again.err == ""
+
+
+def test_events_are_shown_split_and_merged(folder: Path, run: Run) -> None:
+    pipe = Pipe(folder)
+    pipe.put("wire", item("1", "Embargo breach: tanker Pell Star seized off Crete"))
+    pipe.put("post", item("2", "Tanker Pell Star seized off Crete for embargo breach"))
+    pipe.put("post", item("3", "Hamburg mayor resigns over sanctions land deal"))
+    pipe.close()
+    shown = run("events")
+    assert (shown.code, shown.err) == (0, "")
+    assert shown.out.splitlines()[1].split()[:2] == ["1", "2"]
+    assert "Northern Wire, Harbour Post" in shown.out
+    (row,) = json.loads(run("events", "--json").out)
+    assert [story["title"][:6] for story in row["stories"]] == ["Embarg", "Tanker"]
+    assert row["stories"][1]["event_why"].startswith("joins")
+    assert "likeness" in run("events", "show", "1").out
+    split = run("events", "split", "1", "2")
+    assert (split.code, split.out.count("an operator split it from event 1")) == (0, 1)
+    (row,) = json.loads(run("events", "merge", "1", "2", "3", "--json").out)
+    assert [story["id"] for story in row["stories"]] == [1, 2, 3]
+    assert run("events", "merge", "1", "9").code == 1
+    assert run("events", "show", "9").code == 1
+    assert run("events", "split", "1").code == 2

@@ -6,12 +6,11 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from monitor.events import WINDOW, Decision, Grouping, Row, sketch
+from monitor.events import WINDOW, Decision, Grouping, Row, Stream, sketch
 from monitor.events.grouping import THRESHOLD
 from monitor.text import StoryText
 from tests.benchmarks.grouping import DATA, ROWS, chosen, grouped, invented, read, score, unaddressed
@@ -152,11 +151,18 @@ def test_a_live_page_that_joined_does_not_draw_others_in() -> None:
 
 
 def test_a_page_under_a_new_headline_joins_by_its_address() -> None:
-    url = "https://news.example/a/1"
-    titles = ("Two bodies pulled from sea as search continues", "Third person still missing after search at sea")
-    with_url = [(story(t, "BBC", url=url), NOON + n * HOUR) for n, t in enumerate(titles)]
-    without = [(replace(one, url=""), at) for one, at in with_url]
-    assert [[d.event for d in group(stories)] for stories in (with_url, without)] == [[None, 0], [None, None]]
+    titles = ("Two bodies pulled from sea as search continues", "Police end search after bodies are found off beach")
+    for urls, wanted in (
+        (("", ""), [0, 1]),
+        ((".../a/1", ".../a/1?utm_source=rss"), [0, 0]),
+        ((".../a", ".../b"), [0, 1]),
+    ):
+        stream = Stream()
+        found = [
+            stream.place(story(title, "BBC", url=url.replace("...", "https://news.example")), NOON + n * HOUR).event
+            for n, (title, url) in enumerate(zip(titles, urls, strict=True))
+        ]
+        assert found == wanted
 
 
 def test_entities_found_in_both_make_stories_more_alike() -> None:

@@ -208,7 +208,7 @@ def test_retention_removes_old_stories_and_remembers_that_they_were_seen(store: 
         for name, age in [("old", 100), ("new", 1)]:
             seen = NOW - timedelta(days=age)
             story = Story(key=name, feed="f", source="S", url="", title=name, first_seen_at=seen, effective_at=seen)
-            work.add_story(story, None, "", seen)
+            work.add_story(story, None, seen)
             work.add_sighting(story, "f", name, "h", seen, baseline=False)
             work.add(Match(story_id=story.id or 0, topic="t", rule="r", matched_at=seen))
     gone = store.archive.prune(NOW - timedelta(days=90), NOW - timedelta(days=400))
@@ -244,7 +244,7 @@ def archive(store: Store) -> Archive:
                 first_seen_at=NOW,
                 effective_at=NOW,
             )
-            work.add_story(story, None, "", NOW)
+            work.add_story(story, None, NOW)
     return store.archive
 
 
@@ -294,7 +294,7 @@ def fill(store: Store, count: int, *, baseline: bool = False, title: str = "Sanc
                 first_seen_at=at,
                 effective_at=at,
             )
-            ingest.add_sighting(ingest.add_story(story, None, "", at), "wire", f"{baseline}{n}", "", at, baseline)
+            ingest.add_sighting(ingest.add_story(story, None, at), "wire", f"{baseline}{n}", "", at, baseline)
 
 
 def test_a_look_from_outside_sees_the_newest_stories_and_leaves_no_trace(tmp_path: Path) -> None:

@@ -414,6 +414,12 @@ def _show_story(found: service.Explained) -> None:
     elif journey.page is not None:
         again = f" (to be read at {clock(journey.page.due_at)})" if journey.page.due_at else ""
         out.print(told(f"its page was not read{': ' if journey.page.error else ''}{journey.page.error}{again}"))
+    if journey.story.event_why:
+        out.print(told(f"event {journey.story.event_id}: {journey.story.event_why}"))
+    if refused := journey.story.event_refused:
+        shared = f", shares {', '.join(refused['shared'])}" if refused["shared"] else ""
+        nearest = f"event {refused['event']}, likeness {refused['likeness']:.2f}{shared}"
+        out.print(told(f"the nearest that it did not join: {nearest}"))
     if journey.event is not None and journey.event.stories > 1:
         out.print(told(f"one event with {journey.event.stories} stories: {', '.join(journey.outlets)}"))
 

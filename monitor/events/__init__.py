@@ -1,24 +1,23 @@
 """Which event a story belongs to, and why. Pure: what it knows of earlier stories is handed in and given back as rows.
 
-`sketch` makes of a story the terms it is compared by, `Grouping` decides by them. `headlines` is the older way, by
-equal headlines alone (docs/decisions/0004).
+`sketch` makes of a story the terms it is compared by, `Grouping` decides by them.
 """
 
 from monitor.events.grouping import WINDOW, Decision, Grouping, Refusal, Row
-from monitor.events.headlines import Joined, Member, headline_key, join, unlike
+from monitor.events.headlines import headline_key, unlike
 from monitor.events.sketch import Sketch, sketch
+from monitor.events.stream import Placed, Stream
 
 __all__ = [
     "WINDOW",
     "Decision",
     "Grouping",
-    "Joined",
-    "Member",
+    "Placed",
     "Refusal",
     "Row",
     "Sketch",
+    "Stream",
     "headline_key",
-    "join",
     "sketch",
     "unlike",
 ]

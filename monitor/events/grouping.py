@@ -39,7 +39,7 @@ _RAREST = 0.001  # share of stories; what is rarer counts as this
 _LEAD_BONUS, _LEAD_FULL = 0.5, 30  # longer texts share less of their words: a factor, and the lead terms it is full at
 _SAME_SOURCE, _SAME_SOURCE_HOURS = 0.05, 6.0  # an outlet rewrites its own story soon
 _SURE_OF_SOURCE = 0.2  # likeness from which on this counts in full
-_SAME_ADDRESS = 0.3
+_SAME_PAGE = 0.2
 _DECAY_HOURS = 100.0
 _RUN, _FREE_PAIRS = 0.06, 1  # for each two words that follow one another in both headlines, beyond so many
 _LIVE_BAR = 0.15  # what a live page needs more: one of another happening is much like it
@@ -74,6 +74,7 @@ class Row(NamedTuple):
     title_terms: int
     lead_terms: int
     standing: int
+    series: int
     voice: int
     terms: str
     weights: bytes
@@ -114,6 +115,7 @@ class _Kept(NamedTuple):
     title_terms: int
     lead_terms: int
     standing: int
+    series: int
     voice: int
     terms: tuple[str, ...]
     weights: bytes
@@ -128,7 +130,8 @@ class Grouping:
     """
 
     def __init__(self, window: float = WINDOW) -> None:
-        self._window = window
+        self.window = window
+        self.latest = 0  # the key of the latest story that was held
         self._now: float | None = None
         self._ahead: float | None = None  # the time of the latest story, where that lay too far ahead to be believed
         self._stories: dict[int, _Kept] = {}
@@ -144,21 +147,30 @@ class Grouping:
     def __len__(self) -> int:
         return len(self._stories)
 
-    def decide(self, new: Sketch) -> Decision:
-        """Return which event a story joins. Changes nothing."""
+    def decide(self, new: Sketch, page: int | None = None) -> Decision:
+        """Return which event a story joins. Changes nothing.
+
+        `page` is the event of an earlier story that stood at the same address, where one did.
+        """
         weights = self._weights(new)
         if new.round_up:
             return Decision(None, "new: a round-up tells of several happenings, and joins none", weights)
         if not new.terms:
             return Decision(None, "new: there are no words to compare", weights)
         asking = _Asking(new, weights)
-        ranked = []
-        for event in self._candidates(new, weights):
+        ranked, numbered = [], False
+        candidates = self._candidates(new, weights)
+        if page in self._events and page not in candidates:
+            candidates.append(page)
+        for event in candidates:
             members = self._members(event)
-            hours = next((hours for story in members if (hours := _standing(story, new))), 0.0)
-            if hours:
+            hours = next((hours for story in members if (hours := _stands(story, new))), 0.0)
+            if hours and event != page:
                 why = f"new: a standing headline, {new.source} had it {hours:.0f} h before"
                 return Decision(None, why, weights)
+            if event != page and _another(members, new):
+                numbered = True
+                continue
             likeness = [asking.likeness(story) for story in members]
             nearest = max(likeness)
             mean = sum(likeness) / len(likeness)
@@ -166,14 +178,17 @@ class Grouping:
                 (one for one, s in zip(likeness, members, strict=True) if s.voice == _LEADS), default=likeness[0]
             )
             whole = (_NEAREST * nearest + (1 - _NEAREST) * mean) * min(1.0, lead / _LIKE_LEAD)
+            if event == page and nearest:
+                whole += _SAME_PAGE
             ranked.append((whole, -event, members[likeness.index(nearest)]))
         ranked.sort(reverse=True)
         if not ranked:
-            return Decision(None, "new: nothing in the window shares a rare word with it", weights)
+            why = "only its number tells it from an earlier one" if numbered else "nothing shares a rare word with it"
+            return Decision(None, f"new: {why}", weights)
         needed = THRESHOLD + (_LIVE_BAR if new.live else 0.0)
-        best = ranked[0][0]
+        best = min(1.0, ranked[0][0])
         # The nearest that it does not join: the best one, or the second when it joins that.
-        refused = [Refusal(-event, likeness, asking.shared(story)) for likeness, event, story in ranked[:2]]
+        refused = [Refusal(-event, min(1.0, likeness), asking.shared(story)) for likeness, event, story in ranked[:2]]
         said = f"likeness {best:.2f} (needs {needed:.2f}), shares {', '.join(refused[0].shared) or 'no word'}"
         if best < needed:
             return Decision(None, f"new: the nearest is too far, {said}", weights, best, refused[0])
@@ -194,7 +209,7 @@ class Grouping:
         voice = _SILENT if new.round_up or (new.live and not begins) else _LEADS if begins else _SPEAKS
         story = _Kept(
             key, event, self._clock(), new.at, new.source, new.language, new.title_terms, new.lead_terms,
-            new.standing, voice, new.terms, weights, _length(new.terms, weights),
+            new.standing, new.series, voice, new.terms, weights, _length(weights),
         )  # fmt: skip
         self._keep(story)
         return _row(story)
@@ -205,8 +220,13 @@ class Grouping:
             self.move(key, into)
 
     def move(self, key: int, event: int) -> None:
-        """Put one story into another event, as an operator says: what comes later joins by where it stands now."""
-        story = self._stories[key]
+        """Put one story into another event, as an operator says: what comes later joins by where it stands now.
+
+        A story that is no longer held stands for nothing.
+        """
+        story = self._stories.get(key)
+        if story is None:
+            return
         self._leave(story)
         # What an operator puts somewhere is what the event is about, as much as what it began with.
         self._stories[key] = moved = story._replace(event=event, voice=_LEADS if story.voice else _SILENT)
@@ -222,17 +242,23 @@ class Grouping:
 
     @classmethod
     def restore(cls, rows: Iterable[Row], window: float = WINDOW) -> Grouping:
-        """Return the grouping that wrote `rows`."""
+        """Return the grouping that wrote `rows`. There may be older ones among them, which it had let go of."""
         made = cls(window)
-        for row in rows:
-            made._now, made._ahead = row.arrived, row.at if row.at > row.arrived + window else None
-            terms = tuple(intern(term) for term in row.terms.split(" ")) if row.terms else ()
-            made._keep(_Kept(*row[:10], terms, row.weights, _length(terms, row.weights)))
+        made.take_in(rows)
         return made
+
+    def take_in(self, rows: Iterable[Row]) -> None:
+        """Hold what another grouping wrote after the last story held here."""
+        for row in rows:
+            self._now, self._ahead = row.arrived, row.at if row.at > row.arrived + self.window else None
+            terms = tuple(intern(term) for term in row.terms.split(" ")) if row.terms else ()
+            self._let_go(MOST_STORIES - 1)
+            self._keep(_Kept(*row[:11], terms, row.weights, _length(row.weights)))
 
     # --- what is held
 
     def _keep(self, story: _Kept) -> None:
+        self.latest = story.key
         self._stories[story.key] = story
         self._order.append(story.key)
         for term in story.terms:
@@ -250,15 +276,18 @@ class Grouping:
                     del posting[:_LATEST]
 
     def _advance(self, at: float) -> None:
-        """Move the clock on, and let go of what is older than the window; of the oldest, where there are too many."""
+        """Move the clock on, and make room: what is older than the window goes, or the oldest of too many."""
         # A time far ahead is a publisher's mistake, unless the next story tells of it too.
-        believed = self._now is None or at <= self._now + self._window
-        if believed or (self._ahead is not None and abs(at - self._ahead) <= self._window):
+        believed = self._now is None or at <= self._now + self.window
+        if believed or (self._ahead is not None and abs(at - self._ahead) <= self.window):
             self._now, believed = at if self._now is None else max(self._now, at), True
         self._ahead = None if believed else at
+        self._let_go(MOST_STORIES - 1)
+
+    def _let_go(self, most: int) -> None:
         while self._order:
             oldest = self._stories[self._order[0]]
-            if oldest.arrived >= self._clock() - self._window and len(self._stories) < MOST_STORIES:
+            if oldest.arrived >= self._clock() - self.window and len(self._stories) <= most:
                 break
             self._forget(oldest)
 
@@ -309,7 +338,7 @@ class Grouping:
             for key in self._postings.get(term, ())[-_LATEST:]:
                 found[key] = found.get(key, 0) + weight * weight
         stories = [self._stories[key] for key in nlargest(_LIKELY, found, key=found.__getitem__)]
-        near = (story.event for story in stories if abs(new.at - story.at) <= self._window)
+        near = (story.event for story in stories if abs(new.at - story.at) <= self.window)
         return list(dict.fromkeys(near))[:_COMPARED]
 
     def _members(self, event: int) -> list[_Kept]:
@@ -327,13 +356,12 @@ class _Asking:
 
     def __init__(self, new: Sketch, weights: bytes) -> None:
         self._new = new
-        self._weights = {term: w for term, w in zip(new.terms, weights, strict=True) if term[0] != "@"}
-        self._address = next((term for term in new.terms if term[0] == "@"), None)
-        self._length = _length(new.terms, weights)
+        self._weights = dict(zip(new.terms, weights, strict=True))
+        self._length = _length(weights)
         self._pairs = frozenset(pairwise(new.terms[: new.title_terms]))
 
     def likeness(self, story: _Kept) -> float:
-        """Return how like the new story is to an earlier one, 0 to 1."""
+        """Return how like the new story is to an earlier one: 0 to 1, and more for what bonuses add to a copy."""
         new, get, product = self._new, self._weights.get, 0
         for term, weight in zip(story.terms, story.weights, strict=True):
             product += weight * get(term, 0)
@@ -347,9 +375,7 @@ class _Asking:
         if story.source == new.source:
             sure = min(1.0, likeness / _SURE_OF_SOURCE)
             likeness += sure * _SAME_SOURCE * math.exp(-hours / _SAME_SOURCE_HOURS)
-        if self._address is not None and self._address in story.terms:
-            likeness += _SAME_ADDRESS
-        return min(1.0, likeness * math.exp(-hours / _DECAY_HOURS))
+        return likeness * math.exp(-hours / _DECAY_HOURS)
 
     def shared(self, story: _Kept) -> tuple[str, ...]:
         """Return the weightiest terms shared with an earlier story, as the new one writes them."""
@@ -362,7 +388,7 @@ class _Asking:
         return tuple(written for _, written in sorted(both)[:_SHOWN])
 
 
-def _standing(story: _Kept, new: Sketch) -> float:
+def _stands(story: _Kept, new: Sketch) -> float:
     """Return how many hours before one outlet had the same headline, where that makes it a standing one; else 0."""
     if story.source != new.source or story.standing != new.standing:
         return 0.0
@@ -370,13 +396,19 @@ def _standing(story: _Kept, new: Sketch) -> float:
     return hours if hours >= _STANDING_HOURS else 0.0
 
 
-def _length(terms: Sequence[str], weights: bytes) -> float:
-    """Return the length of a story's vector. Its address is no part of it: that adds to a likeness alone."""
-    return math.sqrt(sum(w * w for term, w in zip(terms, weights, strict=True) if term[0] != "@")) or 1.0
+def _another(members: Sequence[_Kept], new: Sketch) -> bool:
+    """Whether an event has the headline with other numbers only: "Sanctions package 3" is another one than 4."""
+    series = {story.series for story in members if story.series and story.standing == new.standing}
+    return bool(series and new.series) and new.series not in series
+
+
+def _length(weights: bytes) -> float:
+    """Return the length of a story's vector."""
+    return math.sqrt(sum(w * w for w in weights)) or 1.0
 
 
 def _row(story: _Kept) -> Row:
-    return Row(*story[:10], " ".join(story.terms), story.weights)
+    return Row(*story[:11], " ".join(story.terms), story.weights)
 
 
 @cache

@@ -1,7 +1,7 @@
 """A story → the terms it is compared by. Pure.
 
 A term is a word's stem cut to six letters, so that "captured", "captura" and "capturó" are one across languages; in
-scripts without spaces two characters that stand together. Beside the words stand the page's address and the declared
+scripts without spaces two characters that stand together. Beside the words stand the declared
 entities found in the story. Each term has an emphasis: words of the headline say more than those of the lead, and
 names more than other words. What a headline tells of only as the occasion ("… after Maduro's capture") says less, since
 many happenings have the same occasion.
@@ -20,7 +20,7 @@ from monitor.text import UNSPACED, StoryText, same_forms, words
 
 TITLE, OCCASION, LEAD = 1.0, 0.4, 0.4  # emphasis by where a word stands
 NAME = 1.2  # and the factor for what is written as a name
-ADDRESS, ENTITY = 1.0, 1.2
+ENTITY = 1.2
 LEAD_WORDS = 40
 MOST_TERMS = 64
 _STEM = 6  # letters
@@ -54,6 +54,25 @@ _OCCASION = re.compile(
 )
 _FIRST_WORDS = 12  # characters of a headline that are never an occasion
 _DOTTED = re.compile(r"\b(?:[^\W\d_]{1,2}\.\s?){1,3}[^\W\d_]{1,2}\b\.?")  # U.S., EE. UU.
+# What stands near a number that counts: a toll, a price. Any other number tells which one is meant: "package 3".
+_COUNTED = re.compile(
+    r"(?i)^(?:dead|deaths?|kill(?:s|ed|ing)?|die[sd]?|dying|people|injur\w+|hurt|wound\w*|missing|victims?|bodies|arrest\w*"
+    r"|detain\w*|toll|casualties|homes|(?:m|b|tr)illions?|bn|percent|per|points|flee|muert\w+|herid\w+|personas|victimas"
+    r"|desaparecid\w+|detenid\w+|fallecid\w+|millones|morte?s|blesses|personnes|disparus|victimes|tote|todesopfer"
+    r"|verletzte|menschen|vermisste|millionen|mortos|feridos|pessoas|morti|feriti|persone|milioni|погиб\w+|ранен\w+"
+    r"|человек|قتلى|قتيلا|جريحا|شخصا)$"
+)
+_AMOUNT = re.compile(r"[$€£¥]\s?\d[\d.,]*|\d[\d.,]*\s?[%€£¥]|\d{1,3}(?:[.,]\d{3})+")
+_SPELLED = {
+    word: str(number)
+    for spelled in (
+        "one two three four five six seven eight nine ten eleven twelve",
+        "- dos tres cuatro cinco seis siete ocho nueve diez",
+        "- deux trois quatre cinq six sept huit neuf dix",
+        "- zwei drei vier funf sechs sieben acht neun zehn",
+    )
+    for number, word in enumerate(spelled.split(), 1)
+}
 _UNSPACED = re.compile(f"[{UNSPACED}]")
 
 
@@ -64,7 +83,7 @@ class Sketch:
     `at` is when it was published, in seconds. The first
     `title_terms` of the terms are the headline's, in its order, and `lead_terms` more the lead's. A `live` page reports
     one happening after another; a `round_up` several at once. `standing` is the headline without its numbers, by which
-    one that comes again and again is known.
+    one that comes again and again is known, and `series` those of its numbers that count nothing: "number 3", "2026".
     """
 
     terms: tuple[str, ...]
@@ -78,6 +97,7 @@ class Sketch:
     live: bool = False
     round_up: bool = False
     standing: int = 0
+    series: int = 0
 
 
 def sketch(story: StoryText, at: float, entities: Iterable[str] = ()) -> Sketch:
@@ -106,9 +126,8 @@ def sketch(story: StoryText, at: float, entities: Iterable[str] = ()) -> Sketch:
                 break
     lead_terms = len(found) - title_terms
     small = title.lower()
+    standing, series = _numbered(title)
     live = bool(_LIVE.search(small) or _LIVE_ADDRESS.search(story.url[:_TITLE_CHARACTERS].lower()))
-    if story.url and not live:
-        found[f"@{zlib.crc32(story.url.encode('utf-8', 'replace')):x}"] = (ADDRESS, "the same address")
     for entity in sorted(set(entities))[:MOST_TERMS]:
         found["&" + "_".join(entity.split())] = (ENTITY, entity)
     return Sketch(
@@ -122,8 +141,18 @@ def sketch(story: StoryText, at: float, entities: Iterable[str] = ()) -> Sketch:
         lead_terms=lead_terms,
         live=live,
         round_up=bool(_ROUND_UP.search(small)),
-        standing=zlib.crc32(" ".join(w.folded for w in words(title) if not w.folded.isdigit()).encode()),
+        standing=standing,
+        series=series,
     )
+
+
+def _numbered(title: str) -> tuple[int, int]:
+    """Return the hashes of a headline without its numbers, and of the numbers that count nothing (0: none do)."""
+    folded = [word.folded for word in words(_AMOUNT.sub(" ", title))]
+    numbers = {n: _SPELLED.get(word, word) for n, word in enumerate(folded) if word[0].isdigit() or word in _SPELLED}
+    naming = [number for n, number in numbers.items() if not any(map(_COUNTED.match, folded[max(0, n - 3) : n + 3]))]
+    rest = [word for n, word in enumerate(folded) if n not in numbers]
+    return zlib.crc32(" ".join(rest).encode()), zlib.crc32(" ".join(naming).encode()) if naming else 0
 
 
 def _undotted(dotted: re.Match[str]) -> str:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from monitor.app import App, feeds_to_poll
 from monitor.config import Config, Feed
-from monitor.events import Joined, Member, headline_key, join, unlike
+from monitor.events import Sketch, headline_key, sketch, unlike
 from monitor.models import Match, Page, Story
 from monitor.parse import ParsedStory
+from monitor.pipeline.placing import Placing
 from monitor.pipeline.tell import Teller, as_json
 from monitor.rules import Rules, TopicMatch
 from monitor.store import Ingest
@@ -28,12 +29,16 @@ SUMMARY_AFTER = 3600.0  # seconds until the summary of what was held back, for o
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A parsed story on its way in: its content hash, the text rules saw (the page's, if read), its matches."""
+    """A parsed story on its way in: its content hash, the text rules saw (the page's, if read), its matches.
+
+    `sketch` is what events compare it by, but for the time, which the transaction knows.
+    """
 
     parsed: ParsedStory
     content_hash: str
     text: StoryText
     matches: tuple[TopicMatch, ...]
+    sketch: Sketch
 
 
 @dataclass(slots=True)
@@ -84,7 +89,9 @@ def match_stories(
     ready = []
     for parsed in stories:
         text = story_text(feed, parsed, feed_language, pages.get(parsed.guid, ""))
-        ready.append(Ready(parsed, content_hash(parsed), text, rules.match(text)))
+        # Entities of the headline and summary: a body names many that the story is not about.
+        entities = rules.entities(replace(text, text=""))
+        ready.append(Ready(parsed, content_hash(parsed), text, rules.match(text), sketch(text, 0.0, entities)))
     return ready
 
 
@@ -129,6 +136,7 @@ def ingest(
                 if story is not None:
                     saver.changed(story, one)
         work.update_feed(feed.name, state, seen)
+    saver.placing.committed()
     return done
 
 
@@ -177,14 +185,12 @@ class _Saver:
         self.listed = frozenset(listed)
         self.app, self.config, self.feed, self.work, self.done = app, config, feed, work, done
         self.alerting, self.now = alerting, now
+        self.placing = Placing(app, config, work)
         self.teller = Teller(app, config, work, alerting=alerting, now=now)
 
     def expect(self, coming: Sequence[Ready]) -> None:
         """Read ahead what `first_time` asks about each of these."""
-        events = self.config.settings.events
-        headlines = {headline_key(one.text.title) for one in coming} if events is not None else ()
-        since = self.now - timedelta(seconds=events.window if events is not None else 0)
-        self.work.expect({_key(self.feed, one.parsed) for one in coming}, headlines, since)
+        self.work.expect({_key(self.feed, one.parsed) for one in coming})
 
     def first_time(self, one: Ready) -> None:
         """A guid that this feed did not have before: a new story, or one known from elsewhere."""
@@ -194,11 +200,11 @@ class _Saver:
             key = _own_key(self.feed, one.parsed)
             story = self.work.by_key(key)
         if story is None:
-            story, joined = self._new_story(key, one)
+            story = self._new_story(key, one)
             self._sighting(story, one)
             self._ask_for_page(story, one)
             self.done.new += 1
-            self._tell(story, one.matches, joined.why)
+            self._tell(story, one.matches, story.event_why)
             return
         told_nobody = self.work.only_baseline(story)
         self._sighting(story, one)
@@ -262,7 +268,6 @@ class _Saver:
         story.title, story.summary, story.text = one.text.title, one.text.summary, one.text.text
         story.url, story.author = one.text.url or story.url, one.text.author
         story.title_fold = headline_key(one.text.title)
-        self.work.retitled(story)
         story.content_hash = one.content_hash
         story.edits += 1
         story.edited_at = self.now
@@ -272,18 +277,16 @@ class _Saver:
         for topic, match in before.items():
             match.evidence = evidence.get(topic, [])
 
-    def _new_story(self, key: str, one: Ready) -> tuple[Story, Joined]:
+    def _new_story(self, key: str, one: Ready) -> Story:
         claimed = one.parsed.published
         plausible = claimed is not None and -CLAIM_PAST <= claimed - self.now <= CLAIM_FUTURE
-        headline = headline_key(one.text.title)
-        joined = self._join(headline, one.text.source)
         story = Story(
             key=key,
             feed=self.feed.name,
             source=one.text.source,
             url=one.text.url,
             title=one.text.title,
-            title_fold=headline,
+            title_fold=headline_key(one.text.title),
             summary=one.text.summary,
             text=one.text.text,
             author=one.text.author,
@@ -297,19 +300,7 @@ class _Saver:
             date_doubtful=not plausible,
             content_hash=one.content_hash,
         )
-        return self.work.add_story(story, joined.event_id, joined.why, self.now), joined
-
-    def _join(self, headline: str, source: str) -> Joined:
-        events = self.config.settings.events
-        if events is None:
-            return Joined(None, "events are switched off: every story is its own")
-        since = self.now - timedelta(seconds=events.window)
-        members = [
-            Member(story.event_id, story.source, story.title_fold, story.first_seen_at)
-            for story in (self.work.with_headline(headline, since) if headline else ())
-            if story.event_id is not None
-        ]
-        return join(headline, source, self.now, events.window, members)
+        return self.placing.save(story, one.sketch, self.now)
 
     def _tell(self, story: Story, matches: tuple[TopicMatch, ...], why: str) -> None:
         """Tell of a story; `matches` are the topics that are news."""

@@ -24,6 +24,7 @@ from monitor.errors import StoreError
 from monitor.store.archive import Archive
 from monitor.store.endpoints import SUSPENDED, Endpoints
 from monitor.store.escalations import Escalations
+from monitor.store.events import Events, EventStories
 from monitor.store.feeds import Feeds
 from monitor.store.hubs import Hubs
 from monitor.store.ingest import Ingest
@@ -42,6 +43,8 @@ __all__ = [
     "Closing",
     "Endpoints",
     "Escalations",
+    "EventStories",
+    "Events",
     "Feeds",
     "Hubs",
     "Ingest",
@@ -90,6 +93,7 @@ class Store:
         self.slots = Slots(self.read, self.write)
         self.policies = Policies(self.read, self.write)
         self.archive = Archive(self.read, self.write)
+        self.events = Events(self.read, self.write)
 
     def close(self) -> None:
         """Close all connections."""

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import delete, update
 from sqlmodel import Session, and_, col, func, or_, select
 
-from monitor.models import Decision, Delivery, DeliveryStory, Event, Match, Page, Sighting, Story
+from monitor.models import Decision, Delivery, DeliveryStory, Event, Match, Page, Sighting, Story, StorySketch
 from monitor.store.feeds import LISTED_WITHIN
 from monitor.store.ingest import outlets
 from monitor.text import StoryText, words
@@ -148,6 +148,15 @@ class Archive:
                 "edits": session.exec(select(func.coalesce(func.sum(Story.edits), 0))).one(),
             }
 
+    def prune_sketches(self, window: float) -> int:
+        """Remove what stories that left the events' window were compared by; return how many there were."""
+        with self._write() as session:
+            latest = session.exec(select(func.max(StorySketch.arrived))).one()
+            if latest is None:
+                return 0
+            gone = session.execute(delete(StorySketch).where(col(StorySketch.arrived) < latest - window))
+            return gone.rowcount or 0  # type: ignore[attr-defined]  # a CursorResult, which has it
+
     def prune(self, stories_before: datetime, deliveries_before: datetime) -> tuple[int, int]:
         """Remove stories and finished deliveries older than the given times; return how many of each.
 
@@ -173,12 +182,14 @@ class Archive:
                 .limit(PRUNE_CHUNK)
             ).all()
             gone = [story_id for story_id, _ in rows]
-            for table in (Match, Decision, Page):
+            for table in (Match, Decision, Page, StorySketch):
                 session.execute(delete(table).where(col(table.story_id).in_(gone)))
             session.execute(update(Sighting).where(col(Sighting.story_id).in_(gone)).values(story_id=None))
             session.execute(delete(Story).where(col(Story.id).in_(gone)))
             left = select(Story.id).where(col(Story.event_id) == col(Event.id)).exists()
             session.execute(delete(Event).where(col(Event.id).in_({event_id for _, event_id in rows}), ~left))
+            # Those that an operator merged into others.
+            session.execute(delete(Event).where(col(Event.stories) == 0, col(Event.updated_at) < stories_before))
             forgotten = (col(Sighting.story_id).is_(None), col(Sighting.listed_at) < deliveries_before)
             for feed in session.exec(select(Sighting.feed).where(*forgotten).distinct()).all():
                 latest = session.exec(select(func.max(Sighting.listed_at)).where(Sighting.feed == feed)).one()

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlmodel import Session, col, func, select
+from sqlmodel import Session, col, func, select, text
 
 from monitor.dispatch import TOLD, alert_key
+from monitor.events import Row
 from monitor.models import (
     Decision,
     Delivery,
     DeliveryStory,
     DigestSlot,
     Event,
+    EventChange,
     Match,
     Page,
     Sighting,
     Story,
+    StorySketch,
 )
 from monitor.store import feeds, outbox, policies
 from monitor.store.policies import Spending
+
+_COLUMNS = ("story_id", "event_id", *Row._fields[2:])  # of StorySketch, in the order of a Row
+_EVENTS_LOCK = 0x6576656E7473  # any number that no other lock has
 
 
 class Ingest(Spending):
@@ -33,27 +39,17 @@ class Ingest(Spending):
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self._later: list[Sighting | Match | Decision] = []
+        self._later: list[Sighting | Match | Decision | StorySketch] = []
         # Read ahead, or made here: what is not in them is looked for in the database.
         self._keys: dict[str, Story | None] = {}
-        self._headlines: dict[str, list[Story]] = {}
         self._matches: dict[int, dict[str, Match]] = {}
         self._events: dict[int, Event] = {}
 
-    def expect(self, keys: Collection[str], headlines: Collection[str], since: datetime) -> None:
-        """Read ahead the stories of `keys` and those with one of `headlines` first seen after `since`."""
+    def expect(self, keys: Collection[str]) -> None:
+        """Read ahead the stories of `keys`."""
         self._keys.update(dict.fromkeys(keys))
         for story in self._session.exec(select(Story).where(col(Story.key).in_(keys))):
             self._keys[story.key] = story
-        wanted = [headline for headline in headlines if headline]
-        self._headlines.update({headline: [] for headline in wanted})
-        found = self._session.exec(
-            select(Story)
-            .where(col(Story.title_fold).in_(wanted), col(Story.first_seen_at) >= since)
-            .order_by(col(Story.id))
-        )
-        for story in found:
-            self._headlines[story.title_fold].append(story)
 
     def settle(self) -> None:
         """Write what waits."""
@@ -112,27 +108,14 @@ class Ingest(Spending):
         rows = self._session.exec(select(Sighting.baseline).where(Sighting.story_id == story.id))
         return all(rows)
 
-    def with_headline(self, headline: str, since: datetime) -> Sequence[Story]:
-        """Return the stories with a folded headline first seen after `since`, at most the latest 200."""
-        if headline not in self._headlines:
-            self.expect((), (headline,), since)
-        found = [story for story in self._headlines[headline] if story.title_fold == headline]
-        return found[-200:]
-
-    def retitled(self, story: Story) -> None:
-        """Take note that a story's headline is another one now."""
-        found = self._headlines.get(story.title_fold)
-        if found is not None and story not in found:
-            found.append(story)
-
-    def add_story(self, story: Story, event_id: int | None, why: str, now: datetime) -> Story:
+    def add_story(self, story: Story, event_id: int | None, now: datetime) -> Story:
         """Save a new story in an event of its own, or in event `event_id`."""
         event = self._event(event_id) if event_id is not None else None
         if event is None:
             event = Event(key=story.key, started_at=now, updated_at=now, stories=0)
             self._session.add(event)
         event.stories += 1
-        event.updated_at, event.why = now, why
+        event.updated_at, event.why = now, story.event_why
         self._session.flush()
         assert event.id is not None
         self._events[event.id] = event
@@ -142,8 +125,37 @@ class Ingest(Spending):
         assert story.id is not None
         self._keys[story.key] = story
         self._matches[story.id] = {}
-        self.retitled(story)
         return story
+
+    def has_event(self, event_id: int) -> bool:
+        """Whether an event is still there: it goes with its last story."""
+        return self._event(event_id) is not None
+
+    def add_sketch(self, row: Row) -> None:
+        """Save what later stories are compared with."""
+        columns: dict[str, Any] = dict(zip(_COLUMNS, row, strict=True))
+        self._later.append(StorySketch(**columns))
+
+    def sketches(self, after: int) -> Iterator[Row]:
+        """Yield what is saved of the stories with a number above `after`, in their order.
+
+        Until the transaction ends no other process adds any: where stories belong hangs on those before them.
+        """
+        bind = self._session.get_bind()
+        if bind.dialect.name == "postgresql":  # SQLite has one writer at a time anyway
+            self._session.execute(text("SELECT pg_advisory_xact_lock(:key)").bindparams(key=_EVENTS_LOCK))
+        columns = (getattr(StorySketch, name) for name in _COLUMNS)
+        found = select(*columns).where(col(StorySketch.story_id) > after).order_by(col(StorySketch.story_id))
+        for row in self._session.execute(found.execution_options(yield_per=1000)):
+            yield Row(*row)
+
+    def moved(self, after: int) -> tuple[int, list[tuple[int, int]]]:
+        """Return the number of the latest change by operators, and (story, event) of those above number `after`."""
+        latest = self._session.exec(select(func.max(EventChange.id))).one() or 0
+        if latest == after:
+            return latest, []
+        changes = select(EventChange).where(col(EventChange.id) > after).order_by(col(EventChange.id))
+        return latest, [(story, one.into_id) for one in self._session.exec(changes) for story in one.story_ids]
 
     def _event(self, event_id: int) -> Event | None:
         event = self._events.get(event_id) or self._session.get(Event, event_id)

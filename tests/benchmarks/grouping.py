@@ -33,7 +33,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from monitor.events import WINDOW, Grouping, sketch
+from monitor.events import WINDOW, Grouping, Stream, sketch
 from monitor.text import StoryText, words
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -196,14 +196,8 @@ def baseline(stories: Sequence[Labelled]) -> tuple[Score, str]:
 
 def grouped(stories: Iterable[Labelled]) -> list[int]:
     """Return the event of each story, by the engine at its one setting: the number of the event's first story."""
-    grouping = Grouping()
-    events = []
-    for number, one in enumerate(stories):
-        new = sketch(one.story, one.published)
-        decision = grouping.decide(new)
-        events.append(number if decision.event is None else decision.event)
-        grouping.add(number, new, events[-1], decision.weights)
-    return events
+    stream = Stream()
+    return [stream.place(one.story, one.published).event for one in stories]
 
 
 def unaddressed(stories: Iterable[Labelled]) -> list[Labelled]:

@@ -1,0 +1,81 @@
+"""`monitor events`: the events of several stories, and what an operator changes of them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from monitor.cli.common import CONFIG, DATA, Config, Data, Json, cli, clock, out, plain, table, to_json, told, using
+from monitor.errors import NotFoundError
+from monitor.store import EventStories
+
+
+@cli.command()
+def events(
+    action: Annotated[
+        Literal["show", "split", "merge"],
+        typer.Argument(
+            help="show: one event, or the latest; split: put stories of an event into one of their own; "
+            "merge: put others into it."
+        ),
+    ] = "show",
+    event: Annotated[int, typer.Argument(metavar="EVENT", help="An event's number.")] = 0,
+    others: Annotated[
+        list[int] | None,
+        typer.Argument(metavar="STORY… | EVENT…", help="The stories to split off, or the events to merge into it."),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", help="How many events, the latest first.", min=1, max=10_000)] = 20,
+    config: Config = CONFIG,
+    data: Data = DATA,
+    as_json: Json = False,
+) -> None:
+    """Show events of several stories and why each is in its event; split and merge them: what you change stays."""
+    if action != "show" and not (event and others):
+        wanted = "the stories to split off" if action == "split" else "the events to merge into it"
+        raise typer.BadParameter(f"{action}: name an event, and {wanted}")
+    with using(config, data) as app:
+        store, now = app.store.events, app.now()
+        if action == "split":
+            numbers = [store.split(event, others or (), now), event]
+        elif action == "merge":
+            for other in others or ():
+                store.merge(event, other, now)
+            numbers = [event]
+        else:
+            numbers = [event] if event else []
+        found = [one for number in numbers if (one := store.get(number)) is not None]
+        if event and not found:
+            raise NotFoundError(f"there is no event {event}; `monitor events` lists them")
+        if not event:
+            found = store.latest(limit)
+    if as_json:
+        to_json([_row(one) for one in found])
+    elif event:
+        for one in found:
+            _show(one)
+    else:
+        made = table("id", "stories", "latest", "headline", "outlets")
+        for one in found:
+            outlets = ", ".join(dict.fromkeys(story.source for story in one.stories))
+            made.add_row(
+                str(one.event.id),
+                str(len(one.stories)),
+                clock(one.event.updated_at),
+                told(one.stories[0].title),
+                told(outlets),
+            )
+        out.print(made)
+
+
+def _row(one: EventStories) -> dict[str, object]:
+    wanted = ("id", "title", "source", "url", "effective_at", "event_why", "event_refused")
+    stories = [{name: value for name, value in plain(story).items() if name in wanted} for story in one.stories]
+    return {**plain(one.event), "stories": stories}
+
+
+def _show(one: EventStories) -> None:
+    out.print(f"event {one.event.id}: {len(one.stories)} stories", style="bold")
+    for story in one.stories:
+        out.print(told(f"  {story.id}  {clock(story.effective_at)}  {story.source}: {story.title}"))
+        out.print(told(f"      {story.event_why}"), style="dim")
