@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from monitor.config import Config, Rate, Subscriber, Subscription
@@ -31,10 +32,22 @@ class TopicRef:
 
 
 @dataclass(frozen=True, slots=True)
+class Report:
+    """Another outlet's report of an event."""
+
+    title: str
+    url: str
+    source: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class StoryView:
     """A story as a message shows it: evidence points into `title` and `snippet`; `others` are the other outlets.
 
-    `page`: what matched was found on the story's own page, and not in the feed.
+    `page`: what matched was found on the story's own page, and not in the feed. `reports` are some or all of the other
+    outlets' reports, the earliest first, and `latest` is the time of the event's newest; `weight` orders events, the
+    heaviest first, where somebody worked one out.
     """
 
     id: int
@@ -49,11 +62,42 @@ class StoryView:
     others: tuple[str, ...] = ()
     edited: bool = False
     page: bool = False
+    reports: tuple[Report, ...] = ()
+    latest: datetime | None = None
+    weight: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that is new in an update: what it is `now` and what it `was`; each may be left empty.
+
+    `sources`: how many outlets. `fact`: a number or name in the headline, `about` the publisher's word beside it
+    ("dead"). `headline`: another headline. `topic`: the title of a topic that matches now. `severity`: one of
+    SEVERITIES. `correction`, `retraction`: `now` is the outlet. `words`: a sentence in `now`, shown as it stands.
+    """
+
+    kind: Literal["sources", "fact", "headline", "topic", "severity", "correction", "retraction", "words"]
+    now: str = ""
+    was: str = ""
+    about: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What the message that opened a thread was about: an update has the same subject, so that mail programs thread."""
+
+    topics: tuple[TopicRef, ...]
+    title: str
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One story told at once. `reason` says why it comes late, or is empty."""
+    """One story told at once. `reason` says why it comes late, or is empty.
+
+    With `news` it is an update of an event that was told before, in the message of `opening`. `more` are the other
+    events that were gathered into this message, and `beyond` is how many there are besides. `held_since`: when quiet
+    hours began to hold it.
+    """
 
     subscriber: str
     channel: str
@@ -61,21 +105,34 @@ class Alert:
     story: StoryView
     entities: tuple[str, ...] = ()
     reason: str = ""
+    news: tuple[Change, ...] = ()
+    opening: Opening | None = None
+    more: tuple[StoryView, ...] = ()
+    beyond: int = 0
+    held_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DigestSection:
-    """A topic within a digest: its most widely covered stories, and how many there are beyond them."""
+    """A topic within a digest: its events of most weight, and how many there are beyond them.
+
+    `total` counts stories, `usual` how many a window of this length has; None where that is too new to say, or where
+    nobody counted.
+    """
 
     topic: TopicRef
     stories: tuple[StoryView, ...]
     total: int
     more: int = 0
+    usual: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """What matched in (`since`, `until`]. `local` is the slot in the reader's zone; `quiet` topics without story."""
+    """What matched in (`since`, `until`]. `local` is the slot in the reader's zone; `quiet` topics without story.
+
+    A `summary` is what was held back from a reader without digest; `limit` is the limit that did.
+    """
 
     subscriber: str
     channel: str
@@ -84,6 +141,28 @@ class Digest:
     local: str
     sections: tuple[DigestSection, ...]
     quiet: tuple[TopicRef, ...] = ()
+    summary: bool = False
+    limit: Rate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeAlert:
+    """A topic that matches far more than usual (`spike`), or has matched nothing since `since` (`quiet`).
+
+    `count` and `usual` are stories in (`since`, `until`], `usual` None where it is too new to say; `days` are the
+    stories of each of the last days, today's last. `stories` are a spike's events, the heaviest first.
+    """
+
+    subscriber: str
+    channel: str
+    topic: TopicRef
+    kind: Literal["spike", "quiet"]
+    since: datetime
+    until: datetime
+    count: int = 0
+    usual: float | None = None
+    days: tuple[int, ...] = ()
+    stories: tuple[StoryView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,8 +357,8 @@ def build_digest(
 ) -> Digest:
     """Return the digest of `window` for one channel; `stories` maps each topic to what matched, in any order.
 
-    Topics come in the subscriber's order. Within a topic the events with most outlets come first, then the newest;
-    an event is shown once a topic, at most `STORIES_A_TOPIC` a topic and `STORIES_A_DIGEST` in all.
+    Topics come in the subscriber's order. Within a topic the heaviest events come first, then those with most outlets,
+    then the newest; an event is shown once a topic, at most `STORIES_A_TOPIC` a topic and `STORIES_A_DIGEST` in all.
     """
     sections, quiet, room = [], [], STORIES_A_DIGEST
     for name in digest_topics(subscriber, stories, off):
@@ -308,4 +387,4 @@ def _one_each_event(stories: Sequence[StoryView]) -> list[StoryView]:
     first: dict[int, StoryView] = {}
     for story in sorted(stories, key=lambda s: (s.at, s.id)):
         first.setdefault(story.event_id, story)
-    return sorted(first.values(), key=lambda s: (-len(s.others), -s.at.timestamp(), s.id))
+    return sorted(first.values(), key=lambda s: (-s.weight, -len(s.others), -s.at.timestamp(), s.id))

@@ -105,7 +105,7 @@ def _close(app: App, config: Config, subscriber: Subscriber) -> list[Delivery]:
             log.info("digest for %s at %s: nothing matched, so none is sent", subscriber.name, local)
             return work.close(slot, following, ())
         shown = shown_stories(digest)
-        each = [replace(digest, channel=channel) for channel in digest_channels(subscriber)]
+        each = [replace(digest, channel=channel, summary=following is None) for channel in digest_channels(subscriber)]
         rows = [digest_delivery(app, one, digest_key(one), now) for one in each]
         return work.close(slot, following, [(row, shown) for row in rows])
 

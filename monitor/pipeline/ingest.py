@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from monitor.app import App, feeds_to_poll
 from monitor.config import Config, Feed
@@ -364,7 +363,7 @@ class _Saver:
                     tuple(topic_ref(self.config, t) for t in decided.topics),
                     view(story, evidence, self.work.outlets(story.event_id, story.source)),
                     _names(self.config, evidence),
-                    self._lateness(decided),
+                    held_since=self.now if decided.reason is Reason.HELD else None,
                 )
                 told |= self._put(alert_delivery(self.app, alert, decided.key, decided.not_before, self.now), story.id)
             if decided.reason in held_back_reasons(self.config):
@@ -407,12 +406,6 @@ class _Saver:
             at = self.now + timedelta(seconds=max(limits, default=SUMMARY_AFTER))
             at = held_until(self.config, subscriber, (), at) or at
             self.work.add_slot(overflow_slot(subscriber, at, self.now))
-
-    def _lateness(self, decided: Decided) -> str:
-        if decided.reason is not Reason.HELD:
-            return ""
-        zone = ZoneInfo(self.config.subscribers[decided.subscriber].timezone)
-        return f"Held since {self.now.astimezone(zone):%H:%M} by your quiet hours"
 
 
 def _names(config: Config, evidence: Iterable[Evidence]) -> tuple[str, ...]:
