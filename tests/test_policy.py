@@ -54,7 +54,7 @@ def title(number: int) -> str:
 def shown(pipe: Pipe) -> list[list[str]]:
     """The headlines of each alert, gathered ones included."""
     return [
-        [row.payload["story"]["title"], *(story["title"] for story in row.payload["further"])]
+        [row.payload["story"]["title"], *(story["title"] for story in row.payload["more"])]
         for row in pipe.deliveries("alert")
     ]
 

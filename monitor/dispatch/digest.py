@@ -24,8 +24,8 @@ def build_digest(
 ) -> Digest:
     """Return the digest of `window` for one channel; `stories` maps each topic to what matched, in any order.
 
-    Topics come in the subscriber's order. Within a topic the events with most outlets come first, then the newest;
-    an event is shown once a topic, at most `STORIES_A_TOPIC` a topic and `STORIES_A_DIGEST` in all.
+    Topics come in the subscriber's order. Within a topic the heaviest events come first, then those with most outlets,
+    then the newest; an event is shown once a topic, at most `STORIES_A_TOPIC` a topic and `STORIES_A_DIGEST` in all.
     """
     sections, quiet, room = [], [], STORIES_A_DIGEST
     for name in digest_topics(subscriber, stories, off):
@@ -58,4 +58,4 @@ def _one_each_event(stories: Sequence[StoryView]) -> list[StoryView]:
     first: dict[int, StoryView] = {}
     for story in sorted(stories, key=lambda s: (s.at, s.id)):
         first.setdefault(story.event_id, story)
-    return sorted(first.values(), key=lambda s: (-len(s.others), -s.at.timestamp(), s.id))
+    return sorted(first.values(), key=lambda s: (-s.weight, -len(s.others), -s.at.timestamp(), s.id))

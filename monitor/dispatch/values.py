@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
+from monitor.config import Rate
 from monitor.text import Evidence
 
 SEVERITIES = ("low", "normal", "high", "critical")
@@ -20,11 +22,23 @@ class TopicRef:
 
 
 @dataclass(frozen=True, slots=True)
+class Report:
+    """Another outlet's report of an event."""
+
+    title: str
+    url: str
+    source: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class StoryView:
     """A story as a message shows it: evidence points into `title` and `snippet`; `others` are the other outlets.
 
-    `page`: what matched was found on the story's own page, and not in the feed. `event_key` is the event's own key,
-    by which mail programs put its messages into one thread.
+    `page`: what matched was found on the story's own page, and not in the feed. `reports` are some or all of the other
+    outlets' reports, the earliest first, and `latest` is the time of the event's newest; `weight` orders events, the
+    heaviest first, where somebody worked one out. `event_key` is the event's own key, by which mail programs put its
+    messages into one thread.
     """
 
     id: int
@@ -39,14 +53,42 @@ class StoryView:
     others: tuple[str, ...] = ()
     edited: bool = False
     page: bool = False
+    reports: tuple[Report, ...] = ()
+    latest: datetime | None = None
+    weight: float = 0.0
     event_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Alert:
-    """A story told at once, with any `further` ones that came within the subscription's `wait`.
+class Change:
+    """One thing that is new in an update: what it is `now` and what it `was`; each may be left empty.
 
-    `reason` says why it comes late or again, or is empty.
+    `sources`: how many outlets. `fact`: a number or name in the headline, `about` the publisher's word beside it
+    ("dead"). `headline`: another headline. `topic`: the title of a topic that matches now. `severity`: one of
+    SEVERITIES. `correction`, `retraction`: `now` is the outlet. `words`: a sentence in `now`, shown as it stands.
+    """
+
+    kind: Literal["sources", "fact", "headline", "topic", "severity", "correction", "retraction", "words"]
+    now: str = ""
+    was: str = ""
+    about: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What the message that opened a thread was about: an update has the same subject, so that mail programs thread."""
+
+    topics: tuple[TopicRef, ...]
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One story told at once. `reason` says why it comes late, or is empty.
+
+    With `news` it is an update of an event that was told before, in the message of `opening`. `more` are the other
+    events that were gathered into this message, and `beyond` is how many there are besides. `held_since`: when quiet
+    hours began to hold it.
     """
 
     subscriber: str
@@ -55,22 +97,34 @@ class Alert:
     story: StoryView
     entities: tuple[str, ...] = ()
     reason: str = ""
-    further: tuple[StoryView, ...] = ()
+    news: tuple[Change, ...] = ()
+    opening: Opening | None = None
+    more: tuple[StoryView, ...] = ()
+    beyond: int = 0
+    held_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DigestSection:
-    """A topic within a digest: its most widely covered stories, and how many there are beyond them."""
+    """A topic within a digest: its events of most weight, and how many there are beyond them.
+
+    `total` counts stories, `usual` how many a window of this length has; None where that is too new to say, or where
+    nobody counted.
+    """
 
     topic: TopicRef
     stories: tuple[StoryView, ...]
     total: int
     more: int = 0
+    usual: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """What matched in (`since`, `until`]. `local` is the slot in the reader's zone; `quiet` topics without story."""
+    """What matched in (`since`, `until`]. `local` is the slot in the reader's zone; `quiet` topics without story.
+
+    A `summary` is what was held back from a reader without digest; `limit` is the limit that did.
+    """
 
     subscriber: str
     channel: str
@@ -79,6 +133,28 @@ class Digest:
     local: str
     sections: tuple[DigestSection, ...]
     quiet: tuple[TopicRef, ...] = ()
+    summary: bool = False
+    limit: Rate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeAlert:
+    """A topic that matches far more than usual (`spike`), or has matched nothing since `since` (`quiet`).
+
+    `count` and `usual` are stories in (`since`, `until`], `usual` None where it is too new to say; `days` are the
+    stories of each of the last days, today's last. `stories` are a spike's events, the heaviest first.
+    """
+
+    subscriber: str
+    channel: str
+    topic: TopicRef
+    kind: Literal["spike", "quiet"]
+    since: datetime
+    until: datetime
+    count: int = 0
+    usual: float | None = None
+    days: tuple[int, ...] = ()
+    stories: tuple[StoryView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

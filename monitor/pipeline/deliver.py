@@ -12,7 +12,7 @@ from typing import ParamSpec, TypeVar
 
 from monitor.app import OPERATORS, SENDERS, App, address_of
 from monitor.config import Config
-from monitor.dispatch import Alert, Digest, Notice, held_until
+from monitor.dispatch import Alert, Digest, Notice, VolumeAlert, held_until
 from monitor.endpoints import OPEN_AFTER, SUSPEND_AFTER, is_down, knows_repeats
 from monitor.errors import RenderError, SendError, StoreError
 from monitor.models import Delivery
@@ -31,6 +31,7 @@ LEASE = 120.0  # seconds; longer than any server may take to answer each step of
 MOST_ATTEMPTS = 12
 TIDY = timedelta(seconds=1)  # between two looks at what waits
 PACED = timedelta(seconds=10)  # the longest time that an endpoint's pace makes a message wait
+AT_ONCE = ("alert", "volume")  # kinds that quiet hours hold, and that go as long as one of their topics is on
 UNREACHABLE = "is no longer declared, so this cannot be delivered"
 
 
@@ -205,13 +206,13 @@ def _suspend(app: App, row: Delivery, outcome: Outcome, now: datetime) -> bool:
 def _turned_off(app: App, row: Delivery) -> bool:
     """Whether the subscriber has turned off, since it was made, all that a message is about."""
     off = app.store.slots.muted(app.now()).get(row.subscriber, frozenset())
-    return "*" in off or (row.kind == "alert" and bool(row.topics) and off.issuperset(row.topics))
+    return "*" in off or (row.kind in AT_ONCE and bool(row.topics) and off.issuperset(row.topics))
 
 
 def quiet_after(config: Config, row: Delivery, at: datetime) -> datetime:
     """Return `at`, or for an alert that would then come in its reader's quiet hours the end of these."""
     subscriber = config.subscribers.get(row.subscriber)
-    if row.kind != "alert" or subscriber is None:
+    if row.kind not in AT_ONCE or subscriber is None:
         return at
     return held_until(config, subscriber, row.topics, at) or at
 
@@ -276,6 +277,8 @@ def topics_of(value: Value) -> tuple[str, ...]:
     """Return the names of the topics that a message is about."""
     if isinstance(value, Alert):
         return tuple(topic.name for topic in value.topics)
+    if isinstance(value, VolumeAlert):
+        return (value.topic.name,)
     if isinstance(value, Digest):
         return tuple(s.topic.name for s in value.sections) + tuple(topic.name for topic in value.quiet)
     return ()

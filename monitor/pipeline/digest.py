@@ -116,7 +116,7 @@ def _close(app: App, config: Config, subscriber: Subscriber) -> list[Delivery]:
             return work.close(slot, following, window, ())
         shown, budget = shown_stories(digest), Budget(app, work, now)
         window.channels = list(digest_channels(subscriber))
-        each = [replace(digest, channel=channel) for channel in window.channels]
+        each = [replace(digest, channel=channel, summary=following is None) for channel in window.channels]
         rows = [digest_delivery(app, one, digest_key(one), now) for one in each]
         for row in rows:
             budget.charge(row)

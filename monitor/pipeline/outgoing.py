@@ -12,21 +12,22 @@ from pydantic import TypeAdapter, ValidationError
 
 from monitor.app import OPERATORS, App, address_of
 from monitor.config import Config
-from monitor.dispatch import Alert, Digest, Notice, StoryView, alert_key
+from monitor.dispatch import Alert, Digest, Notice, StoryView, VolumeAlert, alert_key
 from monitor.endpoints import endpoint_of, recipient_of
 from monitor.errors import RenderError
 from monitor.models import Delivery, Story
 from monitor.snippets import snippet
 from monitor.text import Evidence
 
-Value = Alert | Digest | Notice
+Value = Alert | Digest | VolumeAlert | Notice
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {
     "alert": TypeAdapter(Alert),
     "digest": TypeAdapter(Digest),
+    "volume": TypeAdapter(VolumeAlert),
     "notice": TypeAdapter(Notice),
     "escalation": TypeAdapter(Alert),
 }
-_DAYS = {"alert": 3, "digest": 2, "notice": 3, "escalation": 3}  # after which a message is given up
+_DAYS = {"alert": 3, "digest": 2, "volume": 2, "notice": 3, "escalation": 3}  # after which a message is given up
 
 
 def message_id(key: str, host: str) -> str:
@@ -117,12 +118,12 @@ def gather(row: Delivery, fresh: Delivery) -> None:
     before, after = value_of(row), value_of(fresh)
     assert isinstance(before, Alert)  # keys of alerts are of no other kind
     assert isinstance(after, Alert)
-    stories = {story.id: story for story in (before.story, *before.further, after.story)}
-    first, *further = stories.values()
+    stories = {story.id: story for story in (before.story, *before.more, after.story)}
+    first, *more = stories.values()
     merged = replace(
         before,
         story=first,
-        further=tuple(further),
+        more=tuple(more),
         topics=tuple({topic.name: topic for topic in (*before.topics, *after.topics)}.values()),
         entities=tuple(dict.fromkeys((*before.entities, *after.entities))),
         reason=after.reason if fresh.next_attempt_at < row.next_attempt_at else before.reason or after.reason,

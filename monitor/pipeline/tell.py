@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from monitor.app import App
 from monitor.config import Config
@@ -158,7 +157,8 @@ class Teller:
                     self.work.event_key(story.event_id),
                 ),
                 _names(self.config, evidence),
-                self._remark(decided),
+                f"You get this again since {decided.why}" if decided.why else "",
+                held_since=self.now if decided.reason is Reason.HELD else None,
             )
             reason, detail, key = self._deliver(story, alert, decided)
         if reason in TOLD:
@@ -227,13 +227,6 @@ class Teller:
             at = max(at, self.standing.paused.get(decided.subscriber, at))
             at = held_until(self.config, subscriber, (), at) or at
             self.work.add_slot(overflow_slot(subscriber, at, self.now))
-
-    def _remark(self, decided: Decided) -> str:
-        """What the reader is told of an alert that comes late or again."""
-        if decided.reason is Reason.HELD:
-            zone = ZoneInfo(self.config.subscribers[decided.subscriber].timezone)
-            return f"Held since {self.now.astimezone(zone):%H:%M} by your quiet hours"
-        return f"You get this again since {decided.why}" if decided.why else ""
 
 
 class _Messages(Mapping[str, Sequence[Told]]):

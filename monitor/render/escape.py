@@ -17,6 +17,7 @@ WIDTH = 72  # columns of a mail's text part
 SLACK_LINK = 1_000  # characters of a link within Slack text; a longer one is left out
 _GAP = "\u200b"  # zero-width space: parts what a program would read as one thing, and shows nothing
 _ISOLATE, _END_ISOLATE = "\u2068", "\u2069"
+RIGHT_TO_LEFT = "\u200f"  # a mark that makes a line run from the right
 
 # What mail programs and chat services make a link of without being asked: a name before a dot and letters, or "://".
 _AUTO_LINK = re.compile(r"(?<=\w)[.@](?=[^\W\d_])|(?<=[A-Za-z]):(?=//)")
@@ -99,16 +100,15 @@ def direction(text: str) -> Literal["ltr", "rtl"]:
     return "ltr"
 
 
-def isolate(text: str) -> str:
-    """Return `text` so that it does not reorder what stands beside it: isolated when any of it runs right to left."""
-    if _ISOLATE in text or not any(unicodedata.bidirectional(c) in ("R", "AL") for c in text):
+def isolate(text: str, is_rtl: bool = False) -> str:
+    """Return `text` so that it does not reorder what stands beside it: isolated when any of it runs the other way.
+
+    `is_rtl`: what stands beside it runs right to left.
+    """
+    other = ("L",) if is_rtl else ("R", "AL")
+    if _ISOLATE in text or not any(unicodedata.bidirectional(c) in other for c in text):
         return text
     return f"{_ISOLATE}{text}{_END_ISOLATE}"
-
-
-def quote(text: str) -> str:
-    """Return `text` in quotation marks."""
-    return f"“{isolate(text)}”"
 
 
 def columns(text: str) -> int:
@@ -122,16 +122,20 @@ def _columns(character: str) -> int:
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
-def pad(text: str, width: int) -> str:
+def pad(text: str, width: int, is_rtl: bool = False) -> str:
     """Return `text` cut or filled with blanks to `width` columns."""
     shown = text
     while columns(shown) > width:
         shown = shown.removesuffix("…")[:-1] + "…"
-    return isolate(shown) + " " * (width - columns(shown))
+    return isolate(shown, is_rtl) + " " * (width - columns(shown))
 
 
-def wrap(text: str, first: str = "", rest: str = "", width: int = WIDTH) -> str:
-    """Return `text` in lines of at most `width` columns; the first begins with `first`, the others with `rest`."""
+def wrap(text: str, first: str = "", rest: str = "", width: int = WIDTH, is_rtl: bool = False) -> str:
+    """Return `text` in lines of at most `width` columns; the first begins with `first`, the others with `rest`.
+
+    A line is a paragraph to those that show plain text, so an isolate that goes on in the next line begins anew there.
+    With `is_rtl` each line says by a mark that it runs right to left, whatever its first letter does.
+    """
     lines: list[str] = []
     line, used, blank = "", 0, False
     for word in _words(text, width - max(columns(first), columns(rest))):
@@ -147,7 +151,18 @@ def wrap(text: str, first: str = "", rest: str = "", width: int = WIDTH) -> str:
         used += blank + size
         blank = False
     lines.append(line)
-    return "\n".join((rest if number else first) + isolate(shown) for number, shown in enumerate(lines))
+    shown = _isolated(lines) if is_rtl else map(isolate, _isolated(lines))
+    mark = RIGHT_TO_LEFT if is_rtl else ""
+    return "\n".join(mark + (rest if number else first) + line for number, line in enumerate(shown))
+
+
+def _isolated(lines: list[str]) -> Iterator[str]:
+    """The lines with each isolate closed at the end of its line, and opened again in the next."""
+    still_open = 0
+    for line in lines:
+        begin = _ISOLATE * still_open
+        still_open += line.count(_ISOLATE) - line.count(_END_ISOLATE)
+        yield begin + line + _END_ISOLATE * still_open
 
 
 def _words(text: str, width: int) -> Iterator[str]:

@@ -6,7 +6,7 @@ import json
 import re
 import traceback
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from email.utils import parseaddr
@@ -19,9 +19,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateSynta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 
-from monitor.dispatch import Alert, Digest, Notice, StoryView
+from monitor.dispatch import Alert, Digest, Notice, StoryView, VolumeAlert
 from monitor.errors import RenderError
 from monitor.render import escape
+from monitor.render.language import Language, load_language
 from monitor.render.messages import Links, MailMessage, PlainMessage, Reader, Site, SlackMessage
 from monitor.render.views import Level, by_severity, view
 from monitor.snippets import cut
@@ -31,6 +32,7 @@ MAIL_BYTES = 90_000  # of HTML; Gmail cuts a mail off at about 102 KB
 SLACK_CHARACTERS = 13_000  # over all blocks; Slack refuses more than about 13,200 (msg_blocks_too_long)
 PLAIN_CHARACTERS = 3_500  # Telegram takes 4,096
 PLAIN_TITLE = 250
+Value = Alert | Digest | VolumeAlert | Notice
 _RESULT = TypeVar("_RESULT")
 
 # Tried in turn until the message keeps its surface's limits; the last shows topics and counts only.
@@ -52,22 +54,17 @@ def shipped(name: str) -> Path:
 
 
 class Renderer:
-    """Renders from a folder of templates. A template that `templates` lacks is taken from the shipped ones."""
+    """Renders from a folder of templates. A template that `templates` lacks is taken from the shipped ones, and so is
+    the catalog of a language.
+    """
 
     def __init__(self, templates: Path | None = None) -> None:
         self._folders = [shipped("templates")] if templates is None else [templates, shipped("templates")]
-        self._environment = ImmutableSandboxedEnvironment(
-            loader=_Loader(self._folders),
-            autoescape=_is_html,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._environment.filters |= _FILTERS
+        self._environments: dict[str, Environment] = {}
 
     def mail(
         self,
-        value: Alert | Digest | Notice,
+        value: Value,
         reader: Reader,
         site: Site,
         links: Links,
@@ -93,7 +90,7 @@ class Renderer:
 
     def slack(
         self,
-        value: Alert | Digest | Notice,
+        value: Value,
         reader: Reader,
         site: Site,
         links: Links,
@@ -118,7 +115,7 @@ class Renderer:
 
     def plain(
         self,
-        value: Alert | Digest | Notice,
+        value: Value,
         reader: Reader,
         site: Site,
         links: Links,
@@ -143,7 +140,7 @@ class Renderer:
 
     def _fit(
         self,
-        value: Alert | Digest | Notice,
+        value: Value,
         setting: tuple[Reader, Site, Links, datetime | None],
         build: Callable[[dict[str, Any]], _RESULT],
         fits: Callable[[_RESULT], bool],
@@ -158,11 +155,23 @@ class Renderer:
         raise RenderError(f"The {kind} is too long even without stories: shorten its templates.")
 
     def _render(self, name: str, context: Mapping[str, Any]) -> str:
+        environment = self._environment(context["reader"].language)
         try:
-            return self._environment.get_template(name).render(context)
+            return environment.get_template(name).render(context)
         # Operators may edit templates, and an expression in one can raise whatever Python can.
         except Exception as error:
             raise RenderError(f"Template {self._place(name, error)}: {error or type(error).__name__}") from error
+
+    def _environment(self, tag: str) -> Environment:
+        """The templates in the language `tag`: words that are not translated are in English."""
+        if tag not in self._environments:
+            try:
+                language = load_language(tag, self._folders)
+            # Operators may bring catalogs of their own; Babel's reader raises what the file makes it stumble over.
+            except Exception as error:
+                raise RenderError(f"The catalog of the language {tag} cannot be read: {error}") from error
+            self._environments[tag] = _environment(self._folders, language)
+        return self._environments[tag]
 
     def _place(self, name: str, error: Exception) -> str:
         """The innermost template that `error` passed through, and the line in it."""
@@ -173,6 +182,34 @@ class Renderer:
                 if Path(frame.filename).is_relative_to(folder):
                     return f"{Path(frame.filename).relative_to(folder)}, line {frame.lineno}"
         return name
+
+
+def _environment(folders: Sequence[Path], language: Language) -> Environment:
+    environment = ImmutableSandboxedEnvironment(
+        loader=_Loader(folders),
+        autoescape=_is_html,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    environment.install_gettext_translations(language.translations, newstyle=True)  # type: ignore[attr-defined]  # the extension adds it
+    environment.globals["language"] = language
+    environment.filters |= _FILTERS | {
+        "clock": language.clock,
+        "counted": lambda topic: f"{language.isolate(topic.title)} ({language.number(topic.total)})",
+        "date": language.date,
+        "isolate": _on_text(language.isolate),
+        "moment": language.moment,
+        "number": language.number,
+        "pad": _on_text(language.pad),
+        "quote": _on_text(language.quote),
+        "series": _on_texts(language.series),
+        "span": language.span,
+        "weekday": language.weekday,
+        "wrap": _on_text(language.wrap),
+    }
+    return environment
 
 
 class _Loader(FileSystemLoader):
@@ -193,15 +230,17 @@ def _is_html(name: str | None) -> bool:
     )
 
 
-_KINDS: Mapping[type, str] = {Alert: "alert", Digest: "digest", Notice: "notice"}
+_KINDS: Mapping[type, str] = {Alert: "alert", Digest: "digest", VolumeAlert: "volume", Notice: "notice"}
 
 
-def _headers(value: Alert | Digest | Notice, site: Site, links: Links) -> tuple[tuple[str, str], ...]:
+def _headers(value: Value, site: Site, links: Links) -> tuple[tuple[str, str], ...]:
     domain = _domain(site)
     headers = []
     if isinstance(value, Alert):
         topic = by_severity(value.topics)[0]
         headers.append(("List-Id", _list_id(topic.title, topic.name, domain)))
+    elif isinstance(value, VolumeAlert):
+        headers.append(("List-Id", _list_id(value.topic.title, value.topic.name, domain)))
     elif isinstance(value, Digest):
         headers.append(("List-Id", _list_id("Digest", "digest", domain)))
     if links.unsubscribe and not isinstance(value, Notice):
@@ -270,21 +309,25 @@ def _on_text(function: Callable[..., str]) -> Callable[..., str]:
     return filter_
 
 
+def _on_texts(function: Callable[..., str]) -> Callable[..., str]:
+    """As `_on_text`, for a function of several texts."""
+
+    def filter_(texts: Iterable[str], *arguments: Any, **options: Any) -> str:
+        plain = (text.unescape() if isinstance(text, Markup) else text for text in texts)
+        return function(plain, *arguments, **options)
+
+    return filter_
+
+
 _TEXT_FILTERS: tuple[Callable[..., str], ...] = (
     cut,
     escape.bold,
     escape.bare_link,
     escape.defuse,
     escape.first_words,
-    escape.isolate,
     escape.label,
     escape.mrkdwn,
-    escape.pad,
-    escape.quote,
     escape.slack_link,
     escape.unlink,
-    escape.wrap,
 )
-_FILTERS: dict[str, Callable[..., Any]] = {function.__name__: _on_text(function) for function in _TEXT_FILTERS} | {
-    "counted": lambda topic: f"{escape.isolate(topic.title)} ({topic.total:,})"
-}
+_FILTERS: dict[str, Callable[..., Any]] = {function.__name__: _on_text(function) for function in _TEXT_FILTERS}

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from monitor.dispatch import SEVERITIES, Alert, Digest, Notice, StoryView, TopicRef
+from monitor.dispatch import SEVERITIES, Alert, Change, Digest, Notice, Report, StoryView, TopicRef, VolumeAlert
 from monitor.errors import URLError
 from monitor.render.escape import direction, plain
 from monitor.render.messages import Links, Reader, Site
@@ -21,6 +21,11 @@ HEADLINE = 140  # characters
 _LINK = 2_000  # characters; no link is shown for a longer address
 _NAMES = 100  # outlets, entities or words of one story that are looked at; templates show fewer
 _NOTICE_LINE = 400
+_REPORTS = 4  # other outlets' headlines under an alert
+_GATHERED = 10  # other events in an alert
+_CHANGES = 6  # what is new in an update
+_DAYS = 14
+_UNUSUAL = 1.5  # times the usual number of stories, from which a digest's first sentence speaks of it
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,3}")
 
 
@@ -55,22 +60,48 @@ class _Shown:
     at: datetime
     edited: bool
     page: bool
+    first: tuple[str, datetime]  # outlet and time of the earliest report
+    also: tuple[str, ...]  # the outlets but for that one
+    reports: tuple[_Report, ...]
+    latest: datetime | None
+    weight: float
+    desk: str  # the story's page of the desk
+
+
+@dataclass(frozen=True, slots=True)
+class _Report:
+    """Another outlet's report as templates see it."""
+
+    title: str
+    title_dir: str
+    link: str
+    source: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class _Topic:
-    """A topic as templates see it. `off` is the link that mutes it; `share` its percentage of the largest topic."""
+    """A topic as templates see it. `off` is the link that mutes it, `desk` its page of the desk.
+
+    `share` and `usual_share` are percentages of the digest's longest bar; `times` is how many times usual `total` is,
+    where that is known.
+    """
 
     title: str
     off: str
+    desk: str
     stories: tuple[_Shown, ...] = ()
     total: int = 0
     more: int = 0
+    events: int = 0
     share: int = 0
+    usual: float | None = None
+    usual_share: int = 0
+    times: float | None = None
 
 
 def view(
-    value: Alert | Digest | Notice,
+    value: Alert | Digest | VolumeAlert | Notice,
     reader: Reader,
     site: Site,
     links: Links,
@@ -78,8 +109,9 @@ def view(
     level: Level,
 ) -> dict[str, Any]:
     """Return the names that templates of `value` may use."""
-    if isinstance(value, Digest):
+    if isinstance(value, (Digest, VolumeAlert)):
         now = value.until
+    shown = _Viewer(reader, site, links, level)
     common = {
         "reader": replace(reader, title=plain(reader.title)),
         "site": replace(site, name=plain(site.name)),
@@ -87,11 +119,16 @@ def view(
         "zone": reader.zone.key,
         "now": now and now.astimezone(reader.zone),
     }
-    if isinstance(value, Notice):
-        return common | {"common": common, "notice": _notice(value, level)}
-    if isinstance(value, Alert):
-        return common | {"common": common, "alert": _alert(value, reader, links, level)}
-    return common | {"common": common, "digest": _digest(value, reader, links, level)}
+    match value:
+        case Notice():
+            named = {"notice": _notice(value, level)}
+        case Alert():
+            named = {"alert": shown.alert(value)}
+        case VolumeAlert():
+            named = {"volume": shown.volume(value)}
+        case Digest():
+            named = {"digest": shown.digest(value)}
+    return common | {"common": common} | named
 
 
 def _notice(notice: Notice, level: Level) -> dict[str, Any]:
@@ -105,50 +142,163 @@ def by_severity(topics: Iterable[TopicRef]) -> list[TopicRef]:
     return sorted(topics, key=lambda topic: -SEVERITIES.index(topic.severity))
 
 
-def _alert(alert: Alert, reader: Reader, links: Links, level: Level) -> dict[str, Any]:
-    topics = [_topic(topic, links) for topic in by_severity(alert.topics)]
-    return {
-        "topics": topics,
-        "offs": [topic for topic in topics if topic.off][:5],
-        "story": _shown(alert.story, reader, level.snippet),
-        "further": [_shown(story, reader, min(level.snippet, 160)) for story in alert.further[: level.stories]],
-        "more": len(alert.further[level.stories :]),
-        "entities": [cut(plain(name), 60) for name in alert.entities[:_NAMES]],
-        "reason": cut(plain(alert.reason), 200),
-    }
+@dataclass(frozen=True, slots=True)
+class _Viewer:
+    """Makes what templates see, for one reader and one level."""
 
+    reader: Reader
+    site: Site
+    links: Links
+    level: Level
 
-def _digest(digest: Digest, reader: Reader, links: Links, level: Level) -> dict[str, Any]:
-    shown = digest.sections[: level.topics]
-    largest = max((section.total for section in digest.sections), default=1)
-    sections = [
-        replace(
-            _topic(section.topic, links),
-            stories=tuple(_shown(story, reader, level.snippet) for story in section.stories[:count]),
-            total=section.total,
-            more=section.more + len(section.stories) - count,
-            share=max(2, round(100 * section.total / largest)) if largest else 0,
+    def alert(self, alert: Alert) -> dict[str, Any]:
+        topics = [self._topic(topic) for topic in by_severity(alert.topics)]
+        gathered = alert.more[: min(_GATHERED, self.level.stories)]
+        opening = alert.opening
+        return {
+            "topics": topics,
+            "offs": [topic for topic in topics if topic.off][:5],
+            "story": self._story(alert.story),
+            "entities": [cut(plain(name), 60) for name in alert.entities[:_NAMES]],
+            "reason": cut(plain(alert.reason), 200),
+            "held_since": alert.held_since and alert.held_since.astimezone(self.reader.zone),
+            "news": [_change(change) for change in alert.news[:_CHANGES]],
+            "opening_topics": [self._topic(topic) for topic in by_severity(opening.topics)] if opening else (),
+            "opening_title": cut(plain(opening.title), HEADLINE) if opening else "",
+            "more": [self._story(story) for story in gathered],
+            "more_total": len(alert.more) + alert.beyond,
+            "beyond": len(alert.more) + alert.beyond - len(gathered),
+        }
+
+    def volume(self, volume: VolumeAlert) -> dict[str, Any]:
+        zone = self.reader.zone
+        days = volume.days[-_DAYS:]
+        most = max([*days, 1])
+        until = volume.until.astimezone(zone)
+        first = until.date() - timedelta(days=len(days) - 1)
+        return {
+            "topic": self._topic(volume.topic),
+            "kind": volume.kind,
+            "count": volume.count,
+            "usual": volume.usual,
+            "times": _times(volume.count, volume.usual),
+            "since": volume.since.astimezone(zone),
+            "until": until,
+            "length": volume.until - volume.since,
+            "days": [(first + timedelta(days=n), count, 100 * count // most) for n, count in enumerate(days)],
+            "stories": [self._story(story) for story in volume.stories[: min(5, self.level.stories)]],
+        }
+
+    def digest(self, digest: Digest) -> dict[str, Any]:
+        level = self.level
+        shown = digest.sections[: level.topics]
+        longest = max((max(section.total, section.usual or 0) for section in digest.sections), default=0) or 1
+        is_known = any(section.usual is not None for section in digest.sections)
+        sections = [
+            replace(
+                self._topic(section.topic),
+                stories=tuple(self._story(story) for story in section.stories[:count]),
+                total=section.total,
+                more=section.more + len(section.stories) - count,
+                events=section.more + len(section.stories),
+                share=max(2, round(100 * section.total / longest)),
+                usual=section.usual,
+                usual_share=round(100 * (section.usual or 0) / longest),
+                times=_times(section.total, section.usual),
+            )
+            for section, count in zip(shown, _shares([len(s.stories) for s in shown], level), strict=True)
+        ]
+        rest = [replace(self._topic(s.topic), total=s.total) for s in digest.sections[level.topics :]]
+        quiet = [self._topic(topic) for topic in digest.quiet]
+        ranked = sorted((s for section in sections for s in section.stories), key=lambda s: (-s.weight, -len(s.others)))
+        best = ranked[:1]
+        unusual = [section for section in sections if (section.times or 0) >= _UNUSUAL and section.total > 2]
+        return {
+            "sections": sections,
+            "rest": rest,
+            "quiet": quiet,
+            "all_topics": [*sections, *rest, *quiet],
+            "total": sum(section.more + len(section.stories) for section in digest.sections),
+            "topic_count": len(digest.sections),
+            "largest": max([*sections, *rest], key=lambda s: s.total, default=None),
+            "unusual": max(unusual, key=lambda s: s.times or 0, default=None),
+            "knows_usual": is_known,
+            "best": best[0] if best else None,
+            "next_best": [story for story in ranked[1:] if story.title and story.title != best[0].title][:2],
+            "has_marks": any(is_match for story in ranked for _, is_match in (*story.title_pieces, *story.pieces)),
+            "since": digest.since.astimezone(self.reader.zone),
+            "now": digest.until.astimezone(self.reader.zone),
+            "summary": digest.summary,
+            "limit": digest.limit,
+        }
+
+    def _topic(self, topic: TopicRef) -> _Topic:
+        title = cut(plain(topic.title) or topic.name, 80)
+        return _Topic(title, self.links.topic_off.get(topic.name, ""), self._desk("topics", topic.name))
+
+    def _desk(self, *path: str) -> str:
+        """A page of the desk, or "" where no address is known."""
+        base = _link(self.site.public_url) and self.site.public_url.rstrip("/")
+        return "/".join((base, *(quote(part, safe="") for part in path))) if base else ""
+
+    def _story(self, story: StoryView) -> _Shown:
+        zone = self.reader.zone
+        title = cut(plain(story.title), HEADLINE)
+        link = _link(story.url)
+        is_repeat = plain(story.snippet).casefold() == plain(story.title).casefold()
+        passage = "" if is_repeat else cut(story.snippet, self.level.snippet)
+        length = len(passage) if passage == story.snippet else _kept(passage)
+        marks = _marks(story.evidence, "snippet", length)
+        title_marks = [] if marks else _marks(_on_plain(story.title, story.evidence), "title", _kept(title))
+        elsewhere = (e.term for e in story.evidence if e.field not in ("title", "snippet", "summary", "text"))
+        source = cut(plain(story.source), 60)
+        others = tuple(filter(None, (cut(plain(name), 60) for name in story.others[:_NAMES])))
+        reports = tuple(self._report(report) for report in story.reports[:_REPORTS])
+        first, also = (source, story.at.astimezone(zone)), others
+        if reports and reports[0].source and reports[0].at < story.at:
+            first = reports[0].source, reports[0].at
+            also = tuple(filter(None, (source, *(name for name in others if name != first[0]))))
+        return _Shown(
+            title=title,
+            title_dir=direction(title),
+            title_pieces=_pieces(title, title_marks),
+            link=link,
+            host=urlsplit(link).hostname or "" if link else "",
+            source=source,
+            others=others,
+            language=story.language if _LANGUAGE.fullmatch(story.language) else "",
+            snippet=plain(passage),
+            snippet_dir=direction(passage),
+            pieces=_pieces(passage, marks),
+            title_words=_distinct(story.title[a:b] for a, b in _marks(story.evidence, "title", len(story.title))),
+            snippet_words=_distinct(passage[a:b] for a, b in marks),
+            other_words=_distinct(elsewhere),
+            at=story.at.astimezone(zone),
+            edited=story.edited,
+            page=story.page,
+            first=first,
+            also=also,
+            reports=reports,
+            latest=story.latest and story.latest.astimezone(zone),
+            weight=story.weight,
+            desk=self._desk("stories", str(story.id)),
         )
-        for section, count in zip(shown, _shares([len(s.stories) for s in shown], level), strict=True)
-    ]
-    rest = [replace(_topic(s.topic, links), total=s.total) for s in digest.sections[level.topics :]]
-    quiet = [_topic(topic, links) for topic in digest.quiet]
-    ranked = sorted((s for section in sections for s in section.stories), key=lambda s: -len(s.others))
-    best = ranked[:1]
-    return {
-        "sections": sections,
-        "rest": rest,
-        "quiet": quiet,
-        "all_topics": [*sections, *rest, *quiet],
-        "total": sum(section.total for section in digest.sections),
-        "topic_count": len(digest.sections),
-        "largest": max([*sections, *rest], key=lambda s: s.total, default=None),
-        "best": best[0] if best else None,
-        "next_best": [story for story in ranked[1:] if story.title and story.title != best[0].title][:2],
-        "has_marks": any(is_match for story in ranked for _, is_match in (*story.title_pieces, *story.pieces)),
-        "since": digest.since.astimezone(reader.zone),
-        "now": digest.until.astimezone(reader.zone),
-    }
+
+    def _report(self, report: Report) -> _Report:
+        title = cut(plain(report.title), HEADLINE)
+        at = report.at.astimezone(self.reader.zone)
+        return _Report(title, direction(title), _link(report.url), cut(plain(report.source), 60), at)
+
+
+def _change(change: Change) -> Change:
+    """A change of clean and short words."""
+    now, was, about = (cut(plain(text), HEADLINE) for text in (change.now, change.was, change.about))
+    return replace(change, now=now, was=was, about=about)
+
+
+def _times(count: int, usual: float | None) -> float | None:
+    """How many times usual `count` is; None where that is not known, or usual is nothing."""
+    return count / usual if usual else None
 
 
 def _shares(available: Sequence[int], level: Level) -> list[int]:
@@ -161,40 +311,6 @@ def _shares(available: Sequence[int], level: Level) -> list[int]:
                 counts[index] += 1
                 left -= 1
     return counts
-
-
-def _topic(topic: TopicRef, links: Links) -> _Topic:
-    return _Topic(cut(plain(topic.title) or topic.name, 80), links.topic_off.get(topic.name, ""))
-
-
-def _shown(story: StoryView, reader: Reader, limit: int) -> _Shown:
-    title = cut(plain(story.title), HEADLINE)
-    link = _link(story.url)
-    is_repeat = plain(story.snippet).casefold() == plain(story.title).casefold()
-    passage = "" if is_repeat else cut(story.snippet, limit)
-    length = len(passage) if passage == story.snippet else _kept(passage)
-    marks = _marks(story.evidence, "snippet", length)
-    title_marks = [] if marks else _marks(_on_plain(story.title, story.evidence), "title", _kept(title))
-    elsewhere = (e.term for e in story.evidence if e.field not in ("title", "snippet", "summary", "text"))
-    return _Shown(
-        title=title,
-        title_dir=direction(title),
-        title_pieces=_pieces(title, title_marks),
-        link=link,
-        host=urlsplit(link).hostname or "" if link else "",
-        source=cut(plain(story.source), 60),
-        others=tuple(filter(None, (cut(plain(name), 60) for name in story.others[:_NAMES]))),
-        language=story.language if _LANGUAGE.fullmatch(story.language) else "",
-        snippet=plain(passage),
-        snippet_dir=direction(passage),
-        pieces=_pieces(passage, marks),
-        title_words=_distinct(story.title[a:b] for a, b in _marks(story.evidence, "title", len(story.title))),
-        snippet_words=_distinct(passage[a:b] for a, b in marks),
-        other_words=_distinct(elsewhere),
-        at=story.at.astimezone(reader.zone),
-        edited=story.edited,
-        page=story.page,
-    )
 
 
 def _link(url: str) -> str:
