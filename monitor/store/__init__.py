@@ -26,11 +26,12 @@ from monitor.store.feeds import Feeds
 from monitor.store.ingest import Ingest
 from monitor.store.outbox import Outbox
 from monitor.store.pages import Pages
+from monitor.store.reports import Reports
 from monitor.store.slots import Closing, Slots, Window
 
 BUSY_TIMEOUT = 30.0  # seconds to wait for another process's write
 
-__all__ = ["Archive", "Closing", "Feeds", "Ingest", "Outbox", "Pages", "Slots", "Store", "Window"]
+__all__ = ["Archive", "Closing", "Feeds", "Ingest", "Outbox", "Pages", "Reports", "Slots", "Store", "Window"]
 
 
 class Store:
@@ -62,6 +63,7 @@ class Store:
         self.pages = Pages(self.read, self.write)
         self.slots = Slots(self.read, self.write)
         self.archive = Archive(self.read, self.write)
+        self.reports = Reports(self.read)
 
     def close(self) -> None:
         """Close all connections."""
