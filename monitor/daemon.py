@@ -29,12 +29,13 @@ from monitor.config import Config, copy_files
 from monitor.errors import ConfigError, MonitorError, Problem
 from monitor.pipeline import Watch, ask_hubs, deliver_due, digest_due, poll_due, prune, read_due
 from monitor.service import feed_health, report_bad_config
+from monitor.service.record import STATE, read_state
 
 log = logging.getLogger(__name__)
 
 ROLES = frozenset({"poll", "deliver", "web"})
 LAST_GOOD = "last-good"
-STATE = "config-state.json"
+MISTAKES = 20  # that pages show one by one
 STOP_GRACE = 7.0  # seconds that messages on their way get to end; a container is killed after ten
 RELOADS_SET_ASIDE = (
     100  # after so many, the garbage that they froze is collected; it stops all for 0.4 s at 10,000 topics
@@ -83,7 +84,9 @@ def write_state(data: Path, now: datetime, running: Config, problems: Collection
         "ok": not bad,
         "since": since or now.isoformat(),
         "fingerprint": running.fingerprint,
+        "loaded_at": before.get("loaded_at") if before.get("fingerprint") == running.fingerprint else now.isoformat(),
         "problems": [str(problem) for problem in bad],
+        "mistakes": [_told(problem) for problem in bad[:MISTAKES]],
     }
     fresh = data / f"{STATE}.{os.getpid()}"
     data.mkdir(parents=True, exist_ok=True)
@@ -91,13 +94,9 @@ def write_state(data: Path, now: datetime, running: Config, problems: Collection
     fresh.rename(data / STATE)
 
 
-def read_state(data: Path) -> dict[str, Any]:
-    """Return what the daemon last put on record, or nothing."""
-    try:
-        state = json.loads((data / STATE).read_text())
-    except (OSError, ValueError):
-        return {}
-    return state if isinstance(state, dict) else {}
+def _told(problem: Problem) -> dict[str, Any]:
+    file = Path(problem.file).name
+    return {"file": file, "line": problem.line, "message": problem.message, "fix": problem.fix}
 
 
 @contextlib.contextmanager

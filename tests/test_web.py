@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import ipaddress
 import re
 import socket
 import threading
@@ -11,18 +12,22 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from urllib.parse import urlencode
 
 import pytest
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import Message, Scope
 
 from monitor.errors import StoreError
 from monitor.links import ALL_TOPICS, Target, read, sign
 from monitor.web import LinkView, create_app
-from monitor.web.guard import BODY_LIMIT, BodyLimit, Gate, is_public
+from monitor.web.guard import BODY_LIMIT, BodyLimit, Gate, Proxy, is_public
+from monitor.web.login import TRIES, local
 from monitor.web.pages import Pages
+from monitor.web.session import LASTS, Sessions
 
 SECRET = b"a key for tests"
 TOKEN = "open-sesame"
@@ -43,6 +48,7 @@ class Desk:
     off: set[Target] = field(default_factory=set)
     state: tuple[bool, str] = (True, "Ready: 3 feeds.")
     broken: Exception | None = None
+    pressed: int = 0
 
     def _target(self, token: str) -> Target | None:
         if self.broken:
@@ -73,10 +79,19 @@ class Desk:
             self.off.discard(target)
         return target is not None
 
-    def overview(self) -> tuple[tuple[str, str], ...]:
-        if self.broken:
-            raise self.broken
-        return (("Feeds", "3 polled, 1 failing: <b>Baltic</b> Wire"), ("Next digest", "tomorrow at 07:00"))
+    def part(self, app: FastAPI, pages: Pages, _sessions: Sessions) -> None:
+        """A page and a button of a desk, for what stands before them all."""
+
+        @app.api_route("/", methods=["GET", "HEAD"])
+        def desk(request: Request) -> Response:
+            if self.broken:
+                raise self.broken
+            return pages.page(request.scope["path"], "refusal", heading="<b>Baltic</b> Wire", remedy="", asks=False)
+
+        @app.post("/press")
+        async def press() -> Response:
+            self.pressed += 1
+            return PlainTextResponse("pressed")
 
 
 @dataclass(frozen=True)
@@ -111,7 +126,7 @@ class Client:
 @contextmanager
 def serving(app: FastAPI) -> Iterator[Client]:
     """The application behind a real server in a thread, on a free port of loopback."""
-    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none")
+    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none", proxy_headers=False)
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -127,8 +142,16 @@ def serving(app: FastAPI) -> Iterator[Client]:
             assert not thread.is_alive()
 
 
-def app_of(desk: Desk, token: str | None = None) -> FastAPI:
-    return create_app(desk, site=SITE, token=token, host_names=["news.example", "www.heron.example", "2001:db8::7"])
+def app_of(desk: Desk, token: str | None = None, proxy: Proxy | None = None) -> FastAPI:
+    return create_app(
+        desk,
+        site=SITE,
+        token=token,
+        host_names=["news.example", "www.heron.example", "2001:db8::7"],
+        secret=SECRET,
+        proxy=proxy,
+        parts=[desk.part],
+    )
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +175,7 @@ def gated_server(one_desk: Desk) -> Iterator[Client]:
 def desk(one_desk: Desk) -> Desk:
     """The servers' backend, as new: starting a server for each test would take most of the time."""
     one_desk.off, one_desk.state, one_desk.broken = set(), (True, "Ready: 3 feeds."), None
+    one_desk.pressed = 0
     return one_desk
 
 
@@ -280,18 +304,11 @@ def test_readyz_says_why(ask_gated: Client, desk: Desk, state: tuple[bool, str],
     assert (answer.status, answer.text) == (status, state[1])
 
 
-def test_the_desk_shows_the_rows_and_the_state(ask: Client, desk: Desk) -> None:
-    desk.state = (False, "No poll for 2 hours.")
-    page = ask("GET", "/").text
-    for words in ("Not ready", "No poll for 2 hours.", "Next digest", "tomorrow at 07:00", "comes later"):
-        assert words in page
-
-
 # --- the gate ------------------------------------------------------------------------------------------------------
 
 
 def test_every_route_is_on_the_public_list_or_gated(ask_gated: Client, desk: Desk) -> None:
-    public = {"/healthz", "/readyz", "/u/{token}", "/u/{token}/undo", "/static"}
+    public = {"/healthz", "/readyz", "/u/{token}", "/u/{token}/undo", "/static", "/login"}
     seen = set()
     for route in app_of(desk, TOKEN).routes:
         assert isinstance(route, Route | Mount), f"the walk does not know {route!r}"
@@ -299,8 +316,9 @@ def test_every_route_is_on_the_public_list_or_gated(ask_gated: Client, desk: Des
         methods = (route.methods or set()) if isinstance(route, Route) else {"GET"}
         path = re.sub(r"\{[^}]*\}", "x", route.path) + ("/x" if isinstance(route, Mount) else "")
         for method in methods:
-            assert (ask_gated(method, path).status != 401) == (route.path in public), (method, route.path)
-    assert seen == public | {"/"}  # a new route must be put here on purpose
+            refused = "WWW-Authenticate" in ask_gated(method, path).headers  # a wrong token at /login is a 401 too
+            assert refused == (route.path not in public), (method, route.path)
+    assert seen == public | {"/", "/press", "/logout"}  # a new route must be put here on purpose
 
 
 @pytest.mark.parametrize(
@@ -346,7 +364,7 @@ def test_no_page_describes_the_routes(ask: Client, document: str) -> None:
 
 
 def test_without_a_token_the_desk_is_shown_to_this_machine_only(ask: Client) -> None:
-    # uvicorn believes X-Forwarded-For when it comes from loopback: a proxy on the same machine that adds it
+    # A proxy on the same machine adds it: whoever came through it is somewhere else.
     forwarded = {"X-Forwarded-For": "203.0.113.9"}
     assert [ask("GET", "/").status, ask("GET", "/", forwarded).status] == [200, 403]
     assert ask("POST", ALL_LINK, forwarded, ONE_CLICK).status == 200
@@ -357,8 +375,115 @@ async def test_without_a_token_an_unknown_client_is_refused(client: tuple[str, i
     async def inside(_scope: Scope, _receive: object, _send: object) -> None:
         raise AssertionError("the gate was open")
 
-    statuses = await statuses_of(Gate(inside, None, Pages(SITE).refusal), [], client=client)
+    statuses = await statuses_of(Gate(inside, Sessions(SECRET, None), Pages(SITE).refusal), [], client=client)
     assert statuses == [403]
+
+
+# --- sessions, proxies, forms --------------------------------------------------------------------------------------
+
+
+def login(ask: Client, token: str = TOKEN, to: str = "/") -> Answer:
+    return ask("POST", "/login", FORM, urlencode({"token": token, "to": to}).encode())
+
+
+def cookie_of(answer: Answer) -> str:
+    return answer.headers["Set-Cookie"].partition(";")[0]
+
+
+def test_the_token_begins_a_session_that_opens_the_desk(ask_gated: Client) -> None:
+    answer = login(ask_gated, to="/topics/a?days=7")
+    assert (answer.status, answer.headers["Location"]) == (303, "./topics/a?days=7")
+    given = answer.headers["Set-Cookie"].lower()
+    assert "httponly" in given
+    assert "samesite=lax" in given
+    assert TOKEN not in given
+    assert ask_gated("GET", "/", {"Cookie": cookie_of(answer)}).status == 200
+
+
+def test_a_wrong_token_begins_none_and_the_page_says_so(ask_gated: Client) -> None:
+    answer = login(ask_gated, "open-sesam")
+    assert (answer.status, answer.headers["Set-Cookie"]) == (401, None)
+    assert "That is not the token" in answer.text
+
+
+def test_a_refused_page_offers_the_way_in_and_back_to_it(ask_gated: Client) -> None:
+    page = ask_gated("GET", "/topics/border").text
+    assert 'action="../login"' in page
+    assert 'name="to" value="/topics/border"' in page
+
+
+def test_guesses_are_not_looked_at_without_end(desk: Desk) -> None:
+    with serving(app_of(desk, TOKEN)) as ask:
+        statuses = [login(ask, f"guess {number}").status for number in range(TRIES + 1)]
+        assert statuses == [401] * TRIES + [429]
+        assert login(ask).status == 429  # the right one too: else a guess would tell
+
+
+@pytest.mark.parametrize(
+    "to", ["//evil.example", "/\\evil.example", "https://evil.example", "/a//b", "javascript:1", ""]
+)
+def test_no_login_leads_to_another_site(to: str) -> None:
+    assert local(to) == "/"
+
+
+def test_a_session_ends_with_its_time_and_with_its_token() -> None:
+    sessions = Sessions(SECRET, TOKEN)
+    cookie = sessions.start(1_000_000)
+    assert sessions.holds(cookie, 1_000_000 + LASTS - 1)
+    assert not sessions.holds(cookie, 1_000_000 + LASTS)
+    assert not sessions.holds(cookie, 999_000)
+    assert not Sessions(SECRET, "another").holds(cookie, 1_000_000)
+    assert not Sessions(b"another", TOKEN).holds(cookie, 1_000_000)
+    assert not any(sessions.holds(bad, 1_000_000) for bad in ("", ".", f"x{cookie}", cookie[:-1], f"1{cookie}", "é.é"))
+
+
+def press(ask: Client, form_token: str, headers: dict[str, str] | None = None, kind: str = FORM["Content-Type"]) -> int:
+    body = urlencode({"form_token": form_token}).encode()
+    return ask("POST", "/press", {"Content-Type": kind, **(headers or {})}, body).status
+
+
+def test_only_a_form_of_ours_for_the_same_visitor_acts(ask_gated: Client, desk: Desk) -> None:
+    cookie = cookie_of(login(ask_gated))
+    sessions, holder = Sessions(SECRET, TOKEN), {"Cookie": cookie}
+    mine = sessions.form_token(cookie.partition("=")[2])
+    wrong = [
+        press(ask_gated, "", holder),
+        press(ask_gated, mine[:-1], holder),
+        press(ask_gated, sessions.form_token("this machine"), holder),
+        press(ask_gated, mine, holder, "text/plain"),
+        press(ask_gated, mine, holder, "multipart/form-data"),
+    ]
+    assert (wrong, desk.pressed) == ([400] * 5, 0)
+    assert press(ask_gated, mine) == 401
+    assert (press(ask_gated, mine, holder), desk.pressed) == (200, 1)
+
+
+def test_a_program_with_the_token_needs_no_form(ask_gated: Client, desk: Desk) -> None:
+    assert ask_gated("POST", "/press", {"Authorization": f"Bearer {TOKEN}"}, b"").status == 200
+    assert desk.pressed == 1
+
+
+def test_without_a_token_a_form_is_demanded_all_the_same(ask: Client, desk: Desk) -> None:
+    # Another site's page may post to this machine, but it cannot read a page of ours to learn the form's token.
+    assert press(ask, "guess") == 400
+    assert (press(ask, Sessions(SECRET, None).form_token("this machine")), desk.pressed) == (200, 1)
+
+
+@pytest.mark.parametrize(
+    ("networks", "headers", "status"),
+    [
+        (["127.0.0.0/8"], {"X-User": "ines"}, 200),
+        (["127.0.0.0/8"], {}, 401),
+        (["127.0.0.0/8"], {"X-User": " "}, 401),
+        (["10.0.0.0/8"], {"X-User": "ines"}, 401),
+    ],
+)
+def test_a_proxy_is_believed_at_its_own_address_only(
+    desk: Desk, networks: list[str], headers: dict[str, str], status: int
+) -> None:
+    proxy = Proxy("X-User", [ipaddress.ip_network(network) for network in networks])
+    with serving(app_of(desk, proxy=proxy)) as ask:
+        assert ask("GET", "/", headers).status == status
 
 
 def test_an_empty_token_is_refused_at_start(desk: Desk) -> None:
@@ -382,8 +507,8 @@ def test_every_answer_carries_the_security_headers(ask: Client, ask_gated: Clien
     ]
     assert [answer.status for answer in answers] == [200, 404, 500, 200, 400, 413, 401]
     policy = (
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; "
-        "base-uri 'none'"
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-src 'self'; "
+        "frame-ancestors 'none'; base-uri 'none'"
     )
     for answer in answers:
         assert answer.headers["Content-Security-Policy"] == policy

@@ -39,7 +39,6 @@ from monitor.cli.common import (
 )
 from monitor.cli.stream import group_stream, match_stream, read_lines
 from monitor.config import FetchSettings, Settings, load_config
-from monitor.daemon import read_state
 from monitor.errors import InputError, MonitorError, QueryError, WorkerError
 from monitor.fetch import Failed, Fetched, Fetcher
 from monitor.models import Delivery
@@ -49,6 +48,7 @@ from monitor.pipeline.lanes import PARSE_DEADLINE
 from monitor.query import as_json as tree_as_json
 from monitor.render import MailMessage, SlackMessage
 from monitor.rules import Explanation
+from monitor.service.record import read_state
 from monitor.text import clean
 from monitor.workers import Workers
 

@@ -78,7 +78,7 @@ def _settings(data: Raw, channels: list[str] | None) -> Iterator[Finding]:
     web = data.get("web")
     if isinstance(web, dict):
         host = web.get("host", "127.0.0.1")
-        if isinstance(host, str) and not _is_loopback(host) and "token" not in web:
+        if isinstance(host, str) and not _is_loopback(host) and not {"token", "user_header"} & web.keys():
             message = "a web server that other machines can reach needs a `token`"
             fix = "write `token: ${MONITOR_TOKEN}` and set that variable, or `host: 127.0.0.1`"
             yield Finding(("web", "host"), message, fix)

@@ -39,6 +39,14 @@ class Web(Part):
     host: Line = Field("127.0.0.1", description="The address to listen on. Off loopback a token is demanded.")
     port: Port = Field(8080, description="The port to listen on; 0 takes any free one.")
     token: Secret | None = Field(None, description="What a visitor must present. Give it as ${MONITOR_TOKEN}.")
+    user_header: Line | None = Field(
+        None, description="The header in which a reverse proxy that asks who its visitors are names them."
+    )
+    proxies: Listed[Network] = Field(
+        ("127.0.0.0/8", "::1/128"),
+        description="The addresses of that proxy; nobody else's `user_header` is believed.",
+        json_schema_extra={"default": ["127.0.0.0/8", "::1/128"]},
+    )
 
 
 class FetchSettings(Part):

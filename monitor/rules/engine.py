@@ -43,6 +43,11 @@ class Rules:
         """Whether a topic is compiled."""
         return topic in self._topics
 
+    @property
+    def aliases(self) -> Aliases:
+        """The aliases of all entities, as these rules know them."""
+        return self._index.aliases
+
     def match(self, story: StoryText) -> tuple[TopicMatch, ...]:
         """Return the topics that `story` matches, in their declared order, each with what made it true."""
         scope = self.scope(story)

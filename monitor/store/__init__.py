@@ -31,6 +31,7 @@ from monitor.store.ingest import Ingest
 from monitor.store.outbox import UNKNOWN, Outbox
 from monitor.store.pages import Pages
 from monitor.store.policies import OVER_BUDGET, Policies, Spending
+from monitor.store.reports import Reports
 from monitor.store.slots import Closing, Slots, Window
 
 BUSY_TIMEOUT = 30.0  # seconds to wait for another process's write
@@ -51,6 +52,7 @@ __all__ = [
     "Outbox",
     "Pages",
     "Policies",
+    "Reports",
     "Slots",
     "Spending",
     "Store",
@@ -94,6 +96,7 @@ class Store:
         self.policies = Policies(self.read, self.write)
         self.archive = Archive(self.read, self.write)
         self.events = Events(self.read, self.write)
+        self.reports = Reports(self.read)
 
     def close(self) -> None:
         """Close all connections."""

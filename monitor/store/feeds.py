@@ -101,6 +101,11 @@ class Feeds:
             for feed, what in told.items():
                 update(session, feed, {"told": what})
 
+    def make_due(self, feed: str, now: datetime) -> None:
+        """Have a feed polled with the next look for due ones, if it is known."""
+        with self._write() as session:
+            session.execute(sa_update(FeedState).where(col(FeedState.feed) == feed).values(next_poll_at=now))
+
     def hurry(self, since: datetime, now: datetime) -> None:
         """Make the feeds due that have failed without any answer since a time."""
         with self._write() as session:

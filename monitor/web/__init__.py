@@ -1,4 +1,6 @@
-"""The web pages: health, unsubscribe links, and for now a thin desk. Makes an ASGI application; the daemon serves it.
+"""The web pages: health, signed links, the desk, and what machines read. Makes the application that the daemon serves.
+
+    security headers → hosts → the gate → a body's limit → our own forms only → the routes
 
 Signed links follow RFC 8058: GET and HEAD show a page and change nothing, since mail scanners open every link; POST
 acts at once, without login, cookie or redirect. Whoever serves the application should keep no access log: the address
@@ -8,7 +10,7 @@ of a /u page is the key to it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -20,8 +22,10 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from monitor.errors import MonitorError
-from monitor.web.guard import BodyLimit, Gate, SecurityHeaders, secure
+from monitor.web.guard import BodyLimit, FormGuard, Gate, Proxy, SecurityHeaders, secure
+from monitor.web.login import add_login
 from monitor.web.pages import Pages
+from monitor.web.session import Sessions
 
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 _SHOW = ["GET", "HEAD"]
@@ -56,30 +60,45 @@ class Backend(Protocol):
     def turn_on(self, token: str) -> bool:
         """Undo `turn_off`. Harmless twice. False: unknown link."""
 
-    def overview(self) -> tuple[tuple[str, str], ...]:
-        """The thin desk's rows (label, value): feeds, last poll, queue, next digest."""
+
+Part = Callable[[FastAPI, Pages, Sessions], None]  # adds its routes
 
 
-def create_app(backend: Backend, *, site: str, token: str | None, host_names: Iterable[str]) -> FastAPI:
+def create_app(
+    backend: Backend,
+    *,
+    site: str,
+    token: str | None,
+    host_names: Iterable[str],
+    secret: bytes,
+    proxy: Proxy | None = None,
+    https: bool = False,
+    parts: Sequence[Part] = (),
+) -> FastAPI:
     """Make the application. `site` is the name shown; `host_names` are answered to besides loopback's (no ports).
 
-    With `token`, all but health, signed links and style sheets demand it as a bearer token; without, they are shown to
-    this machine only. Raises ValueError for an empty token.
+    With `token`, all but health, signed links and style sheets demand it, or a session begun with it, signed with
+    `secret`; a `proxy` may vouch for visitors. Without either, they are shown to this machine only. `parts` add the
+    desk and what machines read. `https`: visitors come by it, and cookies go no other way. Raises ValueError for an
+    empty token.
     """
     if token is not None and not token.strip():
         raise ValueError("the desk's token is empty: anybody could send that")
-    pages = Pages(site)
+    pages, sessions = Pages(site), Sessions(secret, token)
     app = FastAPI(title=site, docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     hosts = [*_LOOPBACK, *(f"[{name}]" if ":" in name and name[0] != "[" else name for name in host_names)]
     # The last one added is the outermost: even a refused Host gets the security headers.
+    app.add_middleware(FormGuard, sessions=sessions, refuse=pages.refusal)
     app.add_middleware(BodyLimit, refuse=pages.refusal)
-    app.add_middleware(Gate, token=token, refuse=pages.refusal)
+    app.add_middleware(Gate, sessions=sessions, refuse=pages.refusal, proxy=proxy)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)
     app.add_middleware(SecurityHeaders)
     _add_errors(app, pages)
     _add_health(app, backend)
     _add_links(app, backend, pages)
-    _add_desk(app, backend, pages)
+    add_login(app, pages, sessions, https=https)
+    for add in parts:
+        add(app, pages, sessions)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
     return app
 
@@ -144,11 +163,3 @@ def _add_links(app: FastAPI, backend: Backend, pages: Pages) -> None:
         view = backend.describe(token)
         known = view is not None and backend.turn_on(token)
         return answer(request, "restored", token, view if known else None)
-
-
-def _add_desk(app: FastAPI, backend: Backend, pages: Pages) -> None:
-    @app.api_route("/", methods=_SHOW)
-    def desk(request: Request) -> HTMLResponse:
-        ready, sentence = backend.ready()
-        rows = backend.overview()
-        return pages.page(request.scope["path"], "desk", ready=ready, sentence=sentence, rows=rows)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from monitor.app import App
 from monitor.links import ALL_TOPICS, read
-from monitor.service import status
 from monitor.web import LinkView
 
 STUCK = 180.0  # seconds since the last look for due feeds ended; one comes every second
@@ -62,22 +59,3 @@ class WebBackend:
             topic = None if target.topic == ALL_TOPICS else target.topic
             app.db_wait(app.store.outbox.cancel_for, target.subscriber, topic, now)
         return True
-
-    def overview(self) -> tuple[tuple[str, str], ...]:
-        """The thin desk's rows."""
-        now = self._app.now()
-        found = status(self._app, now)
-        zone = ZoneInfo(self._app.config.settings.timezone)
-
-        def clock(at: datetime | None) -> str:
-            return f"{at.astimezone(zone):%d %B %H:%M}" if at else "not yet"
-
-        failing = f", {len(found.failing)} cannot be read: {', '.join(found.failing[:5])}" if found.failing else ""
-        digest = found.digests[0] if found.digests else None
-        return (
-            ("Feeds", f"{found.feeds} polled{failing}"),
-            ("Last poll", clock(found.last_poll)),
-            ("Stories", f"{found.stories}, of which {found.matches} matched a topic"),
-            ("Messages", ", ".join(f"{n} {state}" for state, n in sorted(found.queue.items())) or "none so far"),
-            ("Next digest", f"{digest[0]}, {clock(digest[2])}" if digest else "none is set up"),
-        )

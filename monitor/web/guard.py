@@ -1,4 +1,5 @@
-"""What stands before every page: security headers, the desk's gate, and the limit of a request's body. Plain ASGI.
+"""What stands before every page: security headers, the desk's gate, the limit of a request's body, and the check that
+a form is one of ours. Plain ASGI.
 
 The gate denies by default: a new route is closed until its path is put on the public list below. It decides on
 `scope["path"]`, the very string that the router matches, and never on `request.url`, which a forged Host header can
@@ -10,29 +11,38 @@ from __future__ import annotations
 import asyncio
 import hmac
 import ipaddress
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from monitor.hubs import CALLBACKS
+from monitor.web.session import COOKIE, FIELD, Sessions
 
 BODY_LIMIT = 64 * 1024  # bytes; the pages' forms and RFC 8058 posts are far below 1 KB
 BODY_SECONDS = 10.0
 
-PUBLIC_PATHS = frozenset({"/healthz", "/readyz"})
+PUBLIC_PATHS = frozenset({"/healthz", "/readyz", "/login"})
 STATIC = "/static/"
 PUBLIC_FOLDERS = ("/u/", CALLBACKS, STATIC)
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
-    "frame-ancestors 'none'; base-uri 'none'",
+    "frame-src 'self'; frame-ancestors 'none'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",  # the address of a /u page is a key to it
 }
 
 Refuse = Callable[[str, int], Response]  # (path, status) → the page that says so
+WHO = "monitor.who"  # in a request's scope: the visitor that the gate let through
+_FORWARDED = ("x-forwarded-for", "x-real-ip", "forwarded")
+_SAFE = ("GET", "HEAD", "OPTIONS")
 
 
 def is_public(path: str) -> bool:
@@ -41,9 +51,12 @@ def is_public(path: str) -> bool:
 
 
 def secure(headers: MutableHeaders, path: str) -> None:
-    """Add the security headers to `headers`. Pages are never stored; style sheets are asked for again by their ETag."""
+    """Add the security headers to `headers`. Pages are never stored; style sheets are asked for again by their ETag.
+
+    A page may have set a stricter policy of its own.
+    """
     for name, value in SECURITY_HEADERS.items():
-        headers[name] = value
+        headers.setdefault(name, value)
     headers["Cache-Control"] = "no-cache" if path.startswith(STATIC) else "no-store"
 
 
@@ -67,17 +80,35 @@ class SecurityHeaders:
         await self.app(scope, receive, send_secured)
 
 
-class Gate:
-    """ASGI middleware: what is not public demands `Authorization: Bearer TOKEN`.
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A reverse proxy that says in `header` who its visitor is; believed from these addresses only."""
 
-    Without a token only this machine sees the desk: 403 for everybody else. That holds behind a proxy too, whose
-    X-Forwarded-For uvicorn turns into the client's address. A token in the address is not accepted, since addresses are
-    logged, kept in histories and sent on.
+    header: str
+    networks: Sequence[IPv4Network | IPv6Network]
+
+    def visitor(self, scope: Scope) -> str:
+        """Return whom the proxy names, or ""."""
+        peer = _peer(scope)
+        if peer is None or not any(peer in network for network in self.networks):
+            return ""
+        named = Headers(scope=scope).getlist(self.header)
+        return named[0].strip() if len(named) == 1 else ""  # two are one of the proxy's and one of somebody else's
+
+
+class Gate:
+    """ASGI middleware: what is not public demands the token, as `Authorization: Bearer TOKEN` or by a session that was
+    begun with it, or the name of a visitor from a trusted proxy.
+
+    Without a token and a proxy only this machine sees the desk: 403 for everybody else, what came through a proxy on it
+    included. A token in the address is not accepted, since addresses are logged, kept in histories and sent on.
     """
 
-    def __init__(self, app: ASGIApp, token: str | None, refuse: Refuse) -> None:
+    def __init__(self, app: ASGIApp, sessions: Sessions, refuse: Refuse, proxy: Proxy | None = None) -> None:
         self.app = app
-        self._token = None if token is None else token.encode()
+        self._sessions = sessions
+        self._token = None if sessions.token is None else sessions.token.encode()
+        self._proxy = proxy
         self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -94,21 +125,45 @@ class Gate:
         await answer(scope, receive, send)
 
     def _verdict(self, scope: Scope) -> int:
+        who = self._who(scope)
+        if who:
+            scope[WHO] = who
+            return 0
+        return 403 if self._token is None and self._proxy is None else 401
+
+    def _who(self, scope: Scope) -> str:
+        """Return the visitor, as form tokens are made for: a session's cookie, or how they came in; "" for nobody."""
+        if self._proxy is not None and (visitor := self._proxy.visitor(scope)):
+            return f"proxy {visitor}"
         if self._token is None:
-            return 0 if _from_here(scope) else 403
-        scheme, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
+            return "this machine" if self._proxy is None and _from_here(scope) else ""
+        headers = Headers(scope=scope)
+        scheme, _, given = headers.get("authorization", "").partition(" ")
         # Starlette reads header bytes as Latin-1, so this gives back the bytes that were sent.
         known = hmac.compare_digest(given.strip().encode("latin-1"), self._token)
-        return 0 if known and scheme.lower() == "bearer" else 401
+        if known and scheme.lower() == "bearer":
+            return BEARER
+        cookie = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
+        return cookie if cookie and self._sessions.holds(cookie, time.time()) else ""
+
+
+BEARER = "bearer"  # no browser sends it by itself, so its posts need no form token
+
+
+def _peer(scope: Scope) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that the connection comes from; None when it is not known."""
+    client = scope.get("client")
+    try:
+        return ipaddress.ip_address(client[0]) if client is not None else None
+    except ValueError:
+        return None
 
 
 def _from_here(scope: Scope) -> bool:
-    """Whether the client is on this machine; unknown says no."""
-    client = scope.get("client")
-    try:
-        return client is not None and ipaddress.ip_address(client[0]).is_loopback
-    except ValueError:
-        return False
+    """Whether the visitor is on this machine: unknown says no, and so does what a proxy passed on."""
+    peer = _peer(scope)
+    headers = Headers(scope=scope)
+    return peer is not None and peer.is_loopback and not any(name in headers for name in _FORWARDED)
 
 
 class BodyLimit:
@@ -148,6 +203,47 @@ class BodyLimit:
             await answer(scope, receive, send)
             return
         await self.app(scope, _replay(bytes(body), receive), send)
+
+
+class FormGuard:
+    """ASGI middleware behind `BodyLimit`: a request that may change something must be a form that we made for the same
+    visitor, else 400. What is public (signed links, the login) is its own proof, and so is a bearer token.
+    """
+
+    def __init__(self, app: ASGIApp, sessions: Sessions, refuse: Refuse) -> None:
+        self.app = app
+        self._sessions = sessions
+        self._refuse = refuse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer 400."""
+        open_to_all = scope["type"] != "http" or scope["method"] in _SAFE or is_public(scope["path"])
+        if open_to_all or scope.get(WHO) == BEARER:
+            await self.app(scope, receive, send)
+            return
+        message = await receive()
+        body = message.get("body", b"")
+        kind = Headers(scope=scope).get("content-type", "").partition(";")[0].strip().lower()
+        given = read_form(body).get(FIELD, "") if kind == _FORM else ""
+        if not self._sessions.fits(given, scope.get(WHO, "")):
+            await self._refuse(scope["path"], 400)(scope, receive, send)
+            return
+        await self.app(scope, _replay(body, receive), send)
+
+
+_FORM = "application/x-www-form-urlencoded"
+
+
+def read_form(body: bytes) -> dict[str, str]:
+    """Return the fields of a URL-encoded form, the first of each name; none where there are unreasonably many."""
+    try:
+        fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+    except ValueError:
+        return {}
+    return {name: values[0] for name, values in fields.items()}
+
+
+_MOST_FIELDS = 100
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

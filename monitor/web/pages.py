@@ -14,7 +14,11 @@ from monitor.render import shipped
 _REFUSALS = {
     401: (
         "This page is for the people who run the desk",
-        "Send the token that stands under web in monitor.yaml, as the header “Authorization: Bearer TOKEN”.",
+        "Give the token that stands under web in monitor.yaml. Programs send it as “Authorization: Bearer TOKEN”.",
+    ),
+    400: (
+        "This form is not one of ours, or an old one",
+        "Nothing was changed. Go back, load the page anew and try again.",
     ),
     403: (
         "This page is shown on its own machine only",
@@ -22,6 +26,7 @@ _REFUSALS = {
     ),
     404: ("There is no such page", "Check the address, or open the link in the mail again."),
     405: ("This address does not do that", "Open it in a browser as it stands in the mail."),
+    429: ("Too many tries", "Nobody can come in with a token for a minute. Then try again."),
     408: ("The request did not arrive whole", "Nothing was changed. Try again."),
     413: ("Too much was sent", "This address takes 64 KB at most. Nothing was changed."),
     500: ("This page could not be made", "The cause is in the program’s log. Try again in a minute."),
@@ -45,6 +50,11 @@ class Pages:
         )
         self._environment.globals.update(site=site, version=__version__)
 
+    def use(self, **names: object) -> None:
+        """Give all templates names; a function is a filter too."""
+        self._environment.globals.update(names)
+        self._environment.filters.update({name: one for name, one in names.items() if callable(one)})
+
     def page(self, path: str, template: str, status: int = 200, **values: object) -> HTMLResponse:
         """Render `template` (without `.html.j2`) for the request's `path`.
 
@@ -57,4 +67,4 @@ class Pages:
     def refusal(self, path: str, status: int) -> HTMLResponse:
         """The page for an error `status`: what happened and what to do."""
         heading, remedy = _REFUSALS.get(status, (HTTPStatus(status).phrase, "Check the address."))
-        return self.page(path, "refusal", status, heading=heading, remedy=remedy)
+        return self.page(path, "refusal", status, heading=heading, remedy=remedy, asks=status == 401, to=path)

@@ -7,13 +7,16 @@ import contextlib
 import logging
 import socket
 from collections.abc import Iterator
+from ipaddress import ip_network
 from urllib.parse import urlsplit
 
 import uvicorn
 
 from monitor.app import App
-from monitor.web import create_app
+from monitor.web import Part, create_app
 from monitor.web.backend import WebBackend
+from monitor.web.desk import Desk
+from monitor.web.guard import Proxy
 from monitor.web.hubs import Inbox, add_callbacks
 
 log = logging.getLogger(__name__)
@@ -26,6 +29,11 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Capture none."""
         yield
+
+
+def parts(app: App) -> tuple[Part, ...]:
+    """Return what a running program's application is made of, besides health and signed links."""
+    return (Desk(app).add,)
 
 
 async def serve(app: App) -> None:
@@ -49,12 +57,30 @@ async def serve(app: App) -> None:
             return
         token = settings.token.get_secret_value() if settings.token is not None else None
         names = {urlsplit(app.config.settings.public_url).hostname or "", settings.host} - {"", "0.0.0.0", "::"}  # noqa: S104 - names to leave out, not to bind
-        pages = create_app(WebBackend(app), site=app.config.settings.site, token=token, host_names=sorted(names))
+        proxy = (
+            Proxy(settings.user_header, [ip_network(one) for one in settings.proxies]) if settings.user_header else None
+        )
+        pages = create_app(
+            WebBackend(app),
+            site=app.config.settings.site,
+            token=token,
+            host_names=sorted(names),
+            secret=app.secret,
+            proxy=proxy,
+            https=app.config.settings.public_url.startswith("https:"),
+            parts=parts(app),
+        )
         inbox = Inbox(app)
         add_callbacks(pages, inbox)
         # No access log: the address of a signed link is the key to it.
         config = uvicorn.Config(
-            pages, log_config=None, access_log=False, server_header=False, lifespan="off", timeout_graceful_shutdown=3
+            pages,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,  # the gate goes by who really asks
+            lifespan="off",
+            timeout_graceful_shutdown=3,
         )
         server = _Server(config)
         log.info("web pages at http://%s:%d", settings.host, settings.port)

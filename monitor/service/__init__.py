@@ -196,11 +196,12 @@ def status(app: App, now: datetime) -> Status:
         counts["edits"],
         app.store.outbox.counts(),
         min((row.created_at for row in pending), default=None),
-        _next_digests(app, now),
+        next_digests(app, now),
     )
 
 
-def _next_digests(app: App, now: datetime) -> tuple[tuple[str, str, datetime], ...]:
+def next_digests(app: App, now: datetime) -> tuple[tuple[str, str, datetime], ...]:
+    """Return the digests to come, the next first: (subscriber, local time, instant)."""
     slots = app.store.slots.all()
     found = []
     for subscriber in app.config.subscribers.values():

@@ -1,0 +1,516 @@
+"""What the desk shows: how all runs, what each topic catches, which feeds and messages need a person."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from monitor.app import OPERATORS, App
+from monitor.config import Topic
+from monitor.entities import Aliases
+from monitor.errors import NotFoundError
+from monitor.models import Delivery, Match, Story
+from monitor.query import EntityRef, parse, parse_item, walk
+from monitor.rules import queries
+from monitor.service import FeedHealth, feed_health, next_digests
+from monitor.service.marks import Piece, pieces
+from monitor.service.record import Running, running
+from monitor.snippets import snippet
+from monitor.store.reports import Covered, Since, Standing
+from monitor.text import Evidence
+
+SPARK = 14  # days of a small chart
+WEEKS = 8  # of which the same weekday says what is usual
+TOO_NEW = timedelta(weeks=3)
+NOTABLE = 2  # times the usual, from which on it is said how many
+A_PAGE = 50  # feeds or messages on a page
+ATTENTION = 6  # things of a kind that are listed by themselves
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """What a topic usually has in a day: the middle of the same weekdays, and the band that half of them lie in.
+
+    `times` is how many times as many there are today; None where that is not worth a word.
+    """
+
+    middle: float
+    low: float
+    high: float
+    times: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class TopicRow:
+    """A topic on the desk; `days` are stories a day, today's last; `usual` is None while it is too new to say."""
+
+    name: str
+    title: str
+    days: tuple[int, ...]
+    events: int
+    usual: Usual | None
+    last: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class OtherStory:
+    """A story of an event beside its first."""
+
+    id: int
+    title: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventView:
+    """An event as pages show it, by the first of its stories that matched. `topics` are (name, title).
+
+    `told` says how many subscribers were told at once, and `kept` for how many it was kept back, by reason.
+    """
+
+    id: int
+    story: int
+    title: tuple[Piece, ...]
+    snippet: tuple[Piece, ...]
+    source: str
+    sources: int
+    topics: tuple[tuple[str, str], ...]
+    at: datetime
+    others: tuple[OtherStory, ...]
+    told: int
+    kept: Mapping[str, int]
+    language: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """What goes out next: a message, or the digest of some subscribers."""
+
+    at: datetime
+    kind: Literal["message", "digest"]
+    who: tuple[str, ...]
+    message: Delivery | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeskView:
+    """The desk: exceptions first, then what happens, then what comes."""
+
+    running: Running
+    since: Since
+    failed: tuple[Delivery, ...]
+    feeds: tuple[FeedHealth, ...]
+    standings: Mapping[Standing, int]
+    sent_today: int
+    topics: tuple[TopicRow, ...]
+    events: tuple[EventView, ...]
+    event_count: int
+    coming: tuple[Coming, ...]
+
+    @property
+    def troubled(self) -> tuple[FeedHealth, ...]:
+        """The feeds that a person must look at."""
+        return tuple(feed for feed in self.feeds if feed.state in ("broken", "silent") or feed.gone_since is not None)
+
+
+def zone(app: App) -> ZoneInfo:
+    """Return the zone of pages."""
+    return ZoneInfo(app.config.settings.timezone)
+
+
+def midnights(app: App, now: datetime, days: int) -> list[datetime]:
+    """Return when each of the latest `days` days began where the pages are read, today's last, and when today ends."""
+    here = zone(app)
+    today = now.astimezone(here).date()
+    return [_midnight(today - timedelta(days=back), here) for back in range(days - 1, -2, -1)]
+
+
+def _midnight(day: date, here: ZoneInfo) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=here)
+
+
+def desk(app: App, now: datetime) -> DeskView:
+    """Return the desk."""
+    bounds = midnights(app, now, 7 * WEEKS + 1)
+    today = bounds[-2]
+    reports = app.store.reports
+    found, covered = reports.covered(today, limit=6)
+    standings = reports.standings(now)
+    return DeskView(
+        running=running(app.data),
+        since=reports.since(today),
+        failed=tuple(reports.messages(now, "failed", limit=ATTENTION)) if standings["failed"] else (),
+        feeds=feed_health(app),
+        standings=standings,
+        sent_today=len(reports.sent_since(today)),
+        topics=_topic_rows(app, bounds, now),
+        events=events(app, covered),
+        event_count=found,
+        coming=_coming(app, now),
+    )
+
+
+def topics_view(app: App, now: datetime) -> tuple[TopicRow, ...]:
+    """Return all topics, those with the most stories today first."""
+    return _topic_rows(app, midnights(app, now, 7 * WEEKS + 1), now)
+
+
+def _topic_rows(app: App, bounds: Sequence[datetime], now: datetime) -> tuple[TopicRow, ...]:
+    reports = app.store.reports
+    counts = reports.by_day(bounds, now)
+    happened = reports.events_by_topic(bounds[-2])
+    last = reports.last_matches()
+    young = _too_new(app, now)
+    rows = []
+    for name, topic in app.config.topics.items():
+        days = tuple(day.get(name, 0) for day in counts)
+        usual = None if young else usually(days)
+        rows.append(TopicRow(name, topic.title, days[-SPARK:], happened.get(name, 0), usual, last.get(name)))
+    return tuple(sorted(rows, key=lambda row: (-row.days[-1], -sum(row.days), row.title.casefold())))
+
+
+def _too_new(app: App, now: datetime) -> bool:
+    first = app.store.reports.first_seen()
+    return first is None or now - first < TOO_NEW
+
+
+def usually(days: Sequence[int]) -> Usual:
+    """Return what is usual for the last of `days`: the middle and the middle half of the same weekdays before it."""
+    same = days[-8::-7][:WEEKS] or (0,)
+    middle = statistics.median(same)
+    low, _, high = statistics.quantiles(same, n=4, method="inclusive") if len(same) > 1 else (middle, middle, middle)
+    today = days[-1]
+    many = today >= NOTABLE * max(middle, 1) and today >= 3
+    return Usual(middle, low, high, today / max(middle, 1) if many else None)
+
+
+def events(app: App, covered: Sequence[Covered]) -> tuple[EventView, ...]:
+    """Return events as pages show them."""
+    reports = app.store.reports
+    stories = reports.stories_of([one.event_id for one in covered])
+    ids = [story.id for found in stories.values() for story in found if story.id is not None]
+    matches = reports.matches_of(ids)
+    reasons = reports.reasons_of(ids)
+    made = []
+    for one in covered:
+        of_it = stories[one.event_id]
+        lead = next((story for story in of_it if story.id in matches), None)
+        if lead is not None and lead.id is not None:
+            topics = dict.fromkeys(match.topic for story in of_it for match in matches.get(story.id or 0, ()))
+            made.append(_event(app, one, lead, of_it, matches[lead.id], tuple(topics), reasons.get(one.event_id, {})))
+    texts = reports.texts([view.story for view in made])
+    return tuple(_with_snippet(view, stories[view.id], matches[view.story], texts) for view in made)
+
+
+def _event(
+    app: App,
+    one: Covered,
+    lead: Story,
+    stories: Sequence[Story],
+    found: Iterable[Match],
+    topics: Sequence[str],
+    reasons: Mapping[str, set[str]],
+) -> EventView:
+    assert lead.id is not None
+    evidence = [Evidence(**part) for match in found for part in match.evidence]
+    others = tuple(OtherStory(s.id, s.title, s.source) for s in stories if s is not lead and s.id is not None)
+    became = Counter(_best(told) for told in reasons.values())
+    told = became.pop("sent", 0)
+    return EventView(
+        id=one.event_id,
+        story=lead.id,
+        title=tuple(pieces(lead.title, "title", evidence)),
+        snippet=(),
+        source=lead.source,
+        sources=max(one.sources, len({story.source for story in stories})),
+        topics=tuple((name, title_of(app, name)) for name in topics),
+        at=one.latest,
+        others=others,
+        told=told,
+        kept=became,
+        language=lead.language,
+    )
+
+
+def _with_snippet(
+    view: EventView, stories: Sequence[Story], found: Iterable[Match], texts: Mapping[int, str]
+) -> EventView:
+    lead = next(story for story in stories if story.id == view.story)
+    evidence = [Evidence(**part) for match in found for part in match.evidence]
+    passage, marks = snippet(lead.summary, texts.get(view.story, ""), evidence, 240)
+    if passage.casefold() == lead.title.casefold():
+        return view
+    return EventView(
+        **{name: getattr(view, name) for name in EventView.__slots__ if name != "snippet"},
+        snippet=tuple(pieces(passage, "snippet", marks)),
+    )
+
+
+# Of several decisions about one event, the one that tells best what a subscriber got.
+_TELLING = ("sent", "held", "limited", "digest")
+
+
+def _best(reasons: set[str]) -> str:
+    return next((reason for reason in _TELLING if reason in reasons), min(reasons))
+
+
+def title_of(app: App, topic: str) -> str:
+    """Return a topic's title, also when it is no longer declared."""
+    declared = app.config.topics.get(topic)
+    return declared.title if declared else topic
+
+
+def name_of(app: App, subscriber: str) -> str:
+    """Return a subscriber's name for people, also of one who is no longer declared."""
+    if subscriber == OPERATORS:
+        return "the operators"
+    declared = app.config.subscribers.get(subscriber)
+    return declared.title if declared else subscriber
+
+
+def _coming(app: App, now: datetime) -> tuple[Coming, ...]:
+    messages = [Coming(row.next_attempt_at, "message", (row.subscriber,), row) for row in app.store.reports.waiting(4)]
+    slots: dict[datetime, list[str]] = {}
+    for subscriber, _, at in next_digests(app, now):
+        slots.setdefault(at, []).append(subscriber)
+    digests = [Coming(at, "digest", tuple(who)) for at, who in sorted(slots.items())[:3]]
+    return tuple(sorted((*messages, *digests), key=lambda one: one.at))
+
+
+@dataclass(frozen=True, slots=True)
+class TopicView:
+    """A topic's page: its rule, what it caught by day, by event, by word and by outlet in the latest `period` days."""
+
+    topic: Topic
+    place: str
+    query: str
+    entities: tuple[tuple[str, tuple[str, ...]], ...]
+    period: int
+    days: tuple[tuple[date, int], ...]
+    usual: Usual | None
+    today: int
+    events_today: int
+    first_polls: int
+    events: tuple[EventView, ...]
+    event_count: int
+    newest: bool
+    words: tuple[tuple[str, int], ...]
+    outlets: tuple[tuple[str, int], ...]
+    looked_at: int
+    alerted: int
+    digested: int
+
+
+PERIODS = (1, 7, 30, 90)
+
+
+def topic_view(
+    app: App, name: str, now: datetime, *, period: int = 30, newest: bool = False, skip: int = 0
+) -> TopicView:
+    """Return a topic's page. Raises NotFoundError."""
+    topic = app.config.topics.get(name)
+    if topic is None:
+        raise NotFoundError(f"no topic `{name}` is declared")
+    period = period if period in PERIODS else 30
+    reports = app.store.reports
+    bounds = midnights(app, now, max(period, 7 * WEEKS + 1))
+    counts = [day.get(name, 0) for day in reports.by_day(bounds, now)]
+    since = bounds[-1 - period]
+    event_count, covered = reports.covered(since, name, newest=newest, limit=8, skip=skip)
+    words, looked_at = reports.words(name, since)
+    subscribers = [one for one in app.config.subscribers.values() if one.enabled]
+    days = [bound.date() for bound in bounds[:-1]]
+    return TopicView(
+        topic=topic,
+        place=_place(app, topic),
+        query=written(topic),
+        entities=_entities(app, topic),
+        period=period,
+        days=tuple(zip(days, counts, strict=True))[-max(period, SPARK) :],
+        usual=None if _too_new(app, now) else usually(counts),
+        today=counts[-1],
+        events_today=reports.events_by_topic(bounds[-2]).get(name, 0),
+        first_polls=reports.first_polls(name),
+        events=events(app, covered),
+        event_count=event_count,
+        newest=newest,
+        words=tuple(words.items())[:12],
+        outlets=tuple(reports.outlets_of(name, since)),
+        looked_at=looked_at,
+        alerted=sum(any(s.alert and name in s.topics for s in one.subscriptions) for one in subscribers),
+        digested=sum(any(s.digest and name in s.topics for s in one.subscriptions) for one in subscribers),
+    )
+
+
+def _place(app: App, topic: Topic) -> str:
+    place = app.config.place("topics", topic.name)
+    return f"{place.file.rpartition('/')[2]} line {place.line}" if place.line else ""
+
+
+def written(topic: Topic) -> str:
+    """Return what a topic's rule says, lists as the query that means the same."""
+    parts = [f"({topic.query.strip()})" if topic.query and _has_lists(topic) else (topic.query or "").strip()]
+    groups = [_group(group.any) for group in topic.all]
+    parts.append(f" NEAR/{topic.near} ".join(groups) if topic.near is not None else "\nAND ".join(groups))
+    parts.append(_group(topic.any))
+    text = "\nAND ".join(part for part in parts if part)
+    absent = "".join(f"\nNOT {_item(item)}" for item in topic.none)
+    return (text + absent).strip()
+
+
+def _has_lists(topic: Topic) -> bool:
+    return bool(topic.any or topic.all or topic.none)
+
+
+def _group(items: Sequence[str]) -> str:
+    told = [_item(item) for item in items]
+    return "" if not told else told[0] if len(told) == 1 else f"({' OR '.join(told)})"
+
+
+def _item(item: str) -> str:
+    text = str(parse_item(item))
+    return f"({text})" if " AND " in text or " OR " in text else text
+
+
+def _entities(app: App, topic: Topic) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """What the names after @ in a topic stand for, those in its macros included: the first of each one's aliases."""
+    config = app.config
+    texts = [(text, is_item) for path, text, is_item in queries(config) if path[:2] == ("topics", topic.name)]
+    named: dict[str, None] = {}
+    seen: set[str] = set()
+    while texts:
+        text, is_item = texts.pop()
+        for node in walk(parse_item(text) if is_item else parse(text, part=True)):
+            if isinstance(node, EntityRef):
+                named.setdefault(node.name)
+            elif (macro := getattr(node, "name", "")) in config.macros and macro not in seen:
+                seen.add(macro)
+                texts.append((config.macros[macro], False))
+    if not named:
+        return ()
+    aliases: Aliases = app.rules.aliases
+    return tuple((name, _stands_for(aliases, name)) for name in named)
+
+
+_ALIASES = 12
+
+
+def _stands_for(aliases: Aliases, name: str) -> tuple[str, ...]:
+    members = aliases.members(name)
+    told = (
+        [f"@{one}" for one in members]
+        if members != (name,)
+        else [f"{alias.text} (weak)" if alias.weak else alias.text for alias in aliases.of(name)]
+    )
+    return (*told[:_ALIASES], *((f"and {len(told) - _ALIASES} more",) if len(told) > _ALIASES else ()))
+
+
+@dataclass(frozen=True, slots=True)
+class FeedRow:
+    """A feed on the page: its health, and stories a day, today's last."""
+
+    health: FeedHealth
+    host: str
+    days: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FeedsView:
+    """A part of the feeds, and how many there are in each state; `found` is how many fit what was asked for."""
+
+    rows: tuple[FeedRow, ...]
+    counts: Mapping[str, int]
+    found: int
+    skipped: int
+    total: int
+    declared: int
+
+
+FeedOrder = Literal["problems", "name", "stories", "slowest", "last", "next"]
+
+
+def feeds_view(
+    app: App, now: datetime, *, words: str = "", state: str = "", order: str = "problems", skip: int = 0
+) -> FeedsView:
+    """Return the feeds whose name, publisher or address has `words`, of a state (or `problems`), a page of them."""
+    health = feed_health(app)
+    wanted = words.casefold().strip()
+    fitting = [
+        feed
+        for feed in health
+        if (not wanted or any(wanted in text.casefold() for text in (feed.name, feed.source, feed.url)))
+        and (not state or feed.state == state or (state == "problems" and is_problem(feed)))
+    ]
+    never = datetime.min.replace(tzinfo=now.tzinfo)
+    if order == "name":
+        fitting.sort(key=lambda feed: feed.name)
+    elif order == "stories":
+        fitting.sort(key=lambda feed: -feed.per_day)
+    elif order == "slowest":
+        fitting.sort(key=lambda feed: -feed.took)
+    elif order == "last":
+        fitting.sort(key=lambda feed: feed.polled_at or never)
+    elif order == "next":
+        fitting.sort(key=lambda feed: feed.next_poll_at or now + timedelta(days=999))
+    shown = fitting[skip : skip + A_PAGE]
+    bounds = midnights(app, now, SPARK)
+    seen = app.store.reports.seen_in([feed.name for feed in shown], bounds[0])
+    rows = tuple(FeedRow(feed, urlsplit(feed.url).hostname or "", _by_day(seen[feed.name], bounds)) for feed in shown)
+    counts: Counter[str] = Counter(feed.state for feed in health)
+    return FeedsView(rows, counts, len(fitting), skip, sum(feed.state != "paused" for feed in health), len(health))
+
+
+def is_problem(feed: FeedHealth) -> bool:
+    """Whether a feed is listed among the problems."""
+    return feed.state in ("broken", "silent", "slow") or bool(feed.failures) or feed.gone_since is not None
+
+
+def _by_day(times: Iterable[datetime], bounds: Sequence[datetime]) -> tuple[int, ...]:
+    here = bounds[0].tzinfo
+    counts = Counter(at.astimezone(here).date() for at in times)
+    return tuple(counts[bound.date()] for bound in bounds[:-1])
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveriesView:
+    """A part of the outbox. `hours` are (the hour's beginning, messages taken), the present one last."""
+
+    rows: tuple[Delivery, ...]
+    standings: Mapping[Standing, int]
+    standing: Standing | None
+    more: int
+    hours: tuple[tuple[datetime, int], ...]
+    sent_today: int
+    median: float | None
+    slowest: float | None
+    next_digest: tuple[str, datetime] | None
+
+
+def deliveries_view(app: App, now: datetime, *, standing: Standing | None = None, before: int = 0) -> DeliveriesView:
+    """Return a page of the outbox, those that stand so, with an id below `before`."""
+    reports = app.store.reports
+    rows = reports.messages(now, standing, before, A_PAGE + 1)
+    today = midnights(app, now, 1)[0]
+    hour = now.astimezone(zone(app)).replace(minute=0, second=0, microsecond=0)
+    sent = reports.sent_since(min(today, hour - timedelta(hours=23)))
+    hours = [hour - timedelta(hours=back) for back in range(23, -1, -1)]
+    counts = Counter(int((taken - hours[0]) / timedelta(hours=1)) for _, taken in sent if taken >= hours[0])
+    took = sorted((taken - made).total_seconds() for made, taken in sent if taken >= today)
+    digests = next_digests(app, now)
+    return DeliveriesView(
+        rows=tuple(rows[:A_PAGE]),
+        standings=reports.standings(now),
+        standing=standing,
+        more=rows[A_PAGE - 1].id or 0 if len(rows) > A_PAGE else 0,
+        hours=tuple((at, counts[number]) for number, at in enumerate(hours)),
+        sent_today=len(took),
+        median=statistics.median(took) if took else None,
+        slowest=took[-1] if took else None,
+        next_digest=(digests[0][0], digests[0][2]) if digests else None,
+    )

@@ -1,0 +1,312 @@
+"""What pages and programs read: counts by day, events by coverage, messages by state. Rows are always bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any, Literal
+
+from sqlalchemy.orm import defer
+from sqlmodel import Session, and_, col, func, or_, select
+
+from monitor.models import Decision, Delivery, DeliveryStory, Match, Sighting, Story
+
+Transaction = Callable[[], AbstractContextManager[Session]]
+Standing = Literal["failed", "retrying", "held", "queued", "sent", "cancelled"]
+STANDINGS: tuple[Standing, ...] = ("failed", "retrying", "held", "queued", "sent", "cancelled")
+MOST_DAYS = 400  # of counts that are kept
+MOST_STORIES = 100  # of one event
+MOST_EVIDENCE = 2_000  # matches whose words are counted
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """An event with stories that match: the outlets that carry those, and when the latest matched."""
+
+    event_id: int
+    sources: int
+    latest: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """What came since a time: stories, those of them that match a topic, and their events; the latest of all ever."""
+
+    stories: int
+    matched: int
+    events: int
+    latest: datetime | None
+
+
+class Reports:
+    """Reads for pages. Days that are over do not change any more, so their counts are kept."""
+
+    def __init__(self, read: Transaction) -> None:
+        self._read = read
+        self._days: dict[tuple[datetime, datetime], Mapping[str, int]] = {}
+
+    def since(self, at: datetime) -> Since:
+        """Return what came since a time; first polls' stories are no news, and count as stories only."""
+        with self._read() as session:
+            stories = session.exec(select(func.count()).select_from(Story).where(col(Story.first_seen_at) >= at)).one()
+            matched, events = session.exec(
+                select(func.count(func.distinct(Match.story_id)), func.count(func.distinct(Story.event_id)))
+                .join(Story, col(Story.id) == col(Match.story_id))
+                .where(col(Match.matched_at) >= at, col(Match.alerting).is_(True))
+            ).one()
+            latest = session.exec(select(func.max(Story.first_seen_at))).one()
+            return Since(stories, matched, events, latest)
+
+    def by_day(self, bounds: Sequence[datetime], now: datetime) -> list[Mapping[str, int]]:
+        """Return how many stories matched each topic as news, between each two of `bounds`, which go upward."""
+        found: list[Mapping[str, int]] = []
+        with self._read() as session:
+            for start, end in pairwise(bounds):
+                counts = self._days.get((start, end))
+                if counts is None:
+                    rows = session.exec(
+                        select(Match.topic, func.count())
+                        .where(
+                            col(Match.matched_at) >= start, col(Match.matched_at) < end, col(Match.alerting).is_(True)
+                        )
+                        .group_by(col(Match.topic))
+                    )
+                    counts = dict(rows.all())
+                    # A transaction that began before the day's end may end a little after it.
+                    if end < now - timedelta(minutes=5):
+                        self._days[start, end] = counts
+                found.append(counts)
+        while len(self._days) > MOST_DAYS:
+            self._days.pop(next(iter(self._days)))
+        return found
+
+    def events_by_topic(self, since: datetime) -> dict[str, int]:
+        """Return how many events each topic matched since a time."""
+        with self._read() as session:
+            rows = session.exec(
+                select(Match.topic, func.count(func.distinct(Story.event_id)))
+                .join(Story, col(Story.id) == col(Match.story_id))
+                .where(col(Match.matched_at) >= since, col(Match.alerting).is_(True))
+                .group_by(col(Match.topic))
+            )
+            return dict(rows.all())
+
+    def first_polls(self, topic: str) -> int:
+        """Return how many stories of feeds' first polls match a topic."""
+        with self._read() as session:
+            return session.exec(
+                select(func.count()).select_from(Match).where(Match.topic == topic, col(Match.alerting).is_(False))
+            ).one()
+
+    def last_matches(self) -> dict[str, datetime]:
+        """Return when each topic last matched."""
+        with self._read() as session:
+            rows = session.exec(select(Match.topic, func.max(Match.matched_at)).group_by(col(Match.topic)))
+            return dict(rows.all())
+
+    def first_seen(self) -> datetime | None:
+        """Return since when there are stories."""
+        with self._read() as session:
+            return session.exec(select(func.min(Story.first_seen_at))).one()
+
+    def covered(
+        self, since: datetime, topic: str | None = None, *, newest: bool = False, limit: int = 10, skip: int = 0
+    ) -> tuple[int, list[Covered]]:
+        """Return how many events matched since a time, and some of them: the most widely covered, or newest, first."""
+        wanted = [col(Match.matched_at) >= since]
+        if topic is not None:
+            wanted.append(col(Match.topic) == topic)
+        sources = func.count(func.distinct(Story.source)).label("sources")
+        latest = func.max(Match.matched_at).label("latest")
+        grouped = (
+            select(Story.event_id, sources, latest)
+            .join(Match, col(Match.story_id) == col(Story.id))
+            .where(*wanted)
+            .group_by(col(Story.event_id))
+        )
+        order = (latest.desc(), sources.desc()) if newest else (sources.desc(), latest.desc())
+        with self._read() as session:
+            total = session.exec(select(func.count()).select_from(grouped.subquery())).one()
+            rows = session.exec(grouped.order_by(*order, col(Story.event_id).desc()).limit(limit).offset(skip)).all()
+            return total, [Covered(event_id, count, at) for event_id, count, at in rows if event_id is not None]
+
+    def stories_of(self, event_ids: Collection[int]) -> dict[int, list[Story]]:
+        """Return the stories of events without their text, the earliest first."""
+        found: dict[int, list[Story]] = {event_id: [] for event_id in event_ids}
+        with self._read() as session:
+            for event_id in event_ids:
+                found[event_id] = list(
+                    session.exec(
+                        select(Story)
+                        .where(Story.event_id == event_id)
+                        .order_by(col(Story.id))
+                        .limit(MOST_STORIES)
+                        .options(defer(Story.text), defer(Story.tags))  # type: ignore[arg-type]  # SQLModel's fields are columns
+                    ).all()
+                )
+        return found
+
+    def texts(self, story_ids: Collection[int]) -> dict[int, str]:
+        """Return the text of stories."""
+        with self._read() as session:
+            rows = session.exec(select(Story.id, Story.text).where(col(Story.id).in_(story_ids)))
+            return {story_id: text for story_id, text in rows if story_id is not None}
+
+    def matches_of(self, story_ids: Collection[int]) -> dict[int, list[Match]]:
+        """Return the matches of stories."""
+        found: dict[int, list[Match]] = {}
+        with self._read() as session:
+            rows = session.exec(select(Match).where(col(Match.story_id).in_(story_ids)).order_by(col(Match.id)))
+            for match in rows:
+                found.setdefault(match.story_id, []).append(match)
+        return found
+
+    def reasons_of(self, story_ids: Collection[int]) -> dict[int, dict[str, set[str]]]:
+        """Return the reasons of the decisions about stories' events: by event, and by subscriber."""
+        found: dict[int, dict[str, set[str]]] = {}
+        with self._read() as session:
+            rows = session.exec(
+                select(Decision.event_id, Decision.subscriber, Decision.reason)
+                .where(col(Decision.story_id).in_(story_ids))
+                .distinct()
+            )
+            for event_id, subscriber, reason in rows:
+                found.setdefault(event_id, {}).setdefault(subscriber, set()).add(reason)
+        return found
+
+    def words(self, topic: str, since: datetime) -> tuple[dict[str, int], int]:
+        """Return in how many stories each word of a topic was found, the commonest first, and of how many."""
+        with self._read() as session:
+            rows = session.exec(
+                select(Match.evidence)
+                .where(Match.topic == topic, col(Match.matched_at) >= since)
+                .order_by(col(Match.matched_at).desc())
+                .limit(MOST_EVIDENCE)
+            ).all()
+        counts: dict[str, int] = {}
+        for evidence in rows:
+            for term in {f"@{one['entity']}" if one.get("entity") else one["term"] for one in evidence}:
+                counts[term] = counts.get(term, 0) + 1
+        return dict(sorted(counts.items(), key=lambda one: (-one[1], one[0]))), len(rows)
+
+    def outlets_of(self, topic: str, since: datetime) -> list[tuple[str, int]]:
+        """Return how many of a topic's stories each outlet had, the most first."""
+        with self._read() as session:
+            count = func.count()
+            rows = session.exec(
+                select(Story.source, count)
+                .join(Match, col(Match.story_id) == col(Story.id))
+                .where(Match.topic == topic, col(Match.matched_at) >= since)
+                .group_by(col(Story.source))
+                .order_by(count.desc(), col(Story.source))
+            )
+            return [(source, number) for source, number in rows]
+
+    def seen_in(self, feeds: Collection[str], since: datetime) -> dict[str, list[datetime]]:
+        """Return when feeds had stories for the first time since a time; first polls' are no news."""
+        found: dict[str, list[datetime]] = {feed: [] for feed in feeds}
+        with self._read() as session:
+            rows = session.exec(
+                select(Sighting.feed, Sighting.seen_at).where(
+                    col(Sighting.feed).in_(feeds), col(Sighting.seen_at) >= since, col(Sighting.baseline).is_(False)
+                )
+            )
+            for feed, at in rows:
+                found[feed].append(at)
+        return found
+
+    def standings(self, now: datetime) -> dict[Standing, int]:
+        """Return how many messages stand how."""
+        with self._read() as session:
+            return {
+                name: session.exec(select(func.count()).select_from(Delivery).where(_standing(name, now))).one()
+                for name in STANDINGS
+            }
+
+    def sent_since(self, at: datetime) -> list[tuple[datetime, datetime]]:
+        """Return when each message taken since a time was made and taken."""
+        with self._read() as session:
+            rows = session.exec(
+                select(Delivery.created_at, Delivery.finished_at).where(
+                    col(Delivery.state) == "sent", col(Delivery.finished_at) >= at
+                )
+            )
+            return [(made, taken) for made, taken in rows if taken is not None]
+
+    def messages(
+        self, now: datetime, standing: Standing | None = None, before: int = 0, limit: int = 50
+    ) -> list[Delivery]:
+        """Return messages without what they say, the latest first: those that stand so, with an id below `before`."""
+        query = select(Delivery).order_by(col(Delivery.id).desc()).limit(limit)
+        query = query.options(defer(Delivery.payload))  # type: ignore[arg-type]  # as above
+        if standing is not None:
+            query = query.where(_standing(standing, now))
+        if before:
+            query = query.where(col(Delivery.id) < before)
+        with self._read() as session:
+            return list(session.exec(query).all())
+
+    def waiting(self, limit: int = 10) -> list[Delivery]:
+        """Return the messages that go out next, without what they say."""
+        query = select(Delivery).where(Delivery.state == "pending").order_by(col(Delivery.next_attempt_at)).limit(limit)
+        with self._read() as session:
+            return list(session.exec(query.options(defer(Delivery.payload))).all())  # type: ignore[arg-type]  # as above
+
+    def message(self, delivery_id: int) -> Delivery | None:
+        """Return a message."""
+        with self._read() as session:
+            return session.get(Delivery, delivery_id)
+
+    def stories_told(self, delivery_id: int) -> list[tuple[int, str]]:
+        """Return the stories that a message tells of: their ids and headlines."""
+        with self._read() as session:
+            rows = session.exec(
+                select(Story.id, Story.title)
+                .join(DeliveryStory, col(DeliveryStory.story_id) == col(Story.id))
+                .where(DeliveryStory.delivery_id == delivery_id)
+                .order_by(col(Story.id))
+                .limit(MOST_STORIES)
+            )
+            return [(story_id, title) for story_id, title in rows if story_id is not None]
+
+    def page(self, table: type[Any], before: int, limit: int, **fields: Any) -> Sequence[Any]:
+        """Return rows of a table with an id below `before` (0: from the latest on) and these values, latest first."""
+        query = select(table).order_by(col(table.id).desc()).limit(limit)
+        if before:
+            query = query.where(col(table.id) < before)
+        for name, value in fields.items():
+            if value:
+                query = query.where(getattr(table, name) == value)
+        with self._read() as session:
+            return session.exec(query).all()
+
+    def matched(self, topic: str, before: int, limit: int) -> list[tuple[Match, Story]]:
+        """Return a topic's matches with their stories, the latest first, those with an id below `before`."""
+        query = select(Match, Story).join(Story, col(Story.id) == col(Match.story_id)).where(Match.topic == topic)
+        if before:
+            query = query.where(col(Match.id) < before)
+        with self._read() as session:
+            return [
+                (match, story)
+                for match, story in session.exec(query.order_by(col(Match.matched_at).desc()).limit(limit))
+            ]
+
+
+def _standing(name: Standing, now: datetime) -> Any:
+    """The condition under which a message stands so. One that waits for its first try is held until it is due."""
+    pending = col(Delivery.state) == "pending"
+    match name:
+        case "failed":
+            return col(Delivery.state) == "dead"
+        case "retrying":
+            return and_(pending, col(Delivery.attempts) > 0)
+        case "held":
+            return and_(pending, col(Delivery.attempts) == 0, col(Delivery.next_attempt_at) > now)
+        case "queued":
+            due = and_(pending, col(Delivery.attempts) == 0, col(Delivery.next_attempt_at) <= now)
+            return or_(due, col(Delivery.state) == "sending")
+        case _:
+            return col(Delivery.state) == name

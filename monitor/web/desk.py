@@ -1,0 +1,184 @@
+"""The desk's pages: `monitor.service` asked, templates filled. Every page answers to GET alone but for the buttons."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, get_args
+from zoneinfo import ZoneInfo
+
+from fastapi import FastAPI, Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from monitor import service
+from monitor.app import App
+from monitor.errors import NotFoundError
+from monitor.service import desk as views
+from monitor.service.record import running
+from monitor.store.reports import STANDINGS, Standing
+from monitor.web.colours import coloured
+from monitor.web.guard import BEARER, WHO, read_form
+from monitor.web.login import local
+from monitor.web.pages import Pages
+from monitor.web.session import Sessions
+from monitor.web.words import Words, count, few, series, span
+
+_SHOW = ["GET", "HEAD"]
+
+# How a decision reads on a page: its badge, and the words on it. Other codes are shown as they are.
+REASONS: Mapping[str, tuple[str, str]] = {
+    "sent": ("ok", "Sent"),
+    "held": ("held", "Held"),
+    "limited": ("warn", "Limited"),
+    "digest": ("idle", "In the digest"),
+    "muted": ("idle", "Turned off"),
+    "old": ("idle", "Old"),
+    "baseline": ("idle", "First poll"),
+    "already told": ("idle", "Already told"),
+}
+STATES: Mapping[str, tuple[str, str]] = {
+    "broken": ("bad", "Broken"),
+    "silent": ("warn", "Silent"),
+    "slow": ("warn", "Slow"),
+    "new": ("idle", "Not polled yet"),
+    "healthy": ("ok", "Healthy"),
+    "paused": ("idle", "Paused"),
+}
+STANDS: Mapping[Standing, tuple[str, str]] = {
+    "failed": ("bad", "Failed"),
+    "retrying": ("warn", "Retrying"),
+    "held": ("held", "Held"),
+    "queued": ("idle", "Queued"),
+    "sent": ("ok", "Accepted"),
+    "cancelled": ("idle", "Cancelled"),
+}
+
+
+def nice(highest: float) -> int:
+    """Return a round even number from `highest` on, for the top of an axis."""
+    step = 10 ** max(0, math.floor(math.log10(max(highest, 1))) - 1)
+    return next(top for top in range(2 * step, 10**12, 2 * step) if top >= highest)
+
+
+def capfirst(text: str) -> str:
+    """Return a sentence's beginning in its proper case; the rest is as it was."""
+    return text[:1].upper() + text[1:]
+
+
+def stands(row: Any, now: Any) -> Standing:
+    """Return how a message stands."""
+    if row.state == "dead":
+        return "failed"
+    if row.state == "pending" and row.attempts:
+        return "retrying"
+    if row.state == "pending" and row.next_attempt_at > now:
+        return "held"
+    return row.state if row.state in ("sent", "cancelled") else "queued"
+
+
+class Desk:
+    """The pages of a running program."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    def add(self, fastapi: FastAPI, pages: Pages, sessions: Sessions) -> None:
+        """Add the pages' routes."""
+        self._pages, self._sessions = pages, sessions
+        pages.use(
+            nice=nice, coloured=coloured, count=count, few=few, span=span, series=series, stands=stands,
+            capfirst=capfirst,            reasons=REASONS, states=STATES, standings=STANDS,
+            title_of=lambda name: views.title_of(self._app, name),
+            name_of=lambda name: views.name_of(self._app, name),
+        )  # fmt: skip
+        shown = (
+            ("/", self.desk),
+            ("/topics", self.topics),
+            ("/topics/{name}", self.topic),
+            ("/feeds", self.feeds),
+            ("/deliveries", self.deliveries),
+        )
+        for path, page in shown:
+            fastapi.add_api_route(path, page, methods=_SHOW, response_class=HTMLResponse, include_in_schema=False)
+        fastapi.add_exception_handler(NotFoundError, self._not_found)
+        fastapi.add_api_route("/feeds/poll", self.poll, methods=["POST"], include_in_schema=False)
+        fastapi.add_api_route("/deliveries/retry", self.retry, methods=["POST"], include_in_schema=False)
+
+    def page(self, request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
+        """Fill a template, with what every page of the desk says."""
+        app = self._app
+        who = request.scope.get(WHO, "")
+        return self._pages.page(
+            request.scope["path"],
+            template,
+            status,
+            w=Words(app.now(), ZoneInfo(app.config.settings.timezone)),
+            config=app.config,
+            running=running(app.data),
+            form_token=self._sessions.form_token(who),
+            leaves=self._sessions.token is not None and who != BEARER and not who.startswith("proxy "),
+            **values,
+        )
+
+    def _not_found(self, request: Request, error: Exception) -> Response:
+        return self.page(request, "missing", 404, said=str(error), here="")
+
+    def desk(self, request: Request) -> HTMLResponse:
+        """What is wrong, and what is happening."""
+        app = self._app
+        view = views.desk(app, app.now())
+        ready = bool(app.config.topics) and any(one.enabled for one in app.config.subscribers.values())
+        return self.page(request, "desk" if ready else "first_run", here="desk", view=view)
+
+    def topics(self, request: Request) -> HTMLResponse:
+        """All topics."""
+        view = views.topics_view(self._app, self._app.now())
+        return self.page(request, "topics", here="topics", rows=view)
+
+    def topic(self, request: Request, name: str, days: str = "", order: str = "", skip: str = "") -> HTMLResponse:
+        """What a topic is catching, and why."""
+        view = views.topic_view(
+            self._app, name, self._app.now(), period=_number(days, 30), newest=order == "newest", skip=_number(skip)
+        )
+        return self.page(request, "topic", here="topics", view=view, skip=_number(skip))
+
+    def feeds(
+        self, request: Request, q: str = "", state: str = "", sort: str = "problems", skip: str = ""
+    ) -> HTMLResponse:
+        """Which feeds cannot be relied on."""
+        view = views.feeds_view(self._app, self._app.now(), words=q[:200], state=state, order=sort, skip=_number(skip))
+        return self.page(request, "feeds", here="feeds", view=view, q=q[:200], state=state, sort=sort)
+
+    async def poll(self, request: Request) -> Response:
+        """Have a feed polled with the next look, a second from now; the daemon does it, politely as ever."""
+        form = read_form(await request.body())
+        app = self._app
+        await app.db(app.store.feeds.make_due, form.get("feed", ""), app.now())
+        return _back(form)
+
+    def deliveries(self, request: Request, state: str = "", before: str = "") -> HTMLResponse:
+        """What went out, and if not, what comes next."""
+        standing: Standing | None = next((one for one in STANDINGS if one == state), None)
+        view = views.deliveries_view(self._app, self._app.now(), standing=standing, before=_number(before))
+        return self.page(request, "deliveries", here="deliveries", view=view)
+
+    async def retry(self, request: Request) -> Response:
+        """Send a message that failed or waits at once."""
+        form = read_form(await request.body())
+        app = self._app
+        await app.db(service.retry, app, [_number(form.get("id", ""))], app.now())
+        app.wake_delivery.set()
+        return _back(form)
+
+
+def _back(form: Mapping[str, str]) -> Response:
+    """Lead back to the page that a form stood on. The addresses of forms are all two names long."""
+    return RedirectResponse(f"..{local(form.get('to', '/'))}", 303)
+
+
+def _number(text: str, otherwise: int = 0) -> int:
+    """Return a number of the address; one that is none, or too large for the database, is as if it were not there."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 16 else otherwise
+
+
+assert set(STANDS) == set(get_args(Standing))
