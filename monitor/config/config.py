@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
@@ -45,6 +46,12 @@ class Config:
     folder: Path = Path("config")
     places: Places = field(default_factory=Places, repr=False, compare=False)
     contents: Mapping[Path, bytes] = field(default_factory=lambda: MappingProxyType({}), repr=False, compare=False)
+
+    @cached_property
+    def polled(self) -> Mapping[str, str]:
+        """The addresses of the enabled feeds, by name."""
+        feeds = self.feeds.values()
+        return MappingProxyType({feed.name: at for feed in feeds if feed.enabled and (at := feed.address)})
 
     def place(self, *path: str | int) -> Place:
         """Return where the value at a key path is written, such as `place("topics", "sanctions", "query")`.

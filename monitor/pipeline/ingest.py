@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -180,11 +181,21 @@ class _Saver:
         self.listed = frozenset(listed)
         self.app, self.config, self.feed, self.work, self.done = app, config, feed, work, done
         self.alerting, self.now = alerting, now
-        self.muted = work.muted()
-        self.alerts: dict[str, list[Told]] = {}
-        for alert in work.alerts(now):
-            told = Told(alert.due_at or alert.decided_at, tuple(alert.topics), tuple(alert.channels))
-            self.alerts.setdefault(alert.subscriber, []).append(told)
+
+    # Most polls bring nothing that matches, and need neither of these.
+    @cached_property
+    def muted(self) -> Mapping[str, frozenset[str]]:
+        """The topics that each subscriber turned off."""
+        return self.work.muted()
+
+    @cached_property
+    def alerts(self) -> dict[str, list[Told]]:
+        """What each subscriber was told of late."""
+        told: dict[str, list[Told]] = {}
+        for alert in self.work.alerts(self.now):
+            at = alert.due_at or alert.decided_at
+            told.setdefault(alert.subscriber, []).append(Told(at, tuple(alert.topics), tuple(alert.channels)))
+        return told
 
     def expect(self, coming: Sequence[Ready]) -> None:
         """Read ahead what `first_time` asks about each of these."""

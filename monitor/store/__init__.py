@@ -22,7 +22,7 @@ from sqlmodel import Session, text
 
 from monitor.errors import StoreError
 from monitor.store.archive import Archive
-from monitor.store.feeds import Feeds
+from monitor.store.feeds import Coming, Feeds, History
 from monitor.store.hubs import Hubs
 from monitor.store.ingest import Ingest
 from monitor.store.outbox import Outbox
@@ -31,7 +31,20 @@ from monitor.store.slots import Closing, Slots, Window
 
 BUSY_TIMEOUT = 30.0  # seconds to wait for another process's write
 
-__all__ = ["Archive", "Closing", "Feeds", "Hubs", "Ingest", "Outbox", "Pages", "Slots", "Store", "Window"]
+__all__ = [
+    "Archive",
+    "Closing",
+    "Coming",
+    "Feeds",
+    "History",
+    "Hubs",
+    "Ingest",
+    "Outbox",
+    "Pages",
+    "Slots",
+    "Store",
+    "Window",
+]
 
 
 class Store:

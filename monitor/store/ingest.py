@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy import bindparam
 from sqlmodel import Session, col, select
 
 from monitor.models import (
@@ -21,6 +22,17 @@ from monitor.models import (
     Story,
 )
 from monitor.store import feeds, outbox
+
+# Made once: to make a statement takes longer than to run it.
+_OF_KEYS = select(Story).where(col(Story.key).in_(bindparam("keys", expanding=True)))
+_WITH_HEADLINE = (
+    select(Story)
+    .where(
+        col(Story.title_fold).in_(bindparam("headlines", expanding=True)),
+        col(Story.first_seen_at) >= bindparam("since"),
+    )
+    .order_by(col(Story.id))
+)
 
 
 class Ingest:
@@ -42,16 +54,11 @@ class Ingest:
     def expect(self, keys: Collection[str], headlines: Collection[str], since: datetime) -> None:
         """Read ahead the stories of `keys` and those with one of `headlines` first seen after `since`."""
         self._keys.update(dict.fromkeys(keys))
-        for story in self._session.exec(select(Story).where(col(Story.key).in_(keys))):
+        for story in self._session.exec(_OF_KEYS, params={"keys": list(keys)}) if keys else ():
             self._keys[story.key] = story
         wanted = [headline for headline in headlines if headline]
         self._headlines.update({headline: [] for headline in wanted})
-        found = self._session.exec(
-            select(Story)
-            .where(col(Story.title_fold).in_(wanted), col(Story.first_seen_at) >= since)
-            .order_by(col(Story.id))
-        )
-        for story in found:
+        for story in self._session.exec(_WITH_HEADLINE, params={"headlines": wanted, "since": since}) if wanted else ():
             self._headlines[story.title_fold].append(story)
 
     def settle(self) -> None:
