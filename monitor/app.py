@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import random
 import secrets
@@ -40,6 +41,7 @@ T = TypeVar("T")
 
 PAGE_GAP = 5.0  # seconds between two requests for pages to one host, at least
 SENDERS = 16  # threads that may wait for servers at the same time
+TOGETHER = 0.1  # seconds that a feed's state waits for others
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 OPERATORS = ""  # the "subscriber" of messages to the operators; a declared one always has a name
 
@@ -82,7 +84,10 @@ class App:
         self.saving = asyncio.Lock()  # held by the one document that is saved part by part
         self.not_before: dict[str, tuple[float, float]] = {}  # feed → when it is polled again after trouble of ours,
         # on the loop's clock, and the seconds waited
+        self.clock_lead = math.inf  # seconds that the clock was ahead of the loop's when feeds were last looked at
         self.wake_delivery = asyncio.Event()
+        self._states: list[tuple[str, dict[str, Any]]] = []  # of feeds, to be saved together
+        self._saving: asyncio.Task[None] | None = None
         self._database = ThreadPoolExecutor(1, "database")
         self._senders = ThreadPoolExecutor(SENDERS, "send")
         self._fetcher: Fetcher | None = None
@@ -146,6 +151,22 @@ class App:
                 del self._using[idle]
                 await idle.close()
 
+    async def save_state(self, feed: str, **values: Any) -> None:
+        """Save fields of a feed's state, in one transaction with those of feeds that are polled at the same time.
+
+        A transaction costs more than all else of a poll that finds nothing new.
+        """
+        self._states.append((feed, values))
+        if self._saving is None:
+            self._saving = asyncio.create_task(self._save_states(), name="save the feeds' states")
+        await asyncio.shield(self._saving)
+
+    async def _save_states(self) -> None:
+        if len(self.in_flight) > len(self._states):
+            await asyncio.sleep(TOGETHER)
+        states, self._states, self._saving = self._states, [], None
+        await self.db(self.store.feeds.save, states)
+
     async def db(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a function that uses the database in the one thread that writes."""
         loop = asyncio.get_running_loop()
@@ -172,6 +193,8 @@ class App:
         it, and its message is taken up at the next start.
         """
         await self.close_fetchers()
+        if self._saving is not None:
+            await asyncio.wait([self._saving])
         for workers in (self.workers, self.suspect_workers, self.page_workers):
             workers.close()
         await asyncio.to_thread(self._senders.shutdown, wait=wait, cancel_futures=True)
@@ -283,4 +306,4 @@ def describe_url(url: str) -> str:
 
 def feeds_to_poll(config: Config) -> Mapping[str, str]:
     """Return the addresses of the enabled feeds, by name."""
-    return {feed.name: address for feed in config.feeds.values() if feed.enabled and (address := feed.address)}
+    return config.polled

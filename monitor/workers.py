@@ -28,6 +28,7 @@ from monitor.errors import WorkerError
 T = TypeVar("T")
 
 MEMORY = 2 * 1024**3  # bytes of address space; feedparser takes up to 14 times the document's size
+PATIENCE = 4  # times as long as its deadline that a task may take by the clock: others may need the processor too
 RECYCLE = 2_000  # tasks after which a worker is replaced, so that no leak grows for ever
 
 
@@ -47,6 +48,15 @@ def _end_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)
+
+
+def _limited(seconds: float, function: Callable[..., T], *args: Any) -> T:
+    """Return `function(*args)`; the process is ended once that has taken so many seconds of processor time."""
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        return function(*args)
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def timed(function: Callable[..., T], *args: Any) -> tuple[T, float]:
@@ -69,8 +79,9 @@ class Workers:
 
     # `timeout` kills the worker, which no asyncio.timeout can do.
     async def run(self, function: Callable[..., T], *args: Any, timeout: float) -> T:  # noqa: ASYNC109 - it kills
-        """Return `function(*args)`, run in a worker that is killed `timeout` seconds after it began.
+        """Return `function(*args)`, run in a worker that is killed after `timeout` seconds of processor time.
 
+        By the clock it may take `PATIENCE` times as long: a machine that is busy makes no document a hostile one.
         `function` must be importable, its arguments and result picklable. Raises WorkerError when it died or ran
         out of time, and whatever `function` raises.
         """
@@ -80,7 +91,7 @@ class Workers:
             self._pool = ProcessPool(
                 self._count, max_tasks=RECYCLE, initializer=_set_up, initargs=[self._ready, self._nice], context=context
             )
-        future = self._pool.schedule(function, args=list(args), timeout=timeout)
+        future = self._pool.schedule(_limited, args=[timeout, function, *args], timeout=PATIENCE * timeout)
         self._waited_for.add(future)
         try:
             result: T = await asyncio.wrap_future(future)
@@ -89,6 +100,8 @@ class Workers:
         except BrokenProcessPool as error:
             raise WorkerError("the processes that read documents were ended") from error
         except ProcessExpired as error:
+            if error.exitcode in (signal.SIGPROF, -signal.SIGPROF):
+                raise WorkerError(f"it took longer than {timeout:g} seconds, and was stopped") from error
             raise WorkerError("the process that read it ended by itself") from error
         except MemoryError as error:
             raise WorkerError(f"it needed more than {MEMORY // 1024**2} MB of memory") from error

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
@@ -60,6 +61,12 @@ class Config:
             known = self.settings.channels.get(written)
             found[f"{topic}-{place}" if known is None else written] = (known or to).get_secret_value()
         return found
+
+    @cached_property
+    def polled(self) -> Mapping[str, str]:
+        """The addresses of the enabled feeds, by name."""
+        feeds = self.feeds.values()
+        return MappingProxyType({feed.name: at for feed in feeds if feed.enabled and (at := feed.address)})
 
     def place(self, *path: str | int) -> Place:
         """Return where the value at a key path is written, such as `place("topics", "sanctions", "query")`.

@@ -15,6 +15,7 @@ from monitor.errors import WorkerError
 from monitor.fetch import Fetched
 from monitor.models import FeedState
 from monitor.parse import ParsedFeed, parse_feed
+from monitor.store import Coming
 from monitor.workers import timed
 
 log = logging.getLogger(__name__)
@@ -24,12 +25,12 @@ QUICK_DEADLINE = 2.0  # seconds in the lane of the quick
 PARSE_DEADLINE = 10.0  # seconds; hostile documents take minutes (notes on security, 3.1)
 
 
-def is_suspect(state: FeedState) -> bool:
+def is_suspect(state: FeedState | Coming) -> bool:
     """Whether a feed's last document took long to be read."""
     return state.reading > SLOW
 
 
-def is_doubtful(state: FeedState) -> bool:
+def is_doubtful(state: FeedState | Coming) -> bool:
     """Whether a feed's next poll may well hold its place for long: it is new, failing or suspect."""
     return state.succeeded_at is None or state.failures > 0 or is_suspect(state)
 

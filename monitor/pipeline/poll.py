@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from monitor.app import App, feeds_to_poll
 from monitor.config import Feed
@@ -22,6 +22,7 @@ from monitor.pipeline.elsewhere import follow
 from monitor.pipeline.hubs import note_hub
 from monitor.pipeline.ingest import Ingested, content_hash, ingest, match_stories
 from monitor.pipeline.lanes import PARSE_DEADLINE, is_doubtful, read_feed
+from monitor.store import Coming, History
 from monitor.timing import (
     EXPECTED,
     HISTORY,
@@ -40,9 +41,10 @@ from monitor.urls import host, site
 
 log = logging.getLogger(__name__)
 
-POLLS_AT_ONCE = 64
+POLLS_AT_ONCE = 200
 POLLS_OF_A_HOST = 4  # of these
 TICK = 1.0  # seconds between two looks for what is due
+STARTS, PAUSE = 4, 0.01  # polls that are started at once, and seconds until the next; nothing waits for all of a tick
 OWN_TROUBLE, OWN_TROUBLE_MOST = 30.0, 600.0  # seconds until a feed is polled again after trouble of ours
 REST = 2.0  # times as long as a part took, before the next: the database is left to others two thirds of the time
 PART = 50  # stories that are saved in one transaction: half a tenth of a second
@@ -59,6 +61,14 @@ class Polled:
     ingested: Ingested | None = None
     error: str = ""
     baseline: bool = False
+
+
+class _Turn(NamedTuple):
+    """What a poll begins with: its feed's state, until when which sites rest, and what its hub was asked for."""
+
+    state: FeedState
+    rests: Mapping[str, datetime]
+    lease: HubLease | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,33 +93,70 @@ async def poll_due(app: App, limit: int = POLLS_AT_ONCE) -> list[asyncio.Task[Po
     room = limit - len(app.in_flight)
     if room <= 0:
         return []
-    feeds, clock = feeds_to_poll(app.config), asyncio.get_running_loop().time()
-    held = {name for name, (at, _) in app.not_before.items() if at > clock}
-    # What comes due before the middle of two ticks is taken now, or an interval of a second would last two.
-    soon = app.now() + timedelta(seconds=TICK / 2)
-    due = await app.db(app.store.feeds.due, feeds.keys() - app.in_flight - held, soon)
-    feeds = feeds_to_poll(app.config)  # once more: a feed may have been taken out meanwhile
-    hosts = Counter(host(feeds[name]) for name in app.in_flight if name in feeds)
+    now, clock = app.now(), asyncio.get_running_loop().time()
+    went_back = now.timestamp() - clock < app.clock_lead - TICK / 2
+    turns = await app.db(_turns, app, _Places(app, limit, clock), now, room, went_back)
+    app.clock_lead = now.timestamp() - clock if went_back else max(app.clock_lead, now.timestamp() - clock)
     tasks: list[asyncio.Task[Polled]] = []
-    for state in due:
-        if len(tasks) == room:
-            break
-        # A host that hangs holds its own feeds' places only.
-        if state.feed not in feeds or state.feed in app.in_flight:
-            continue
-        name, doubtful = host(feeds[state.feed]), is_doubtful(state)
-        if hosts[name] < POLLS_OF_A_HOST and not (doubtful and len(app.doubtful) >= limit // 2):
-            hosts[name] += 1
-            tasks.append(start(app, state.feed, doubtful=doubtful))
+    for turn in turns:
+        name = turn.state.feed
+        # A feed may have been taken out meanwhile, or be polled by hand.
+        if name in feeds_to_poll(app.config) and name not in app.in_flight:
+            tasks.append(start(app, name, turn))
+            if len(tasks) % STARTS == 0:
+                await asyncio.sleep(PAUSE)
     return tasks
 
 
-def start(app: App, name: str, *, doubtful: bool = False) -> asyncio.Task[Polled]:
-    """Start a poll of feed `name`, which must not be in flight; `doubtful` as `lanes` says."""
+class _Places:
+    """Which feeds may be polled: what hangs holds the places of its like only (`lanes`), and of its own host."""
+
+    def __init__(self, app: App, limit: int, clock: float) -> None:
+        self._feeds = feeds_to_poll(app.config)
+        self._busy = app.in_flight | {name for name, (at, _) in app.not_before.items() if at > clock}
+        self._hosts = Counter(host(self._feeds[name]) for name in app.in_flight if name in self._feeds)
+        self._doubtful = limit // 2 - len(app.doubtful)
+
+    def take(self, coming: Coming) -> bool:
+        """Whether there is a place for a poll of a feed; it is taken then."""
+        name, doubtful = coming.feed, is_doubtful(coming)
+        if name not in self._feeds or name in self._busy or (doubtful and self._doubtful <= 0):
+            return False
+        where = host(self._feeds[name])
+        if self._hosts[where] >= POLLS_OF_A_HOST:
+            return False
+        self._hosts[where] += 1
+        self._doubtful -= doubtful
+        return True
+
+
+def _turns(app: App, places: _Places, now: datetime, room: int, went_back: bool) -> list[_Turn]:
+    """Return whose turn it is. Uses the database."""
+    if went_back:
+        app.store.feeds.bring_forward(now)
+    # What comes due before the middle of two ticks is taken now, or an interval of a second would last two.
+    states = app.store.feeds.due(places.take, now + timedelta(seconds=TICK / 2), room)
+    return _with_rests(app, states, now) if states else []
+
+
+def _turn(app: App, name: str) -> _Turn:
+    state = app.store.feeds.get(name)
+    assert state is not None, f"feed {name} has no state"
+    return _with_rests(app, [state], app.now())[0]
+
+
+def _with_rests(app: App, states: Sequence[FeedState], now: datetime) -> list[_Turn]:
+    rests = app.store.feeds.rests(now)
+    leases = app.store.hubs.current([state.feed for state in states])
+    return [_Turn(state, rests, leases.get(state.feed)) for state in states]
+
+
+def start(app: App, name: str, turn: _Turn | None = None) -> asyncio.Task[Polled]:
+    """Start a poll of feed `name`, which must not be in flight."""
     app.in_flight.add(name)
-    if doubtful:
+    if turn is not None and is_doubtful(turn.state):
         app.doubtful.add(name)
-    task = asyncio.create_task(poll(app, name), name=f"poll {name}")
+    task = asyncio.create_task(poll(app, name, turn), name=f"poll {name}")
     task.add_done_callback(partial(_ended, app, name))
     return task
 
@@ -126,18 +173,16 @@ def _ended(app: App, name: str, task: asyncio.Task[Polled]) -> None:
     app.not_before[name] = (task.get_loop().time() + wait, wait)
 
 
-async def poll(app: App, name: str) -> Polled:
+async def poll(app: App, name: str, turn: _Turn | None = None) -> Polled:
     """Poll one feed now. What the feed does is in the result; only trouble of our own (the database) raises."""
+    state, rests, lease = turn if turn is not None else await app.db(_turn, app, name)
     feed, began = app.config.feeds[name], app.now()
-    state = await app.db(app.store.feeds.get, name)
-    assert state is not None, f"feed {name} has no state"
     # An address that was changed just now is not asked about what another one said.
     changed = state.url != feed.address
     url = feed.address if changed else state.address or feed.address
-    lease = await app.db(app.store.hubs.current, name)
     asked = _Asked(feed, state, url, changed or whole_due(state.whole_due_at, began), began, lease)
-    rest = await app.db(app.store.feeds.rest, site(url), began)
-    if rest is not None and host(url) not in app.config.settings.fetch.own_hosts:
+    rest = rests.get(site(url))
+    if rest is not None and rest > began and host(url) not in app.config.settings.fetch.own_hosts:
         return await _resting(app, asked, (rest - began).total_seconds())
     if asked.whole:
         answer = await app.fetch(url)
@@ -214,16 +259,19 @@ async def _stories(
     app: App, asked: _Asked, answer: Fetched, parsed: ParsedFeed, reading: float, *, pushed: bool = False
 ) -> Polled:
     feed, state = asked.feed, asked.state
-    known = await app.db(app.store.feeds.known, feed.name, [story.guid for story in parsed.stories])
+    guids = [story.guid for story in parsed.stories]
+    history = await app.db(app.store.feeds.history, feed.name, guids, app.now() - HISTORY)
+    known = history.known
     changed = [story for story in parsed.stories if known.get(story.guid) != content_hash(story)]
-    pages = await app.db(app.store.pages.texts, feed.name, [story.guid for story in changed if story.guid in known])
+    edited = [story.guid for story in changed if story.guid in known]
+    pages = await app.db(app.store.pages.texts, feed.name, edited) if edited else {}
     # Read together: topics of one configuration and subscriptions of another would tell nobody. The feed may be gone.
     config, rules = app.config, app.rules
     feed = config.feeds.get(feed.name, feed)
     ready = await asyncio.to_thread(match_stories, rules, feed, changed, parsed.language, pages)
     # No story is known of a feed that is new, or that has moved to where other stories are.
     baseline = state.baseline_at is None and feed.first_poll == "baseline" and (state.baseline_open or not known)
-    values: dict[str, Any] = await _learnt(app, asked, answer, parsed, known)
+    values = _learnt(app, asked, answer, parsed, history)
     if pushed:  # it says nothing of the server and its document
         values["url"] = feed.address
     else:
@@ -287,12 +335,10 @@ def _address_to_write(asked: _Asked) -> tuple[str, ...]:
     return (f"it is read from {asked.url}: write `url: {asked.url}` in feeds.yaml",)
 
 
-async def _learnt(
-    app: App, asked: _Asked, answer: Fetched, parsed: ParsedFeed, known: Collection[str]
-) -> dict[str, Any]:
+def _learnt(app: App, asked: _Asked, answer: Fetched, parsed: ParsedFeed, history: History) -> dict[str, Any]:
     """Return what a document that was read says of when to ask again."""
     state, now, count = asked.state, app.now(), len(parsed.listed)
-    first, seen = await app.db(app.store.feeds.seen, state.feed, now - HISTORY)
+    known, first, seen = history.known, history.first, history.seen
     values: dict[str, Any] = {}
     if len(parsed.stories) > len(known):
         values["silent_at"] = silent_at([*seen, now], first or now, now)
@@ -345,6 +391,7 @@ def _healthy(app: App, asked: _Asked, answer: Fetched | NotModified, *, pushed: 
         "error": None,
         "interval": interval,
         "next_poll_at": asked.at + timedelta(seconds=interval),
+        "was_due": state.next_poll_at,
     }
 
 
@@ -374,7 +421,7 @@ async def _resting(app: App, asked: _Asked, seconds: float) -> Polled:
     """Put a feed off whose site wants to be left alone, and its feeds a little apart."""
     feed, delay = asked.feed, seconds * app.rng.uniform(1.0, 1.1)
     at = app.now() + timedelta(seconds=delay)
-    await app.db(app.store.feeds.update, feed.name, url=feed.address, interval=delay, next_poll_at=at)
+    await app.save_state(feed.name, url=feed.address, interval=delay, next_poll_at=at, was_due=asked.state.next_poll_at)
     log.debug("%s: %s wants to be left alone for %d s", feed.name, site(asked.url), seconds)
     said = f"{site(asked.url)} wants to be left alone; it is asked again at {at:%Y-%m-%d %H:%M} UTC"
     return Polled(feed.name, "resting", error=said)
@@ -382,8 +429,7 @@ async def _resting(app: App, asked: _Asked, seconds: float) -> Polled:
 
 async def _unchanged(app: App, asked: _Asked, answer: Fetched | NotModified) -> Polled:
     name = asked.feed.name
-    values = _healthy(app, asked, answer, pushed=asked.pushed)
-    await app.db(app.store.feeds.update, name, **values)
+    await app.save_state(name, **_healthy(app, asked, answer, pushed=asked.pushed))
     log.debug("%s: nothing new", name)
     return Polled(name, "unchanged")
 
@@ -416,7 +462,8 @@ async def _failed(app: App, asked: _Asked, failed: Failed, *, reading: float | N
         "reading": state.reading if reading is None else reading,
         "interval": delay,
         "next_poll_at": now + timedelta(seconds=delay),
+        "was_due": state.next_poll_at,
     }
-    await app.db(app.store.feeds.update, feed.name, **values)
+    await app.save_state(feed.name, **values)
     log.warning("%s: %s (failure %d; the next try in %d s)", feed.name, failed.reason, failures, delay)
     return Polled(feed.name, "failed", error=failed.reason)

@@ -25,7 +25,7 @@ from monitor.store.archive import Archive
 from monitor.store.endpoints import SUSPENDED, Endpoints
 from monitor.store.escalations import Escalations
 from monitor.store.events import Events, EventStories
-from monitor.store.feeds import Feeds
+from monitor.store.feeds import Coming, Feeds, History
 from monitor.store.hubs import Hubs
 from monitor.store.ingest import Ingest
 from monitor.store.outbox import UNKNOWN, Outbox
@@ -42,11 +42,13 @@ __all__ = [
     "UNKNOWN",
     "Archive",
     "Closing",
+    "Coming",
     "Endpoints",
     "Escalations",
     "EventStories",
     "Events",
     "Feeds",
+    "History",
     "Hubs",
     "Ingest",
     "Outbox",

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from functools import lru_cache
+from itertools import islice, starmap
+from typing import Any, NamedTuple
 
+from sqlalchemy import Update, and_, bindparam, case
 from sqlalchemy import delete as sa_delete
 from sqlalchemy import update as sa_update
 from sqlmodel import Session, col, func, select
 
-from monitor.models import Delivery, FeedDocument, FeedState, HubLease, Sighting, SiteRest
+from monitor.models import Delivery, FeedDocument, FeedState, HubLease, Sighting, SiteRest, UTCDateTime
 from monitor.store import outbox
 from monitor.timing import SERVER_DELAY_CAP, due
 
@@ -60,32 +64,54 @@ class Feeds:
         with self._read() as session:
             return session.get(FeedState, feed)
 
-    def due(self, feeds: Collection[str], now: datetime) -> list[FeedState]:
-        """Return the states of those `feeds` to poll now, the longest overdue first.
-
-        A due time further ahead than the feed's own interval allows is due: the clock went back.
-        """
+    def due(self, free: Callable[[Coming], bool], now: datetime, most: int) -> list[FeedState]:
+        """Return the states of feeds to poll now, the longest overdue first: the first `most` that are `free`."""
         with self._read() as session:
-            rows = session.exec(select(FeedState).order_by(col(FeedState.next_poll_at)))
-            return [s for s in rows if s.feed in feeds and due(s.next_poll_at, s.interval, now)]
+            # Row by row: most ticks need few of those that are due after a long stop.
+            rows = session.connection().execute(_COMING, {"now": now})
+            found = list(islice(filter(free, starmap(Coming, rows)), most))
+            rows.close()
+            if not found:
+                return []
+            states = {state.feed: state for state in session.exec(_STATES, params={"of": [one.feed for one in found]})}
+            return [states[one.feed] for one in found if one.feed in states]
+
+    def bring_forward(self, now: datetime) -> None:
+        """Make the feeds due whose due time is further ahead than their own interval allows: the clock went back."""
+        with self._write() as session:
+            schedule = select(FeedState.feed, FeedState.next_poll_at, FeedState.interval)
+            for feed, at, interval in session.exec(schedule.where(FeedState.next_poll_at > now)).all():
+                if due(at, interval, now):
+                    update(session, feed, {"next_poll_at": now})
 
     def update(self, feed: str, **values: Any) -> None:
         """Set fields of a feed's state; none, where its address is no longer the `url` among them."""
+        self.save([(feed, values)])
+
+    def save(self, states: Collection[tuple[str, Mapping[str, Any]]]) -> None:
+        """Set fields of several feeds' states, as `update` does."""
         with self._write() as session:
-            update(session, feed, values)
+            alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+            for feed, values in states:
+                alike.setdefault(tuple(values), []).append({"of": feed, **_named(values)})
+            for names, rows in alike.items():
+                session.connection().execute(_setting(names), rows)
 
     def document(self, feed: str) -> str:
         """Return the items of a feed's last document, as they were saved with its stories, or ""."""
         with self._read() as session:
-            found = session.get(FeedDocument, feed)
-            return "" if found is None else found.seen
+            return session.connection().execute(_DOCUMENT, {"of": feed}).scalar() or ""
 
     def rest(self, site: str, now: datetime) -> datetime | None:
         """Return until when `site` is to be left alone; None when it is not."""
+        return self.rests(now).get(site)
+
+    def rests(self, now: datetime) -> dict[str, datetime]:
+        """Return the sites that are to be left alone, and until when."""
         with self._read() as session:
-            row = session.get(SiteRest, site)
             # One further ahead than any may be (the clock went back) is none.
-            return row.until if row is not None and now < row.until <= now + LONGEST_REST else None
+            wanted = (col(SiteRest.until) > now, col(SiteRest.until) <= now + LONGEST_REST)
+            return {row.site: row.until for row in session.exec(select(SiteRest).where(*wanted))}
 
     def set_rest(self, site: str, until: datetime, now: datetime) -> None:
         """Leave `site` alone; forget the rests that are over."""
@@ -119,69 +145,127 @@ class Feeds:
                 .values(next_poll_at=now)
             )
 
-    def known(self, feed: str, guids: Collection[str]) -> dict[str, str]:
-        """Return the content hash that each of `guids` had when last seen in `feed`."""
+    def history(self, feed: str, guids: Collection[str], since: datetime) -> History:
+        """Return what is known of a feed that brings `guids`, with the times of its stories since a time."""
         with self._read() as session:
-            return {s.guid: s.content_hash for s in sightings(session, feed, guids)}
+            return History(known(session, feed, guids), *seen(session, feed, since))
 
-    def seen(self, feed: str, since: datetime) -> tuple[datetime | None, list[datetime]]:
-        """Return when `feed` was first seen to have a story, and since `since` the times of those that came later.
 
-        What a first poll brings is no news; of the others the latest `MOST_SEEN`.
-        """
-        with self._read() as session:
-            first = session.exec(select(func.min(Sighting.seen_at)).where(Sighting.feed == feed)).one()
-            if first is None:
-                return None, []
-            rows = session.exec(
-                select(Sighting.seen_at)
-                .where(
-                    Sighting.feed == feed,
-                    col(Sighting.baseline).is_(False),
-                    col(Sighting.seen_at) > max(first, since),
-                )
-                .order_by(col(Sighting.seen_at).desc())
-                .limit(MOST_SEEN)
-            )
-            return first, list(rows)
+class Coming(NamedTuple):
+    """What is asked of a feed that is due, to see whether there is a place for its poll."""
+
+    feed: str
+    succeeded_at: datetime | None
+    failures: int
+    reading: float
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What is known of a feed: the content hash that each guid asked about had when last seen, when it was first seen
+    to have a story, and the times of those that came later.
+
+    What a first poll brings is no news; of the others `seen` has the latest `MOST_SEEN`.
+    """
+
+    known: Mapping[str, str]
+    first: datetime | None
+    seen: Sequence[datetime]
+
+
+# Statements of every poll are made once: to make one takes longer than to run it. They are run past the session, which
+# has no objects of theirs.
+_COMING = (
+    select(FeedState.feed, FeedState.succeeded_at, FeedState.failures, FeedState.reading)
+    .where(col(FeedState.next_poll_at) <= bindparam("now"))
+    .order_by(col(FeedState.next_poll_at))
+)
+_STATES = select(FeedState).where(col(FeedState.feed).in_(bindparam("of", expanding=True)))
+_OF_FEED = col(Sighting.feed) == bindparam("of")
+_OF_GUIDS = col(Sighting.guid).in_(bindparam("guids", expanding=True))
+_KNOWN = select(Sighting.guid, Sighting.content_hash).where(_OF_FEED, _OF_GUIDS)
+_SIGHTINGS = select(Sighting).where(_OF_FEED, _OF_GUIDS)
+_FIRST = select(func.min(Sighting.seen_at)).where(_OF_FEED)
+_SEEN = (
+    select(Sighting.seen_at)
+    .where(_OF_FEED, col(Sighting.baseline).is_(False), col(Sighting.seen_at) > bindparam("since"))
+    .order_by(col(Sighting.seen_at).desc())
+    .limit(MOST_SEEN)
+)
+_LISTED = (
+    sa_update(Sighting)
+    .where(_OF_FEED, _OF_GUIDS, col(Sighting.listed_at) <= bindparam("before"))
+    .values(listed_at=bindparam("now"))
+)
+_DOCUMENT = select(FeedDocument.seen).where(FeedDocument.feed == bindparam("of"))
+_KEEP_DOCUMENT = sa_update(FeedDocument).where(col(FeedDocument.feed) == bindparam("of")).values(seen=bindparam("is"))
+
+
+def known(session: Session, feed: str, guids: Collection[str]) -> dict[str, str]:
+    """Return the content hash that each of `guids` had when last seen in `feed`."""
+    found: dict[str, str] = {}
+    for chunk in _chunks(guids):
+        rows = session.connection().execute(_KNOWN, {"of": feed, "guids": chunk})
+        found.update((guid, content_hash) for guid, content_hash in rows)
+    return found
+
+
+def seen(session: Session, feed: str, since: datetime) -> tuple[datetime | None, Sequence[datetime]]:
+    """Return when `feed` was first seen to have a story, and since `since` the times of those that came later."""
+    first: datetime | None = session.connection().execute(_FIRST, {"of": feed}).scalar_one()
+    if first is None:
+        return None, ()
+    return first, session.connection().execute(_SEEN, {"of": feed, "since": max(first, since)}).scalars().all()
 
 
 def update(session: Session, feed: str, values: Mapping[str, Any], seen: str | None = None) -> None:
     """Set fields of a feed's state within a transaction, and the items of its document where they are given.
 
     `url` among them is the declared address that was asked: where another one is declared by now nothing is set, since
-    what one address answers says nothing of another, which is due.
+    what one address answers says nothing of another, which is due. `was_due` is when the poll that brings them was due:
+    where the feed was made due anew meanwhile (its hub told of news, our network is back), the sooner time stands.
     """
-    state = session.get(FeedState, feed)
-    assert state is not None, f"feed {feed} has no state"
-    if values.get("url", state.url) != state.url:
+    done = session.connection().execute(_setting(tuple(values)), {"of": feed, **_named(values)})
+    if not done.rowcount or seen is None:
         return
-    for name, value in values.items():
-        setattr(state, name, value)
-    if seen is not None:
-        session.merge(FeedDocument(feed=feed, seen=seen))
+    if not session.connection().execute(_KEEP_DOCUMENT, {"of": feed, "is": seen}).rowcount:
+        session.add(FeedDocument(feed=feed, seen=seen))
+
+
+@lru_cache(maxsize=100)
+def _setting(names: tuple[str, ...]) -> Update:
+    """Return the statement that sets these fields. To make it takes ten times as long as to run it."""
+    statement = sa_update(FeedState).where(col(FeedState.feed) == bindparam("of"))
+    if "url" in names:
+        statement = statement.where(col(FeedState.url) == bindparam("new_url"))
+    values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in names if name != "was_due"}
+    if "was_due" in names:
+        stored, fresh = col(FeedState.next_poll_at), bindparam("new_next_poll_at", type_=UTCDateTime)
+        sooner = and_(stored != bindparam("new_was_due", type_=UTCDateTime), stored < fresh)
+        values["next_poll_at"] = case((sooner, stored), else_=fresh)
+    return statement.values(values)
+
+
+def _named(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"new_{name}": value for name, value in values.items()}
 
 
 def listed(session: Session, feed: str, guids: Collection[str], now: datetime) -> None:
     """Record that the feed's document has `guids`, for those of which it was not recorded within `LISTED_WITHIN`."""
-    wanted = list(guids)
-    for start in range(0, len(wanted), 500):
-        session.execute(
-            sa_update(Sighting)
-            .where(
-                col(Sighting.feed) == feed,
-                col(Sighting.guid).in_(wanted[start : start + 500]),
-                col(Sighting.listed_at) <= now - LISTED_WITHIN,
-            )
-            .values(listed_at=now)
-        )
+    for chunk in _chunks(guids):
+        session.connection().execute(_LISTED, {"of": feed, "guids": chunk, "before": now - LISTED_WITHIN, "now": now})
 
 
 def sightings(session: Session, feed: str, guids: Collection[str]) -> list[Sighting]:
-    """Return the sightings of `guids` in `feed`, in chunks that every database takes."""
-    wanted = list(guids)
+    """Return the sightings of `guids` in `feed`."""
     found: list[Sighting] = []
-    for start in range(0, len(wanted), 500):
-        chunk = wanted[start : start + 500]
-        found += session.exec(select(Sighting).where(Sighting.feed == feed, col(Sighting.guid).in_(chunk))).all()
+    for chunk in _chunks(guids):
+        found += session.exec(_SIGHTINGS, params={"of": feed, "guids": chunk}).all()
     return found
+
+
+def _chunks(guids: Collection[str]) -> Iterator[list[str]]:
+    """Yield `guids` by so many as every database takes in one statement."""
+    wanted = list(guids)
+    for start in range(0, len(wanted), 500):
+        yield wanted[start : start + 500]

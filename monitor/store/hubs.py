@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection
 from datetime import datetime
 
+from sqlalchemy import bindparam
 from sqlmodel import Session, col, or_, select
 
 from monitor.hubs import DENIED_AGAIN, LEASE_CAP, PINGS_APART, PUSH_LATE, ask_delay, is_live
@@ -16,6 +17,10 @@ from monitor.urls import host
 LEAVING_TRIES = 3  # to tell a hub that its pushes are no longer wanted; after that they are refused, which tells it too
 OF_A_HOST = 5  # asked at once
 MISSING = 50  # guids of stories that were not pushed
+
+_CURRENT = select(HubLease).where(
+    col(HubLease.feed).in_(bindparam("feeds", expanding=True)), HubLease.state != "leaving"
+)
 
 
 class Hubs:
@@ -29,10 +34,10 @@ class Hubs:
         with self._read() as session:
             return list(session.exec(select(HubLease).where(HubLease.state != "leaving")))
 
-    def current(self, feed: str) -> HubLease | None:
-        """Return a feed's one that is not leaving."""
+    def current(self, feeds: Collection[str]) -> dict[str, HubLease]:
+        """Return of those `feeds` the one that is not leaving, where they have one."""
         with self._read() as session:
-            return _current(session, feed)
+            return {row.feed: row for row in session.exec(_CURRENT, params={"feeds": list(feeds)})}
 
     def get(self, key: str) -> HubLease | None:
         """Return one by its key."""
@@ -131,8 +136,9 @@ class Hubs:
             if last is not None and now < last <= now + PINGS_APART:
                 return  # the poll for this is still to come
             row.pinged_at = now if last is None or last > now else max(now, last + PINGS_APART)
-            if not state.failures:
-                state.next_poll_at = min(state.next_poll_at, row.pinged_at)
+            # A poll that is under way may have asked too early: what is due by now is due anew, which tells it so.
+            if not state.failures and (state.next_poll_at > row.pinged_at or state.next_poll_at <= now):
+                state.next_poll_at = row.pinged_at
 
     def forged(self, key: str) -> None:
         """Count a push with a wrong signature."""

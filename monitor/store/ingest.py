@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import bindparam
 from sqlmodel import Session, col, func, select, text
 
 from monitor.dispatch import TOLD, alert_key
@@ -29,6 +30,9 @@ from monitor.store.policies import Spending
 _COLUMNS = ("story_id", "event_id", *Row._fields[2:])  # of StorySketch, in the order of a Row
 _EVENTS_LOCK = 0x6576656E7473  # any number that no other lock has
 
+# Made once: to make a statement takes longer than to run it.
+_OF_KEYS = select(Story).where(col(Story.key).in_(bindparam("keys", expanding=True)))
+
 
 class Ingest(Spending):
     """Reads and writes within one open transaction; nothing is saved until its context ends.
@@ -48,7 +52,7 @@ class Ingest(Spending):
     def expect(self, keys: Collection[str]) -> None:
         """Read ahead the stories of `keys`."""
         self._keys.update(dict.fromkeys(keys))
-        for story in self._session.exec(select(Story).where(col(Story.key).in_(keys))):
+        for story in self._session.exec(_OF_KEYS, params={"keys": list(keys)}) if keys else ():
             self._keys[story.key] = story
 
     def settle(self) -> None:
