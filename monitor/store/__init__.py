@@ -22,6 +22,7 @@ from sqlmodel import Session, text
 
 from monitor.errors import StoreError
 from monitor.store.archive import Archive
+from monitor.store.audit import Audits
 from monitor.store.feeds import Feeds
 from monitor.store.ingest import Ingest
 from monitor.store.outbox import Outbox
@@ -34,6 +35,7 @@ BUSY_TIMEOUT = 30.0  # seconds to wait for another process's write
 __all__ = [
     "OVER_BUDGET",
     "Archive",
+    "Audits",
     "Closing",
     "Feeds",
     "Ingest",
@@ -77,6 +79,7 @@ class Store:
         self.slots = Slots(self.read, self.write)
         self.policies = Policies(self.read, self.write)
         self.archive = Archive(self.read, self.write)
+        self.audits = Audits(self.read, self.write)
 
     def close(self) -> None:
         """Close all connections."""

@@ -152,12 +152,12 @@ class Outbox:
             return len(rows)
 
     def requeue(self, delivery_ids: Collection[int], now: datetime, expires_at: datetime) -> list[int]:
-        """Make dead, cancelled or waiting messages due now, with fresh attempts; return the ids that were."""
+        """Make dead, cancelled, held or waiting messages due now, with fresh attempts; return the ids that were."""
         with self._write() as session:
             rows = session.exec(
                 select(Delivery).where(
                     col(Delivery.id).in_(delivery_ids),
-                    col(Delivery.state).in_(("dead", "cancelled", "pending")),
+                    col(Delivery.state).in_(("dead", "cancelled", "held", "pending")),
                 )
             ).all()
             for delivery in rows:
