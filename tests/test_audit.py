@@ -41,6 +41,7 @@ def pipe(tmp_path: Path) -> Iterator[Pipe]:
     opened.put("post", item("3", title(3)))
     opened.at(7, 30)
     digest_due(opened.app)
+    opened.forward(seconds=1)
     opened.put("wire", item("4", title(4)), item("5", title(5)))
     yield opened
     opened.app.store.close()
