@@ -27,7 +27,19 @@ from monitor.checking import Loaded, idle, load
 from monitor.collector import lasting, set_aside
 from monitor.config import Config, copy_files
 from monitor.errors import ConfigError, MonitorError, Problem
-from monitor.pipeline import Watch, ask_hubs, deliver_due, digest_due, poll_due, prune, read_due
+from monitor.pipeline import (
+    LOOKS_BACK,
+    Watch,
+    ask_hubs,
+    audit,
+    audit_due,
+    deliver_due,
+    digest_due,
+    poll_due,
+    prune,
+    read_due,
+    record_audit,
+)
 from monitor.service import feed_health, report_bad_config
 from monitor.service.record import STATE, read_state
 
@@ -222,6 +234,7 @@ class Daemon:
             ("health", self._health, 60, "poll" in self.roles),
             ("prune", self._prune, 600, "poll" in self.roles),
             ("hubs", self._hubs, 10, self.serve is not None and "web" in self.roles),  # they ask back by the web server
+            ("audit", self._audit, 600, "deliver" in self.roles),
             ("reload", self._reload, 2, True),
         ]
         for name, tick, seconds, wanted in ticks:
@@ -287,6 +300,13 @@ class Daemon:
         # Chunk by chunk, so that nothing else waits for long; what is left at a stop goes the next time.
         while not self.stopping.is_set() and any(await self.app.db(prune, self.app, self.app.now())):
             pass
+
+    async def _audit(self) -> None:
+        app, now = self.app, self.app.now()
+        if await asyncio.to_thread(audit_due, app, now):
+            # It only reads, so it keeps nobody from writing, however long it takes.
+            found = await asyncio.to_thread(audit, app, now - LOOKS_BACK, now)
+            await app.db(record_audit, app, found)
 
     async def _reload(self) -> None:
         fresh = await asyncio.to_thread(stamp, self.folder)

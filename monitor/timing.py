@@ -222,28 +222,38 @@ def _instant(day: date, at: str, zone: ZoneInfo) -> datetime:
     return datetime.combine(day, time(hour, minute), tzinfo=zone).astimezone(UTC)
 
 
-def _slots(schedule: DigestSchedule, zone: ZoneInfo, around: datetime, days: range) -> list[Slot]:
-    today = around.astimezone(zone).date()
-    dates = [today + timedelta(days=n) for n in days]
-    return sorted(
-        (
-            Slot(f"{day:%Y-%m-%d} {at}", _instant(day, at, zone))
-            for day in dates
-            if day.weekday() in schedule.days
-            for at in schedule.at
-        ),
-        key=lambda slot: (slot.at, slot.local),
-    )
+def _slots(schedule: DigestSchedule, zone: ZoneInfo, day: date) -> list[Slot]:
+    """The slots of a local date."""
+    if day.weekday() not in schedule.days:
+        return []
+    return [Slot(f"{day:%Y-%m-%d} {at}", _instant(day, at, zone)) for at in schedule.at]
+
+
+def _in_order(slot: Slot) -> tuple[datetime, str]:
+    return slot.at, slot.local
 
 
 def next_slot(schedule: DigestSchedule, zone: ZoneInfo, after: datetime) -> Slot:
     """Return the first slot later than `after`."""
-    return next(slot for slot in _slots(schedule, zone, after, range(-1, 10)) if slot.at > after)
+    today = after.astimezone(zone).date()
+    for day in (today + timedelta(days=n) for n in range(-1, 10)):
+        later = [slot for slot in _slots(schedule, zone, day) if slot.at > after]
+        if later:
+            # Where clocks change at midnight (Nuuk), a skipped time of this date comes after the next date's first.
+            later += [slot for slot in _slots(schedule, zone, day + timedelta(days=1)) if slot.at > after]
+            return min(later, key=_in_order)
+    raise AssertionError("a schedule has a slot each week")
 
 
 def last_slot(schedule: DigestSchedule, zone: ZoneInfo, until: datetime) -> Slot:
     """Return the latest slot at or before `until`: the one a daemon that was down catches up with."""
-    return [slot for slot in _slots(schedule, zone, until, range(-10, 2)) if slot.at <= until][-1]
+    today = until.astimezone(zone).date()
+    for day in (today + timedelta(days=n) for n in range(1, -11, -1)):
+        before = [slot for slot in _slots(schedule, zone, day) if slot.at <= until]
+        if before:
+            before += [slot for slot in _slots(schedule, zone, day - timedelta(days=1)) if slot.at <= until]
+            return max(before, key=_in_order)
+    raise AssertionError("a schedule has a slot each week")
 
 
 def quiet_until(quiet: QuietHours, zone: ZoneInfo, now: datetime) -> datetime | None:

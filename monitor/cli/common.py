@@ -10,12 +10,13 @@ import sys
 import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from pydantic import BaseModel
+from pydantic_core import PydanticCustomError
 from rich.cells import cell_len, chop_cells
 from rich.console import Console
 from rich.table import Table
@@ -24,6 +25,7 @@ from rich.text import Text
 from monitor import logs
 from monitor.app import App, open_app
 from monitor.checking import Loaded, load
+from monitor.config.values import duration
 from monitor.errors import ConfigError, QueryError, carets
 from monitor.text import clean
 
@@ -142,6 +144,19 @@ def clock(at: datetime | None) -> str:
         return "–"
     local = at.astimezone()
     return f"{local:%H:%M:%S}" if local.date() == datetime.now().astimezone().date() else f"{local:%Y-%m-%d %H:%M}"
+
+
+def moment(since: str, now: datetime) -> datetime | None:
+    """Return the time that an option `--since` names, `30d` before `now` or in ISO 8601; None for an empty one."""
+    if not since:
+        return None
+    try:
+        if re.fullmatch(r"[\d.]+[a-z]", since):
+            return now - timedelta(seconds=duration(since))
+        at = datetime.fromisoformat(since)
+        return at if at.tzinfo else at.replace(tzinfo=UTC)
+    except (ValueError, OverflowError, PydanticCustomError):
+        raise typer.BadParameter(f"{since!r} is neither a duration such as 30d nor a time such as 2026-11-25") from None
 
 
 def opened(config: Path, data: Path) -> App:

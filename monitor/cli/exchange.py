@@ -7,16 +7,13 @@ import csv
 import json
 import re
 import sys
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
-from pydantic_core import PydanticCustomError
 
-from monitor.cli.common import CONFIG, DATA, Config, Data, Json, cli, err, load_any, plain, to_json, told, using
+from monitor.cli.common import CONFIG, DATA, Config, Data, Json, cli, err, load_any, moment, plain, to_json, told, using
 from monitor.config import Config as Configuration
-from monitor.config.values import duration
 from monitor.errors import InputError
 from monitor.opml import as_yaml, write_opml
 from monitor.transfer import COLUMNS, Exported, export, feeds_of
@@ -95,7 +92,7 @@ def export_(
         sys.stdout.buffer.write(write_opml(declared.feeds.values(), declared.settings.site))
         return
     with using(config, data) as app:
-        rows = export(app, cast(Exported, what), _moment(since, app.now()))
+        rows = export(app, cast(Exported, what), moment(since, app.now()))
         if form != "csv":
             for row in rows:
                 to_json(row)
@@ -105,18 +102,6 @@ def export_(
         table.writerow(columns)
         for row in rows:
             table.writerow([_cell(row.get(name)) for name in columns])
-
-
-def _moment(since: str, now: datetime) -> datetime | None:
-    if not since:
-        return None
-    try:
-        if re.fullmatch(r"[\d.]+[a-z]", since):
-            return now - timedelta(seconds=duration(since))
-        moment = datetime.fromisoformat(since)
-        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except (ValueError, OverflowError, PydanticCustomError):
-        raise typer.BadParameter(f"{since!r} is neither a duration such as 30d nor a time such as 2026-11-25") from None
 
 
 def _cell(value: Any) -> str:

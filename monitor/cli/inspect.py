@@ -302,14 +302,16 @@ def _instant(at: str, zone: ZoneInfo) -> datetime | None:
 
 @cli.command()
 def deliveries(
-    state: Annotated[str, typer.Option("--state", help="pending, sending, sent, dead or cancelled.", metavar="S")] = "",
+    state: Annotated[
+        str, typer.Option("--state", help="pending, sending, held, sent, dead or cancelled.", metavar="S")
+    ] = "",
     limit: Annotated[int, typer.Option("--limit", help="How many, the latest first.", min=1, max=100_000)] = 50,
     config: Config = CONFIG,
     data: Data = DATA,
     as_json: Json = False,
 ) -> None:
     """Show the outbox: what went out, what waits and why, what was given up."""
-    states = ("pending", "sending", "sent", "dead", "cancelled")
+    states = ("pending", "sending", "held", "sent", "dead", "cancelled")
     if state and state not in states:
         raise typer.BadParameter(f"{state}: a state is one of {', '.join(states)}")
     with using(config, data) as app:
@@ -319,7 +321,7 @@ def deliveries(
         return
     made = table("id", "state", "kind", "to", "by", "made", "tries", "about", "what happened")
     for row in rows:
-        style = {"dead": "red", "pending": "yellow", "sent": "green"}.get(row.state, "")
+        style = {"dead": "red", "pending": "yellow", "held": "yellow", "sent": "green"}.get(row.state, "")
         due = f"next try {clock(row.next_attempt_at)}. " if row.state == "pending" else ""
         made.add_row(
             str(row.id),

@@ -5,11 +5,13 @@
     digest   due slot → matches of the window → digest → pending delivery            ├ stories, sightings, matches,
     deliver  claim due deliveries → render → send → finish(sent | retry | gave up)   ┘ decisions, deliveries, feed state
     prune    old stories that nothing refers to
+    audit    once a day: every match has its decisions, every decision what it promises
 
 It joins the parts in the right order and decides nothing: whether a feed is due is `timing`'s word, what matches is
 `rules`', who is told is `dispatch`'s. No transaction is open while the network is waited for.
 """
 
+from monitor.pipeline.audit import LOOKS_BACK, audit, audit_due, record_audit
 from monitor.pipeline.deliver import Delivered, deliver_due, notify_operators
 from monitor.pipeline.digest import digest_due, make_digest, schedule_slots
 from monitor.pipeline.health import Watch
@@ -20,12 +22,15 @@ from monitor.pipeline.prune import prune
 from monitor.pipeline.read import ReadPage, read_all, read_due
 
 __all__ = [
+    "LOOKS_BACK",
     "Delivered",
     "Ingested",
     "Polled",
     "ReadPage",
     "Watch",
     "ask_hubs",
+    "audit",
+    "audit_due",
     "content_hash",
     "deliver_due",
     "digest_due",
@@ -38,6 +43,7 @@ __all__ = [
     "prune",
     "read_all",
     "read_due",
+    "record_audit",
     "schedule_slots",
     "take_push",
 ]

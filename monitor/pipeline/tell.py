@@ -131,7 +131,7 @@ class Teller:
         """Return the messages about a story's event, by subscriber; what was cancelled told nothing."""
         assert story.event_id is not None
         found: dict[str, list[Told]] = {}
-        for row, messages in self.work.told(story.event_id):
+        for row, messages in self.work.messages_about(story.event_id):
             if messages:
                 waits = all(waits_yet(message) for message in messages.values())
                 at = min(m.next_attempt_at for m in messages.values()) if waits else row.decided_at

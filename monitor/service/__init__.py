@@ -21,8 +21,8 @@ from monitor.entities import Aliases
 from monitor.errors import ConfigError, InputError, NotFoundError, SendError
 from monitor.events import WINDOW, Stream
 from monitor.hubs import is_live
-from monitor.models import Decision, Delivery, FeedState, HubLease
-from monitor.pipeline import Polled, make_digest, notify_operators, poll
+from monitor.models import Audit, Decision, Delivery, FeedState, HubLease
+from monitor.pipeline import Polled, audit, make_digest, notify_operators, poll
 from monitor.pipeline.digest import digest_channels, digest_delivery, digest_key, planned, shown_stories
 from monitor.pipeline.health import State, describe, verdict
 from monitor.pipeline.outgoing import message_id
@@ -385,8 +385,8 @@ def explain(app: App, words: str, topic: str | None = None, subscriber: str | No
 
     Raises NotFoundError when there is no such story, topic or subscriber.
     """
-    if topic is not None and topic not in app.config.topics:
-        raise NotFoundError(f"no topic `{topic}` is declared (declared: {', '.join(app.config.topics) or 'none'})")
+    if topic is not None:
+        _topic(app, topic)
     found = app.store.archive.find(words, 1)
     if not found or found[0].id is None:
         raise NotFoundError(f"no story is found by {words!r}: give its address, its id or words of its headline")
@@ -487,3 +487,47 @@ def retry(app: App, ids: Sequence[int], now: datetime) -> list[int]:
     if not done:
         raise NotFoundError(f"none of {', '.join(map(str, ids))} is a message that can be retried (dead or waiting)")
     return done
+
+
+def silence(app: App, topic: str, until: datetime, why: str, now: datetime) -> int:
+    """Keep a topic from alerting anybody until then; return how many waiting alerts were cancelled.
+
+    Raises NotFoundError for one that is not declared.
+    """
+    _topic(app, topic)
+    return app.store.policies.silence(topic, until, why, now)
+
+
+def lift_silence(app: App, topic: str, now: datetime) -> None:
+    """End a topic's silence. Raises NotFoundError where there is none."""
+    if not app.store.policies.lift(topic, now):
+        raise NotFoundError(f"`{topic}` is not silenced; `monitor silence` shows which topics are")
+
+
+def pause(app: App, name: str, until: datetime, now: datetime) -> None:
+    """Send a subscriber nothing until then. Raises NotFoundError for one that is not declared."""
+    app.store.policies.pause(_subscriber(app, name).name, until, now)
+
+
+def resume(app: App, name: str, now: datetime) -> None:
+    """End a subscriber's pause. Raises NotFoundError where there is none."""
+    if not app.store.policies.resume(name, now):
+        raise NotFoundError(f"`{name}` is not paused; `monitor pause` shows who is")
+
+
+def release(app: App, now: datetime, *, drop: bool, topic: str = "", subscriber: str = "") -> int:
+    """Let go, or drop, what the budget holds; return how many messages. Raises NotFoundError where it holds none."""
+    count = app.store.policies.release(now, drop=drop, topic=topic, subscriber=subscriber)
+    if not count:
+        raise NotFoundError("the budget holds no such message; `monitor deliveries --state held` shows what it holds")
+    return count
+
+
+def run_audit(app: App, since: datetime, now: datetime) -> Audit:
+    """Return what the audit of all since then finds."""
+    return audit(app, since, now)
+
+
+def _topic(app: App, topic: str) -> None:
+    if topic not in app.config.topics:
+        raise NotFoundError(f"no topic `{topic}` is declared (declared: {', '.join(app.config.topics) or 'none'})")

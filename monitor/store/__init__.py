@@ -22,6 +22,7 @@ from sqlmodel import Session, text
 
 from monitor.errors import StoreError
 from monitor.store.archive import Archive
+from monitor.store.audit import Audits
 from monitor.store.endpoints import SUSPENDED, Endpoints
 from monitor.store.escalations import Escalations
 from monitor.store.events import Events, EventStories
@@ -41,6 +42,7 @@ __all__ = [
     "SUSPENDED",
     "UNKNOWN",
     "Archive",
+    "Audits",
     "Closing",
     "Coming",
     "Endpoints",
@@ -99,6 +101,7 @@ class Store:
         self.archive = Archive(self.read, self.write)
         self.events = Events(self.read, self.write)
         self.reports = Reports(self.read)
+        self.audits = Audits(self.read, self.write)
 
     def close(self) -> None:
         """Close all connections."""

@@ -12,7 +12,20 @@ from typing import Any
 from sqlalchemy import delete, update
 from sqlmodel import Session, and_, col, func, or_, select
 
-from monitor.models import Decision, Delivery, DeliveryStory, Event, Match, Page, Sighting, Story, StorySketch
+from monitor.models import (
+    Audit,
+    Decision,
+    Delivery,
+    DeliveryStory,
+    DigestWindow,
+    Event,
+    Match,
+    Page,
+    Sighting,
+    Silence,
+    Story,
+    StorySketch,
+)
 from monitor.store.feeds import LISTED_WITHIN
 from monitor.store.ingest import outlets
 from monitor.text import StoryText, words
@@ -175,6 +188,8 @@ class Archive:
             ).all()
             session.execute(delete(DeliveryStory).where(col(DeliveryStory.delivery_id).in_(old)))
             session.execute(delete(Delivery).where(col(Delivery.id).in_(old)))
+            for kind, at in ((DigestWindow, DigestWindow.until), (Silence, Silence.until), (Audit, Audit.at)):
+                session.execute(delete(kind).where(col(at) < deliveries_before))
             kept = select(DeliveryStory.story_id)
             rows = session.exec(
                 select(Story.id, Story.event_id)

@@ -252,7 +252,7 @@ class Ingest(Spending):
             select(Decision).where(col(Decision.due_at) > since, col(Decision.reason).in_(TOLD))
         ).all()
 
-    def told(self, event_id: int) -> list[tuple[Decision, Mapping[str, Delivery]]]:
+    def messages_about(self, event_id: int) -> list[tuple[Decision, Mapping[str, Delivery]]]:
         """Return the decisions that made messages about an event, with these by channel, without those cancelled."""
         self.settle()
         rows = self._session.exec(

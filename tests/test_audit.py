@@ -1,0 +1,178 @@
+"""The audit: each promise broken by hand in the tables is named, and what is whole passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import delete, update
+from sqlmodel import Session, col, select
+
+from monitor.models import Audit, Decision, Delivery, DeliveryStory, DigestSlot, DigestWindow
+from monitor.pipeline import audit, audit_due, digest_due, record_audit, schedule_slots
+from monitor.pipeline.deliver import drain
+from tests.fakes import free_port
+from tests.pipe import START, Pipe, item
+from tests.test_policy import MONITOR, title
+
+TEXT = """
+subscribers:
+  ruth:
+    channels: {{mail: "mailto://127.0.0.1:{port}?to=ruth@corvid.example"}}
+    digest: {{at: ["07:00"]}}
+    subscriptions:
+      - {{topics: [sanctions], alert: {{via: [mail], at_most: 1/h}}}}
+      - {{topics: [border-deployments], digest: true}}
+  omar:
+    channels: {{mail: "mailto://127.0.0.1:{port}?to=omar@corvid.example"}}
+    subscriptions: [{{topics: [sanctions], alert: {{via: [mail], at_most: 1/h}}}}]
+"""
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> Iterator[Pipe]:
+    """A night of alerts, limits, a digest and a summary, with nothing wrong about it."""
+    opened = Pipe(tmp_path, START, subscribers=TEXT.format(port=free_port()), monitor=MONITOR)
+    schedule_slots(opened.app, opened.app.config, opened.time)
+    opened.forward(minutes=1)
+    opened.put("wire", item("1", title(1)), item("2", "Troops at the border of the north"))
+    opened.put("post", item("3", title(3)))
+    opened.at(7, 30)
+    digest_due(opened.app)
+    opened.forward(seconds=1)
+    opened.put("wire", item("4", title(4)), item("5", title(5)))
+    yield opened
+    opened.app.store.close()
+    opened.app.workers.close()
+
+
+def findings(pipe: Pipe) -> list[str]:
+    return audit(pipe.app, START, pipe.time).findings
+
+
+def test_what_is_whole_passes(pipe: Pipe) -> None:
+    found = audit(pipe.app, START, pipe.time)
+    assert found.findings == []
+    assert (found.matches, found.decisions, found.deliveries) == (5, 9, 6)
+    assert {row.reason for row in pipe.rows(Decision)} == {"sent", "limited", "digest"}
+
+
+def limited(session: Session) -> None:
+    session.execute(delete(Decision).where(col(Decision.reason) == "limited", col(Decision.subscriber) == "omar"))
+
+
+def other_topic(session: Session) -> None:
+    session.execute(update(Decision).where(col(Decision.reason) == "digest").values(topics=["sanctions"]))
+
+
+def no_message(session: Session) -> None:
+    row = session.exec(select(Delivery).where(Delivery.kind == "alert")).first()
+    assert row is not None
+    session.execute(delete(DeliveryStory).where(col(DeliveryStory.delivery_id) == row.id))
+    session.delete(row)
+
+
+def no_story(session: Session) -> None:
+    row = session.exec(select(Delivery).where(Delivery.kind == "alert")).first()
+    assert row is not None
+    session.execute(delete(DeliveryStory).where(col(DeliveryStory.delivery_id) == row.id))
+
+
+def no_channel(session: Session) -> None:
+    session.execute(update(Decision).where(col(Decision.reason) == "sent").values(channels=[]))
+
+
+def no_window(session: Session) -> None:
+    session.execute(delete(DigestWindow).where(col(DigestWindow.subscriber) == "ruth"))
+
+
+def no_slot(session: Session) -> None:
+    session.execute(delete(DigestSlot).where(col(DigestSlot.subscriber) == "omar"))
+
+
+def no_digest(session: Session) -> None:
+    rows = session.exec(select(Delivery).where(Delivery.kind == "digest", Delivery.subscriber == "ruth")).all()
+    for row in rows:
+        session.execute(delete(DeliveryStory).where(col(DeliveryStory.delivery_id) == row.id))
+        session.delete(row)
+
+
+def becomes(**values: object) -> Callable[[Session], None]:
+    def change(session: Session) -> None:
+        row = session.exec(select(Delivery).where(Delivery.kind == "alert")).first()
+        assert row is not None
+        for name, value in values.items():
+            setattr(row, name, value)
+
+    return change
+
+
+BROKEN = [
+    # (what is broken, what the audit says of it, how often)
+    (limited, "for omar, who followed it, nothing was decided", 2),
+    (other_topic, "matched `border-deployments`", 1),
+    (no_message, "no message by mail is in the outbox", 1),
+    (no_story, "does not tell of the story", 1),
+    (no_channel, "names no channel", 4),
+    (no_window, "no digest or summary covers", 2),
+    (no_slot, "for omar about story 5: no digest or summary covers", 1),
+    (no_digest, "for ruth, with 2 stories: no message by mail is in the outbox", 1),
+    (becomes(state="sent", finished_at=START), "was sent without a receipt", 1),
+    (becomes(state="sent", receipt="250 OK"), "not since when", 1),
+    (becomes(state="dead", finished_at=START), "is dead without a reason", 1),
+    (becomes(state="cancelled", finished_at=START), "is cancelled without a reason", 1),
+    (becomes(state="held"), "is held without a reason", 1),
+    (becomes(state="sending"), "is being sent by nobody", 1),
+    (becomes(state="lost"), "is in the state `lost`", 1),
+    (becomes(next_attempt_at=START + timedelta(days=9)), "when it is given up already", 1),
+]
+
+
+@pytest.mark.parametrize(("breaks", "said", "times"), BROKEN)
+def test_what_is_broken_is_named(pipe: Pipe, breaks: Callable[[Session], None], said: str, times: int) -> None:
+    with pipe.app.store.write() as session:
+        breaks(session)
+    found = findings(pipe)
+    assert len([one for one in found if said in one]) == times, found
+
+
+def test_what_was_sent_passes(pipe: Pipe) -> None:
+    for row in pipe.deliveries("alert"):
+        assert row.id is not None
+        (claimed,) = pipe.app.store.outbox.claim(pipe.time, 60, 1)
+        pipe.app.store.outbox.finish(claimed.id or 0, claimed.fence, pipe.time, "250", "", "queued as 1")
+    assert findings(pipe) == []
+
+
+async def test_what_could_not_be_sent_passes_with_its_reason(pipe: Pipe) -> None:
+    await drain(pipe.app)
+    assert findings(pipe) == []
+    pipe.forward(days=9)
+    await drain(pipe.app)
+    assert {row.state for row in pipe.deliveries("alert")} == {"dead"}
+    assert findings(pipe) == []
+
+
+def test_one_who_is_gone_is_owed_no_digest(pipe: Pipe) -> None:
+    with pipe.app.store.write() as session:
+        no_slot(session)
+    pipe.reload(subscribers=TEXT.format(port=2525).split("  omar:")[0])
+    assert findings(pipe) == []
+
+
+def test_the_daily_audit_is_recorded_and_told_when_something_is_wrong(pipe: Pipe) -> None:
+    assert audit_due(pipe.app, pipe.time)
+    record_audit(pipe.app, audit(pipe.app, START, pipe.time))
+    assert not audit_due(pipe.app, pipe.time)
+    assert pipe.deliveries("notice") == []
+    pipe.forward(days=1)
+    assert audit_due(pipe.app, pipe.time)
+    with pipe.app.store.write() as session:
+        no_message(session)
+    record_audit(pipe.app, audit(pipe.app, START, pipe.time))
+    assert [row.wrong for row in pipe.rows(Audit)] == [0, 1]
+    (notice,) = pipe.deliveries("notice")
+    assert "1 thing wrong" in notice.payload["title"]
+    assert "no message by mail" in " ".join(notice.payload["lines"])
