@@ -28,6 +28,7 @@ from monitor.collector import lasting, set_aside
 from monitor.config import Config, copy_files
 from monitor.errors import ConfigError, MonitorError, Problem
 from monitor.pipeline import Watch, deliver_due, digest_due, poll_due, prune, read_due
+from monitor.pipeline.deliver import LEASE
 from monitor.service import feed_health, report_bad_config
 
 log = logging.getLogger(__name__)
@@ -153,9 +154,9 @@ class Daemon:
             loop.add_signal_handler(signum, self.stop)
         loop.add_signal_handler(signal.SIGHUP, self._ask_reload)
         await app.db(app.store.feeds.ensure, feeds_to_poll(app.config), app.now())
-        # Where this process alone uses the database, leases of an earlier one are void.
+        # What an earlier process of this folder was sending, it is sending no more.
         hold = app.config.settings.on_unknown == "hold"
-        freed = await app.db(app.store.outbox.sweep, app.now(), app.store.is_own, (), hold)
+        freed = await app.db(app.store.outbox.sweep, app.now(), app.worker, (), hold)
         if freed:
             log.warning("%d messages were being sent when the program last stopped; they are taken up again", freed)
         await self._tell_what_is_wrong()
@@ -219,7 +220,7 @@ class Daemon:
             ("read", self._read, 1, "poll" in self.roles),
             ("deliver", self._deliver, 1, "deliver" in self.roles),
             ("digest", self._digest, 5, "deliver" in self.roles),
-            ("sweep", self._sweep, 30, "deliver" in self.roles),
+            ("sweep", self._sweep, 15, "deliver" in self.roles),
             ("health", self._health, 60, "poll" in self.roles),
             ("prune", self._prune, 600, "poll" in self.roles),
             ("reload", self._reload, 2, True),
@@ -272,8 +273,9 @@ class Daemon:
             log.info("digest for %s by %s is ready: %s", row.subscriber, row.channel, ", ".join(row.topics) or "empty")
 
     async def _sweep(self) -> None:
-        hold = self.app.config.settings.on_unknown == "hold"
-        freed = await self.app.db(self.app.store.outbox.sweep, self.app.now(), False, tuple(self.app.sending), hold)
+        app, hold, busy = self.app, self.app.config.settings.on_unknown == "hold", tuple(self.app.sending)
+        await app.db(app.store.outbox.renew, app.now(), LEASE, app.worker, busy)
+        freed = await app.db(app.store.outbox.sweep, app.now(), None, busy, hold)
         if freed:
             log.warning("%d messages whose sending took too long are taken up again", freed)
 

@@ -150,7 +150,7 @@ async def _once(app: App, as_json: bool) -> bool:
     """Poll every feed, make due digests, send what is due. Return whether nothing at all could be polled."""
     try:
         await app.db(app.store.feeds.ensure, feeds_to_poll(app.config), app.now())
-        await app.db(app.store.outbox.sweep, app.now(), app.store.is_own)
+        await app.db(app.store.outbox.sweep, app.now(), app.worker)
         await app.db(schedule_slots, app, app.config, app.now())
         polled = await _poll_all(app, list(feeds_to_poll(app.config)))
         await app.db(Watch().look, app)
