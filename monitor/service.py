@@ -19,7 +19,7 @@ from monitor.config import Config, Feed, Subscriber, load_config
 from monitor.dispatch import Digest, Notice
 from monitor.entities import Aliases
 from monitor.errors import ConfigError, InputError, NotFoundError, SendError
-from monitor.models import Decision, Delivery, FeedState
+from monitor.models import Decision, Delivery, Endpoint, Escalation, FeedState, Recipient
 from monitor.pipeline import Polled, make_digest, notify_operators, poll
 from monitor.pipeline.digest import digest_channels, digest_delivery, digest_key, planned, shown_stories
 from monitor.pipeline.health import State, describe, verdict
@@ -132,6 +132,8 @@ def _remarks(state: FeedState, app: App, now: datetime) -> Iterator[str]:
 class Status:
     """The program at a glance. `digests` are (subscriber, local time, instant); `queue` counts messages by state.
 
+    `endpoints` are those that failed last, `suspended` the addresses that nothing is sent to.
+
     `failing` are the feeds whose last poll failed, `states` the names of the feeds in each state.
     """
 
@@ -145,6 +147,8 @@ class Status:
     edits: int
     queue: Mapping[str, int]
     oldest_pending: datetime | None
+    endpoints: tuple[Endpoint, ...]
+    suspended: tuple[Recipient, ...]
     digests: tuple[tuple[str, str, datetime], ...]
 
 
@@ -165,6 +169,8 @@ def status(app: App, now: datetime) -> Status:
         counts["edits"],
         app.store.outbox.counts(),
         min((row.created_at for row in pending), default=None),
+        tuple(app.store.endpoints.failing()),
+        tuple(app.store.endpoints.suspended().values()),
         _next_digests(app, now),
     )
 
@@ -286,12 +292,14 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """A story's journey, and what the rules running now say of it. `told` and `deliveries` are of those asked about."""
+    """A story's journey, and what the rules running now say of it. `told` and `deliveries` are of those asked about;
+    `watched` says of incidents whether they were acknowledged."""
 
     journey: Journey
     verdicts: tuple[TopicVerdict, ...]
     told: tuple[Told, ...]
     deliveries: tuple[Delivery, ...]
+    watched: Mapping[str, Escalation]
 
 
 def explain(app: App, words: str, topic: str | None = None, subscriber: str | None = None) -> Explained:
@@ -316,13 +324,17 @@ def explain(app: App, words: str, topic: str | None = None, subscriber: str | No
         for name, declared in app.config.topics.items()
         if topic in (None, name)
     )
-    deliveries = tuple(row for row in journey.deliveries if subscriber in (None, row.subscriber))
+    watched = app.store.escalations.of([row.incident for row in journey.deliveries if row.incident])
+    # What was escalated concerns all who were to be told.
+    deliveries = tuple(
+        row for row in journey.deliveries if row.kind == "escalation" or subscriber in (None, row.subscriber)
+    )
     told = tuple(
         Told(decision, tuple(row for row in deliveries if _made_by(row, decision)))
         for decision in journey.decisions
         if subscriber in (None, decision.subscriber)
     )
-    return Explained(journey, verdicts, told, deliveries)
+    return Explained(journey, verdicts, told, deliveries, watched)
 
 
 def _made_by(row: Delivery, decision: Decision) -> bool:
@@ -400,5 +412,17 @@ def retry(app: App, ids: Sequence[int], now: datetime) -> list[int]:
     """Make given-up messages due now; return the ids that were. Raises NotFoundError when none is."""
     done = app.store.outbox.requeue(ids, now, now + timedelta(days=3))
     if not done:
-        raise NotFoundError(f"none of {', '.join(map(str, ids))} is a message that can be retried (dead or waiting)")
+        raise NotFoundError(
+            f"none of {', '.join(map(str, ids))} is a message that can be retried (dead, held or waiting)"
+        )
+    return done
+
+
+def cancel(app: App, ids: Sequence[int], now: datetime) -> list[int]:
+    """Cancel messages that wait, are held or were given up; return their ids. Raises NotFoundError when none is."""
+    done = app.store.outbox.cancel_by_hand(ids, now)
+    if not done:
+        raise NotFoundError(
+            f"none of {', '.join(map(str, ids))} is a message that can be cancelled (waiting, held or dead)"
+        )
     return done

@@ -255,3 +255,19 @@ def retry(
         to_json(done)
     else:
         out.print(f"Due now: {', '.join(map(str, done))}. `monitor run` sends them.", markup=False)
+
+
+@cli.command()
+def cancel(
+    ids: Annotated[list[int], typer.Argument(help="Ids of messages.", metavar="ID...")],
+    config: Config = CONFIG,
+    data: Data = DATA,
+    as_json: Json = False,
+) -> None:
+    """Cancel messages that wait, are held or were given up: they are not sent, and stay on record."""
+    with using(config, data) as app:
+        done = service.cancel(app, ids, app.now())
+    if as_json:
+        to_json(done)
+    else:
+        out.print(f"Cancelled: {', '.join(map(str, done))}.", markup=False)

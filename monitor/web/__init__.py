@@ -38,6 +38,20 @@ class LinkView:
     already_off: bool
 
 
+@dataclass(frozen=True, slots=True)
+class IncidentView:
+    """What an acknowledging link is about: the headline, who holds the link, and who has acknowledged it already.
+
+    `escalates_at` is when it goes on to others, in words; "" when it does not. So is `acknowledged_at`.
+    """
+
+    title: str
+    holder: str
+    acknowledged_by: str
+    acknowledged_at: str
+    escalates_at: str
+
+
 class Backend(Protocol):
     """What the pages need from the program. The functions may block: they are called in threads.
 
@@ -55,6 +69,12 @@ class Backend(Protocol):
 
     def turn_on(self, token: str) -> bool:
         """Undo `turn_off`. Harmless twice. False: unknown link."""
+
+    def incident(self, token: str) -> IncidentView | None:
+        """What an acknowledging link is about; None for an unknown one. Changes nothing."""
+
+    def acknowledge(self, token: str) -> bool:
+        """Acknowledge it at once; the first who does so counts. Harmless twice. False: unknown link."""
 
     def overview(self) -> tuple[tuple[str, str], ...]:
         """The thin desk's rows (label, value): feeds, last poll, queue, next digest."""
@@ -79,6 +99,7 @@ def create_app(backend: Backend, *, site: str, token: str | None, host_names: It
     _add_errors(app, pages)
     _add_health(app, backend)
     _add_links(app, backend, pages)
+    _add_acknowledging(app, backend, pages)
     _add_desk(app, backend, pages)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
     return app
@@ -144,6 +165,23 @@ def _add_links(app: FastAPI, backend: Backend, pages: Pages) -> None:
         view = backend.describe(token)
         known = view is not None and backend.turn_on(token)
         return answer(request, "restored", token, view if known else None)
+
+
+def _add_acknowledging(app: FastAPI, backend: Backend, pages: Pages) -> None:
+    def answer(request: Request, token: str, view: IncidentView | None) -> HTMLResponse:
+        path = request.scope["path"]
+        if view is None:
+            return pages.page(path, "gone", 404)
+        return pages.page(path, "acknowledge", incident=view, token=token)
+
+    @app.api_route("/a/{token}", methods=_SHOW)
+    def show_incident(request: Request, token: str) -> HTMLResponse:
+        return answer(request, token, backend.incident(token))
+
+    @app.post("/a/{token}")
+    def acknowledge(request: Request, token: str) -> HTMLResponse:
+        known = backend.acknowledge(token)
+        return answer(request, token, backend.incident(token) if known else None)
 
 
 def _add_desk(app: FastAPI, backend: Backend, pages: Pages) -> None:

@@ -21,7 +21,7 @@ BODY_SECONDS = 10.0
 
 PUBLIC_PATHS = frozenset({"/healthz", "/readyz"})
 STATIC = "/static/"
-PUBLIC_FOLDERS = ("/u/", STATIC)
+PUBLIC_FOLDERS = ("/u/", "/a/", STATIC)
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "

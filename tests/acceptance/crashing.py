@@ -22,8 +22,9 @@ from typing import Any
 
 from monitor import endpoints, send, timing
 from monitor.app import App, open_app
-from monitor.config import load_config
+from monitor.config import Config, load_config
 from monitor.pipeline import deliver
+from monitor.rules import Rules, compile_rules
 
 CRASHED = 77
 POINTS = ("claim", "wire", "dot", "answer", "commit")
@@ -34,7 +35,8 @@ WORKERS = 2
 class Plan:
     """Where and how often workers die, and how many messages each may send at once."""
 
-    config: Path
+    config: Config
+    rules: Rules
     folder: Path
     point: str
     chance: float
@@ -45,10 +47,9 @@ class Plan:
 class Crasher:
     """Kills its process at the plan's point, now and then, and notes the message that was on its way."""
 
-    def __init__(self, plan: Plan, seed: int, life: int) -> None:
+    def __init__(self, plan: Plan, seed: int) -> None:
         self._plan, self._rng, self._lock = plan, random.Random(seed), threading.Lock()
         self.here = threading.local()  # the Message-ID that a sending thread is at
-        self._life = life
 
     def at(self, point: str, message_id: str = "") -> None:
         with self._lock:
@@ -112,23 +113,26 @@ def wrap(app: App, crasher: Crasher) -> None:
 async def work(plan: Plan, number: int, life: int) -> None:
     """Deliver until nothing is left, as a daemon does."""
     deliver.SENDERS, deliver.LEASE = plan.senders, 4.0
-    config = load_config(plan.config, os.environ)
-    app = open_app(config, plan.folder / f"worker-{number}", migrate=False)
-    crasher = Crasher(plan, 1000 * number + life, life)
+    app = open_app(plan.config, plan.folder / f"worker-{number}", rules=plan.rules, migrate=False)
+    crasher = Crasher(plan, 1000 * number + life)
     if life < plan.most:
         wrap(app, crasher)
     box = app.store.outbox
     await app.db(box.sweep, app.now(), app.worker)
     tasks: set[asyncio.Task[Any]] = set()
-    while await app.db(unfinished, app):
+    swept = time.monotonic()
+    while tasks or await app.db(unfinished, app):
         tasks |= set(await deliver.deliver_due(app))
-        busy = tuple(app.sending)
-        await app.db(box.renew, app.now(), deliver.LEASE, app.worker, busy)
-        await app.db(box.sweep, app.now(), None, busy)
-        for task in {task for task in tasks if task.done()}:
+        if time.monotonic() - swept > 1.0:
+            swept, busy = time.monotonic(), tuple(app.sending)
+            await app.db(box.renew, app.now(), deliver.LEASE, app.worker, busy)
+            await app.db(box.sweep, app.now(), None, busy)
+        if not tasks:
+            await asyncio.sleep(0.1)  # what is left waits, or is the other worker's
+            continue
+        done, tasks = await asyncio.wait(tasks, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
             task.result()
-            tasks.discard(task)
-        await asyncio.sleep(0.02)
     await app.close()
 
 
@@ -184,9 +188,11 @@ def hurry() -> None:
 
 
 def main(arguments: list[str]) -> None:
-    config, folder, point, chance, most, senders = arguments
+    folder, point, chance, most, senders = arguments
     hurry()
-    print(nursery(Plan(Path(config), Path(folder), point, float(chance), int(most), int(senders))))
+    config = load_config(Path(folder) / "config", os.environ)
+    plan = Plan(config, compile_rules(config), Path(folder), point, float(chance), int(most), int(senders))
+    print(nursery(plan))
 
 
 if __name__ == "__main__":

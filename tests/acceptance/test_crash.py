@@ -25,7 +25,7 @@ from tests.acceptance.crashing import POINTS, WORKERS
 from tests.servers import MailServer
 
 MESSAGES, READERS = 200, 20
-CHANCE, MOST = 0.15, 8  # of dying at each passage, and how often each worker may
+CHANCE, MOST = 0.15, 5  # of dying at each passage, and how often each worker may
 
 
 class RoughServer(MailServer):
@@ -99,7 +99,7 @@ def outbox(folder: Path, database_url: str, port: int) -> App:
 
 def run(folder: Path, point: str, senders: int, chance: float = CHANCE) -> tuple[int, list[tuple[str, str]]]:
     """Let the workers deliver; return how often one died, and where and at which message."""
-    command = [sys.executable, "-m", "tests.acceptance.crashing", str(folder / "config"), str(folder)]
+    command = [sys.executable, "-m", "tests.acceptance.crashing", str(folder)]
     done = subprocess.run(
         [*command, point, str(chance), str(MOST), str(senders)], capture_output=True, text=True, timeout=270
     )
@@ -177,7 +177,5 @@ def test_a_rough_server_and_killed_workers_lose_nothing(tmp_path: Path, database
     assert len(rows) == MESSAGES
     by_number = {int(row.subject.rpartition(" ")[2]): row for row in rows}
     refused = {number for number, row in by_number.items() if row.state in ("dead", "held")}
-    assert refused <= {
-        number for number in by_number if number % 10 == 3 or number % READERS == 3 or number % READERS == 13
-    }
+    assert refused == {number for number in by_number if number % 10 == 3}
     assert all(row.detail for row in rows if row.state != "sent"), "what was not sent says why"
