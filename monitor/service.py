@@ -169,7 +169,7 @@ def status(app: App, now: datetime) -> Status:
         counts["edits"],
         app.store.outbox.counts(),
         min((row.created_at for row in pending), default=None),
-        tuple(app.store.endpoints.failing()),
+        tuple(app.store.endpoints.failing(now)),
         tuple(app.store.endpoints.suspended().values()),
         _next_digests(app, now),
     )

@@ -40,9 +40,10 @@ from monitor.cli.common import (
 from monitor.cli.stream import match_stream, read_lines
 from monitor.config import FetchSettings, load_config
 from monitor.daemon import read_state
+from monitor.endpoints import OPEN_AFTER
 from monitor.errors import InputError, MonitorError, QueryError, WorkerError
 from monitor.fetch import Failed, Fetched, Fetcher
-from monitor.models import Delivery, Escalation
+from monitor.models import Delivery, Endpoint, Escalation
 from monitor.parse import as_json as feed_as_json
 from monitor.parse import parse_feed
 from monitor.pipeline.lanes import PARSE_DEADLINE
@@ -86,14 +87,20 @@ def status(config: Config = CONFIG, data: Data = DATA, as_json: Json = False) ->
     oldest = f"; the oldest waiting since {clock(found.oldest_pending)}" if found.oldest_pending else ""
     out.print(f"Messages: {queue}{oldest}", markup=False)
     for endpoint in found.endpoints:
-        out.print(
-            f"Down: {endpoint.key} since {clock(endpoint.failing_since)}: {endpoint.error}", style="red", markup=False
-        )
+        out.print(_endpoint(endpoint), style="red", markup=False)
     for suspended in found.suspended:
         said = f"{suspended.subscriber} by {suspended.channel} since {clock(suspended.suspended_at)}: {suspended.error}"
         out.print(f"Suspended: {said}", style="red", markup=False)
     for subscriber, local, _ in found.digests:
         out.print(f"Next digest: {subscriber}, {local} in their zone", markup=False)
+
+
+def _endpoint(row: Endpoint) -> str:
+    if not row.failures:
+        return f"Resting: {row.key} asked to be left alone until {clock(row.open_until)}"
+    state = "Down" if row.failures >= OPEN_AFTER else "Failing"
+    again = f"; tried again at {clock(row.open_until)}" if row.open_until else ""
+    return f"{state}: {row.key}, {row.failures} failures since {clock(row.failing_since)}: {row.error}{again}"
 
 
 @cli.command()

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import delete, update
 from sqlmodel import Session, and_, col, func, or_, select
 
-from monitor.models import Decision, Delivery, DeliveryStory, Event, Match, Page, Sighting, Story
+from monitor.models import Decision, Delivery, DeliveryStory, Escalation, Event, Match, Page, Sighting, Story
 from monitor.store.feeds import LISTED_WITHIN
 from monitor.store.ingest import outlets
 from monitor.text import StoryText, words
@@ -160,11 +160,12 @@ class Archive:
                 select(Delivery.id)
                 .where(
                     col(Delivery.created_at) < deliveries_before,
-                    col(Delivery.state).in_(("sent", "dead", "cancelled")),
+                    col(Delivery.state).in_(("sent", "held", "dead", "cancelled")),
                 )
                 .limit(PRUNE_CHUNK)
             ).all()
             session.execute(delete(DeliveryStory).where(col(DeliveryStory.delivery_id).in_(old)))
+            session.execute(delete(Escalation).where(col(Escalation.delivery_id).in_(old)))
             session.execute(delete(Delivery).where(col(Delivery.id).in_(old)))
             kept = select(DeliveryStory.story_id)
             rows = session.exec(

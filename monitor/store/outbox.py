@@ -105,7 +105,7 @@ class Outbox:
             rows = session.exec(
                 select(Endpoint).where(col(Endpoint.key).in_(_with_work(session, now)), Endpoint.failures == 0)
             )
-            ready = [row.ready_at for row in rows if row.ready_at is not None and row.open_until is None]
+            ready = [max(filter(None, (row.ready_at, row.open_until)), default=now) for row in rows]
             return min((at for at in ready if at > now), default=None)
 
     def mark_wire(self, delivery_id: int, fence: int, now: datetime, lease: float = 0.0) -> bool:

@@ -97,11 +97,11 @@ def wrap(app: App, crasher: Crasher) -> None:
         return done
 
     def name(delivery_id: int) -> str:
-        return next(row.message_id for row in box.latest(limit=10_000) if row.id == delivery_id)
+        return next(row.message_id for row in app.store.outbox.latest(limit=10_000) if row.id == delivery_id)
 
     def crashing_sendall(self: socket.socket, data: Any, *args: Any) -> None:
         sendall(self, data, *args)
-        if bytes(data[-5:]) == b"\r\n.\r\n" and getattr(crasher.here, "id", ""):
+        if bytes(data[-5:]) == b"\r\n.\r\n" and getattr(crasher.here, "id", None):
             time.sleep(0.02)  # the bytes are the kernel's now; the server may even have answered
             crasher.at("dot", crasher.here.id)
 
@@ -112,16 +112,16 @@ def wrap(app: App, crasher: Crasher) -> None:
 
 async def work(plan: Plan, number: int, life: int) -> None:
     """Deliver until nothing is left, as a daemon does."""
-    deliver.SENDERS, deliver.LEASE = plan.senders, 4.0
+    vars(deliver).update(SENDERS=plan.senders, LEASE=4.0)
     app = open_app(plan.config, plan.folder / f"worker-{number}", rules=plan.rules, migrate=False)
     crasher = Crasher(plan, 1000 * number + life)
     if life < plan.most:
         wrap(app, crasher)
     box = app.store.outbox
     await app.db(box.sweep, app.now(), app.worker)
-    tasks: set[asyncio.Task[Any]] = set()
-    swept = time.monotonic()
-    while tasks or await app.db(unfinished, app):
+    tasks: set[asyncio.Task[deliver.Delivered | None]] = set()
+    swept, left = time.monotonic(), True
+    while left or tasks:
         tasks |= set(await deliver.deliver_due(app))
         if time.monotonic() - swept > 1.0:
             swept, busy = time.monotonic(), tuple(app.sending)
@@ -129,6 +129,7 @@ async def work(plan: Plan, number: int, life: int) -> None:
             await app.db(box.sweep, app.now(), None, busy)
         if not tasks:
             await asyncio.sleep(0.1)  # what is left waits, or is the other worker's
+            left = await app.db(unfinished, app)
             continue
         done, tasks = await asyncio.wait(tasks, timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
