@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import math
 import os
 import random
 import secrets
+import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -202,6 +204,11 @@ class App:
         self._database.shutdown()
         self.store.close()
 
+    @functools.cached_property
+    def worker(self) -> str:
+        """Who holds leases. One process at a time delivers from a data folder, so it frees what an earlier one held."""
+        return f"{socket.gethostname()}-{_kept(self.data / 'worker.id', 4)}"
+
     @property
     def site(self) -> Site:
         """How messages name this installation."""
@@ -286,16 +293,20 @@ def _secret(config: Config, data: Path) -> bytes:
     """Return the key that signs links: the declared one, or one made once and kept in the data folder."""
     if config.settings.secret_key is not None:
         return config.settings.secret_key.get_secret_value().encode()
-    path = data / "secret.key"
+    return _kept(data / "secret.key", 32).encode()
+
+
+def _kept(path: Path, size: int) -> str:
+    """Return the random text kept in a file, which is made when absent. Raises MonitorError."""
     try:
         if not path.exists():
             fresh = path.with_suffix(f".{os.getpid()}")
             fresh.touch(mode=0o600)
-            fresh.write_text(secrets.token_hex(32))
+            fresh.write_text(secrets.token_hex(size))
             fresh.rename(path)
-        return path.read_text().strip().encode()
+        return path.read_text().strip()
     except OSError as error:
-        raise MonitorError(f"the key that signs links, {path}, cannot be read or made: {error.strerror}") from error
+        raise MonitorError(f"{path} cannot be read or made: {error.strerror}") from error
 
 
 def describe_url(url: str) -> str:

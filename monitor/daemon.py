@@ -40,6 +40,7 @@ from monitor.pipeline import (
     read_due,
     record_audit,
 )
+from monitor.pipeline.deliver import LEASE
 from monitor.service import feed_health, report_bad_config
 from monitor.service.record import STATE, read_state
 
@@ -164,9 +165,9 @@ class Daemon:
             loop.add_signal_handler(signum, self.stop)
         loop.add_signal_handler(signal.SIGHUP, self._ask_reload)
         await app.db(app.store.feeds.ensure, feeds_to_poll(app.config), app.now())
-        # Where this process alone uses the database, leases of an earlier one are void.
+        # What an earlier process of this folder was sending, it is sending no more.
         hold = app.config.settings.on_unknown == "hold"
-        freed = await app.db(app.store.outbox.sweep, app.now(), app.store.is_own, (), hold)
+        freed = await app.db(app.store.outbox.sweep, app.now(), app.worker, (), hold)
         if freed:
             log.warning("%d messages were being sent when the program last stopped; they are taken up again", freed)
         await self._tell_what_is_wrong()
@@ -230,7 +231,7 @@ class Daemon:
             ("read", self._read, 1, "poll" in self.roles),
             ("deliver", self._deliver, 1, "deliver" in self.roles),
             ("digest", self._digest, 5, "deliver" in self.roles),
-            ("sweep", self._sweep, 30, "deliver" in self.roles),
+            ("sweep", self._sweep, 15, "deliver" in self.roles),
             ("health", self._health, 60, "poll" in self.roles),
             ("prune", self._prune, 600, "poll" in self.roles),
             ("hubs", self._hubs, 10, self.serve is not None and "web" in self.roles),  # they ask back by the web server
@@ -285,8 +286,9 @@ class Daemon:
             log.info("digest for %s by %s is ready: %s", row.subscriber, row.channel, ", ".join(row.topics) or "empty")
 
     async def _sweep(self) -> None:
-        hold = self.app.config.settings.on_unknown == "hold"
-        freed = await self.app.db(self.app.store.outbox.sweep, self.app.now(), False, tuple(self.app.sending), hold)
+        app, hold, busy = self.app, self.app.config.settings.on_unknown == "hold", tuple(self.app.sending)
+        await app.db(app.store.outbox.renew, app.now(), LEASE, app.worker, busy)
+        freed = await app.db(app.store.outbox.sweep, app.now(), None, busy, hold)
         if freed:
             log.warning("%d messages whose sending took too long are taken up again", freed)
 

@@ -391,6 +391,7 @@ class Delivery(SQLModel, table=True):
     code: str = ""
     detail: str = ""
     receipt: str = ""
+    lease_owner: str = ""
     endpoint: str = ""
     recipient: str = ""
     incident: str = Field(default="", index=True)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.links import ALL_TOPICS, TOKEN_LIMIT, Target, read, sign
+from monitor.links import ALL_TOPICS, TOKEN_LIMIT, Purpose, Target, read, sign
 
 SECRET = b"a key of thirty-two bytes, or so"
 NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=30)
@@ -37,6 +37,13 @@ def test_a_token_is_as_short_as_its_names_allow() -> None:
 def test_a_token_is_safe_in_an_address_and_does_not_end_in_punctuation(topic: str) -> None:
     for token in (sign(SECRET, "ruth", topic), sign(SECRET, "ruth")):
         assert re.fullmatch(r"[A-Za-z0-9_-]*[A-Za-z0-9]", token)
+
+
+def test_a_token_of_one_purpose_is_worth_nothing_for_another() -> None:
+    tokens = {purpose: sign(SECRET, "ruth", "sanctions", purpose) for purpose in Purpose}
+    assert len(set(tokens.values())) == len(Purpose)
+    for purpose, token in tokens.items():
+        assert [other for other in Purpose if read(SECRET, token, other) is not None] == [purpose]
 
 
 def test_another_key_does_not_read_the_token() -> None:

@@ -123,7 +123,7 @@ def test_a_message_that_was_on_the_wire_is_marked_when_its_lease_ends(store: Sto
     (row,) = store.outbox.claim(NOW, 60, 10)
     assert row.id is not None
     assert store.outbox.mark_wire(row.id, row.fence, NOW)
-    store.outbox.sweep(NOW, everything=True)
+    store.outbox.sweep(NOW, gone="")
     (again,) = store.outbox.claim(NOW, 60, 10)
     assert (again.message_id, again.maybe_dup) == (row.message_id, 1)
 
@@ -131,7 +131,7 @@ def test_a_message_that_was_on_the_wire_is_marked_when_its_lease_ends(store: Sto
 def test_only_the_latest_claim_may_send_or_finish(store: Store) -> None:
     store.outbox.add(delivery("k"))
     (old,) = store.outbox.claim(NOW, 60, 10)
-    store.outbox.sweep(NOW, everything=True)
+    store.outbox.sweep(NOW, gone="")
     (new,) = store.outbox.claim(NOW, 60, 10)
     assert old.id is not None
     assert not store.outbox.mark_wire(old.id, old.fence, NOW)

@@ -22,8 +22,8 @@ from starlette.routing import Mount, Route
 from starlette.types import Message, Scope
 
 from monitor.errors import StoreError
-from monitor.links import ALL_TOPICS, Target, read, sign
-from monitor.web import LinkView, create_app
+from monitor.links import ALL_TOPICS, Purpose, Target, read, sign
+from monitor.web import IncidentView, LinkView, create_app
 from monitor.web.guard import BODY_LIMIT, BodyLimit, Gate, Proxy, is_public
 from monitor.web.login import TRIES, local
 from monitor.web.pages import Pages
@@ -78,6 +78,20 @@ class Desk:
         if target:
             self.off.discard(target)
         return target is not None
+
+    def incident(self, token: str) -> IncidentView | None:
+        target = read(SECRET, token, Purpose.ACKNOWLEDGE)
+        if target is None or target.topic != "1f":
+            return None
+        by, at = ("Ruth", "today 09:12") if target in self.off else ("", "")
+        return IncidentView(TITLES["sanctions"], TITLES["ruth"], by, at, "" if by else "09:27")
+
+    def acknowledge(self, token: str) -> bool:
+        target = read(SECRET, token, Purpose.ACKNOWLEDGE)
+        if target is None or target.topic != "1f":
+            return False
+        self.off.add(target)
+        return True
 
     def part(self, app: FastAPI, pages: Pages, _sessions: Sessions) -> None:
         """A page and a button of a desk, for what stands before them all."""
@@ -192,6 +206,7 @@ def ask_gated(desk: Desk, gated_server: Client) -> Client:  # noqa: ARG001  # as
 EVERYTHING = Target("ruth")
 ALL_LINK = f"/u/{sign(SECRET, 'ruth')}"
 TOPIC_LINK = f"/u/{sign(SECRET, 'ruth', 'sanctions')}"
+ACKNOWLEDGE_LINK = f"/a/{sign(SECRET, 'ruth', '1f', Purpose.ACKNOWLEDGE)}"
 
 
 # --- unsubscribe links ---------------------------------------------------------------------------------------------
@@ -279,8 +294,57 @@ def test_an_unknown_link_gets_a_page_that_explains(ask: Client, desk: Desk, meth
         assert "<script" not in answer.text
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_opening_an_acknowledging_link_acknowledges_nothing(ask: Client, desk: Desk, method: str) -> None:
+    answer = ask(method, ACKNOWLEDGE_LINK)
+    assert (answer.status, desk.off) == (200, set())
+    assert answer.text.count("<button") == (method == "GET")
+
+
+def test_acknowledging_by_post_acts_at_once_and_twice_is_harmless(ask_gated: Client, desk: Desk) -> None:
+    first, second = (ask_gated("POST", ACKNOWLEDGE_LINK, FORM, b"") for _ in range(2))
+    assert (first.status, desk.off) == (200, {Target("ruth", "1f")})
+    assert first.text == second.text
+    assert "Acknowledged by <b><bdi>Ruth</bdi></b>" in first.text
+    assert "<button" not in first.text
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+@pytest.mark.parametrize(
+    "token",
+    [
+        "x",
+        sign(b"another key", "ruth", "1f", Purpose.ACKNOWLEDGE),
+        sign(SECRET, "ruth", "1f"),
+        sign(SECRET, "ruth", "1f", Purpose.PREFERENCES),
+        sign(SECRET, "ruth", "gone", Purpose.ACKNOWLEDGE),
+    ],
+    ids=["garbage", "other key", "unsubscribes", "preferences", "unknown incident"],
+)
+def test_an_acknowledging_link_is_refused_alike_whatever_is_wrong_with_it(
+    ask: Client, desk: Desk, method: str, token: str
+) -> None:
+    answer, forged = ask(method, f"/a/{token}"), ask(method, "/a/AAAA")
+    assert (answer.status, desk.off) == (404, set())
+    assert answer.text == forged.text
+
+
+@pytest.mark.parametrize("path", ["/u/", "/a/"])
+def test_a_link_of_one_purpose_opens_no_other(ask: Client, path: str) -> None:
+    for purpose in Purpose:
+        token = sign(SECRET, "ruth", "1f" if path == "/a/" else ALL_TOPICS, purpose)
+        own = purpose is (Purpose.ACKNOWLEDGE if path == "/a/" else Purpose.UNSUBSCRIBE)
+        assert ask("POST", path + token).status == (200 if own else 404)
+
+
 def test_names_of_others_are_shown_as_text(ask: Client) -> None:
-    pages = [ask("GET", ALL_LINK), ask("POST", TOPIC_LINK), ask("POST", f"{TOPIC_LINK}/undo"), ask("GET", "/")]
+    pages = [
+        ask("GET", ALL_LINK),
+        ask("GET", ACKNOWLEDGE_LINK),
+        ask("POST", TOPIC_LINK),
+        ask("POST", f"{TOPIC_LINK}/undo"),
+        ask("GET", "/"),
+    ]
     for page in pages:
         assert "Heron &lt;desk&gt; &amp; co" in page.text
         assert not re.search(r"<script|<desk|<Whitcombe|<b>Baltic", page.text)
@@ -308,7 +372,7 @@ def test_readyz_says_why(ask_gated: Client, desk: Desk, state: tuple[bool, str],
 
 
 def test_every_route_is_on_the_public_list_or_gated(ask_gated: Client, desk: Desk) -> None:
-    public = {"/healthz", "/readyz", "/u/{token}", "/u/{token}/undo", "/static", "/login"}
+    public = {"/healthz", "/readyz", "/a/{token}", "/u/{token}", "/u/{token}/undo", "/static", "/login"}
     seen = set()
     for route in app_of(desk, TOKEN).routes:
         assert isinstance(route, Route | Mount), f"the walk does not know {route!r}"
@@ -622,6 +686,6 @@ def test_a_fault_of_ours_gives_500_and_tells_no_details(ask: Client, desk: Desk)
 
 def test_the_public_list_is_what_the_contract_says() -> None:
     assert [
-        path for path in ("/healthz", "/readyz", "/u/x", "/websub/x", "/static/web.css") if not is_public(path)
+        path for path in ("/healthz", "/readyz", "/u/x", "/a/x", "/websub/x", "/static/web.css") if not is_public(path)
     ] == []
     assert [path for path in ("/", "/s/x", "/api/x", "/healthzz", "/ux", "/websub") if is_public(path)] == []

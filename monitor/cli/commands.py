@@ -150,7 +150,7 @@ async def _once(app: App, as_json: bool) -> bool:
     """Poll every feed, make due digests, send what is due. Return whether nothing at all could be polled."""
     try:
         await app.db(app.store.feeds.ensure, feeds_to_poll(app.config), app.now())
-        await app.db(app.store.outbox.sweep, app.now(), app.store.is_own)
+        await app.db(app.store.outbox.sweep, app.now(), app.worker)
         await app.db(schedule_slots, app, app.config, app.now())
         polled = await _poll_all(app, list(feeds_to_poll(app.config)))
         await app.db(Watch().look, app)
@@ -255,3 +255,19 @@ def retry(
         to_json(done)
     else:
         out.print(f"Due now: {', '.join(map(str, done))}. `monitor run` sends them.", markup=False)
+
+
+@cli.command()
+def cancel(
+    ids: Annotated[list[int], typer.Argument(help="Ids of messages.", metavar="ID...")],
+    config: Config = CONFIG,
+    data: Data = DATA,
+    as_json: Json = False,
+) -> None:
+    """Cancel messages that wait, are held or were given up: they are not sent, and stay on record."""
+    with using(config, data) as app:
+        done = service.cancel(app, ids, app.now())
+    if as_json:
+        to_json(done)
+    else:
+        out.print(f"Cancelled: {', '.join(map(str, done))}.", markup=False)

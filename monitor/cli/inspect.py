@@ -39,9 +39,10 @@ from monitor.cli.common import (
 )
 from monitor.cli.stream import group_stream, match_stream, read_lines
 from monitor.config import FetchSettings, Settings, load_config
+from monitor.endpoints import OPEN_AFTER
 from monitor.errors import InputError, MonitorError, QueryError, WorkerError
 from monitor.fetch import Failed, Fetched, Fetcher
-from monitor.models import Delivery
+from monitor.models import Delivery, Endpoint, Escalation
 from monitor.parse import as_json as feed_as_json
 from monitor.parse import parse_feed
 from monitor.pipeline.lanes import PARSE_DEADLINE
@@ -85,8 +86,21 @@ def status(config: Config = CONFIG, data: Data = DATA, as_json: Json = False) ->
     queue = ", ".join(f"{count} {name}" for name, count in sorted(found.queue.items())) or "empty"
     oldest = f"; the oldest waiting since {clock(found.oldest_pending)}" if found.oldest_pending else ""
     out.print(f"Messages: {queue}{oldest}", markup=False)
+    for endpoint in found.endpoints:
+        out.print(_endpoint(endpoint), style="red", markup=False)
+    for suspended in found.suspended:
+        said = f"{suspended.subscriber} by {suspended.channel} since {clock(suspended.suspended_at)}: {suspended.error}"
+        out.print(f"Suspended: {said}", style="red", markup=False)
     for subscriber, local, _ in found.digests:
         out.print(f"Next digest: {subscriber}, {local} in their zone", markup=False)
+
+
+def _endpoint(row: Endpoint) -> str:
+    if not row.failures:
+        return f"Resting: {row.key} asked to be left alone until {clock(row.open_until)}"
+    state = "Down" if row.failures >= OPEN_AFTER else "Failing"
+    again = f"; tried again at {clock(row.open_until)}" if row.open_until else ""
+    return f"{state}: {row.key}, {row.failures} failures since {clock(row.failing_since)}: {row.error}{again}"
 
 
 @cli.command()
@@ -316,25 +330,45 @@ def deliveries(
         raise typer.BadParameter(f"{state}: a state is one of {', '.join(states)}")
     with using(config, data) as app:
         rows = app.store.outbox.latest((state,) if state else (), limit)
+        watched = app.store.escalations.of([row.incident for row in rows if row.incident])
     if as_json:
-        to_json([_row(row) for row in rows])
+        to_json([_row(row) | _acknowledged(watched.get(row.incident)) for row in rows])
         return
     made = table("id", "state", "kind", "to", "by", "made", "tries", "about", "what happened")
     for row in rows:
         style = {"dead": "red", "pending": "yellow", "held": "yellow", "sent": "green"}.get(row.state, "")
         due = f"next try {clock(row.next_attempt_at)}. " if row.state == "pending" else ""
+        twice = " (it may have arrived twice)" if row.maybe_dup and row.state == "sent" else ""
+        what = f"{due}{row.detail or row.receipt or row.code}{twice}{_watched(watched.get(row.incident), row)}"
         made.add_row(
             str(row.id),
             told(row.state, style),
             row.kind,
-            row.subscriber or "operators",
+            "whom it concerns" if row.kind == "escalation" else row.subscriber or "operators",
             row.channel,
             clock(row.created_at),
             str(row.attempts),
             told(row.subject),
-            told(due + (row.detail or row.receipt or row.code)),
+            told(what),
         )
     out.print(made)
+
+
+def _acknowledged(row: Escalation | None) -> dict[str, Any]:
+    """What is added to the record of a message that must be acknowledged, or was escalated."""
+    if row is None:
+        return {}
+    return {"acknowledged_by": row.acknowledged_by, "acknowledged_at": row.acknowledged_at, "escalates_at": row.due_at}
+
+
+def _watched(row: Escalation | None, message: Delivery) -> str:
+    if row is None:
+        return ""
+    if row.acknowledged_at is not None:
+        return f"; acknowledged by {row.acknowledged_by} at {clock(row.acknowledged_at)}"
+    if message.kind == "alert" and row.due_at is not None:
+        return f"; not acknowledged yet, goes on at {clock(row.due_at)}"
+    return "; not acknowledged"
 
 
 def _row(row: Delivery) -> dict[str, Any]:
@@ -395,8 +429,9 @@ def _show_told(found: service.Explained, subscriber: str) -> None:
         who, theirs = (f"{subscriber} was not", " of theirs") if subscriber else ("Nobody was", "")
         out.print(f"{who} to be told: no subscription{theirs} covers a topic that matched.", markup=False)
     for row in found.deliveries:
-        said = row.detail or row.receipt or row.code
-        out.print(f"message {row.id} to {row.subscriber} by {row.channel}: {row.state} {said}", markup=False)
+        said = f"{row.detail or row.receipt or row.code}{_watched(found.watched.get(row.incident), row)}"
+        what = "escalated" if row.kind == "escalation" else f"to {row.subscriber}"
+        out.print(f"message {row.id} {what} by {row.channel}: {row.state} {said}", markup=False)
 
 
 def _show_story(found: service.Explained) -> None:

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
-LEASE = 120.0  # seconds; longer than any server may take to answer each step of a message
+LEASE = 60.0  # seconds; of what is still being sent it is renewed, so this is how long a crash keeps it waiting
 MOST_ATTEMPTS = 12
 TIDY = timedelta(seconds=1)  # between two looks at what waits
 PACED = timedelta(seconds=10)  # the longest time that an endpoint's pace makes a message wait
@@ -50,7 +50,8 @@ async def deliver_due(app: App) -> list[asyncio.Task[Delivered | None]]:
         room = SENDERS - len(app.sending)
         if room <= 0:
             return []
-        claimed = await app.db(app.store.outbox.claim, app.now(), LEASE, room, tuple(app.sending), SENDERS // 2)
+        busy, doubtful = tuple(app.sending), max(1, SENDERS // 2)
+        claimed = await app.db(app.store.outbox.claim, app.now(), LEASE, room, busy, doubtful, app.worker)
         tasks = []
         for row in claimed:
             lane = f"{row.subscriber}/{row.channel}"

@@ -21,7 +21,7 @@ from monitor.entities import Aliases
 from monitor.errors import ConfigError, InputError, NotFoundError, SendError
 from monitor.events import WINDOW, Stream
 from monitor.hubs import is_live
-from monitor.models import Audit, Decision, Delivery, FeedState, HubLease
+from monitor.models import Audit, Decision, Delivery, Endpoint, Escalation, FeedState, HubLease, Recipient
 from monitor.pipeline import Polled, audit, make_digest, notify_operators, poll
 from monitor.pipeline.digest import digest_channels, digest_delivery, digest_key, planned, shown_stories
 from monitor.pipeline.health import State, describe, verdict
@@ -163,6 +163,8 @@ def _of_hub(lease: HubLease | None, now: datetime) -> Iterator[str]:
 class Status:
     """The program at a glance. `digests` are (subscriber, local time, instant); `queue` counts messages by state.
 
+    `endpoints` are those that failed last, `suspended` the addresses that nothing is sent to.
+
     `failing` are the feeds whose last poll failed, `states` the names of the feeds in each state.
     """
 
@@ -176,6 +178,8 @@ class Status:
     edits: int
     queue: Mapping[str, int]
     oldest_pending: datetime | None
+    endpoints: tuple[Endpoint, ...]
+    suspended: tuple[Recipient, ...]
     digests: tuple[tuple[str, str, datetime], ...]
 
 
@@ -196,6 +200,8 @@ def status(app: App, now: datetime) -> Status:
         counts["edits"],
         app.store.outbox.counts(),
         min((row.created_at for row in pending), default=None),
+        tuple(app.store.endpoints.failing(now)),
+        tuple(app.store.endpoints.suspended().values()),
         next_digests(app, now),
     )
 
@@ -372,12 +378,14 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """A story's journey, and what the rules running now say of it. `told` and `deliveries` are of those asked about."""
+    """A story's journey, and what the rules running now say of it. `told` and `deliveries` are of those asked about;
+    `watched` says of incidents whether they were acknowledged."""
 
     journey: Journey
     verdicts: tuple[TopicVerdict, ...]
     told: tuple[Told, ...]
     deliveries: tuple[Delivery, ...]
+    watched: Mapping[str, Escalation]
 
 
 def explain(app: App, words: str, topic: str | None = None, subscriber: str | None = None) -> Explained:
@@ -402,13 +410,17 @@ def explain(app: App, words: str, topic: str | None = None, subscriber: str | No
         for name, declared in app.config.topics.items()
         if topic in (None, name)
     )
-    deliveries = tuple(row for row in journey.deliveries if subscriber in (None, row.subscriber))
+    watched = app.store.escalations.of([row.incident for row in journey.deliveries if row.incident])
+    # What was escalated concerns all who were to be told.
+    deliveries = tuple(
+        row for row in journey.deliveries if row.kind == "escalation" or subscriber in (None, row.subscriber)
+    )
     told = tuple(
         Told(decision, tuple(row for row in deliveries if row.key in _keys(decision)))
         for decision in journey.decisions
         if subscriber in (None, decision.subscriber)
     )
-    return Explained(journey, verdicts, told, deliveries)
+    return Explained(journey, verdicts, told, deliveries, watched)
 
 
 def _keys(decision: Decision) -> set[str]:
@@ -485,7 +497,19 @@ def retry(app: App, ids: Sequence[int], now: datetime) -> list[int]:
     """Make given-up messages due now; return the ids that were. Raises NotFoundError when none is."""
     done = app.store.outbox.requeue(ids, now, now + timedelta(days=3))
     if not done:
-        raise NotFoundError(f"none of {', '.join(map(str, ids))} is a message that can be retried (dead or waiting)")
+        raise NotFoundError(
+            f"none of {', '.join(map(str, ids))} is a message that can be retried (dead, held or waiting)"
+        )
+    return done
+
+
+def cancel(app: App, ids: Sequence[int], now: datetime) -> list[int]:
+    """Cancel messages that wait, are held or were given up; return their ids. Raises NotFoundError when none is."""
+    done = app.store.outbox.cancel_by_hand(ids, now)
+    if not done:
+        raise NotFoundError(
+            f"none of {', '.join(map(str, ids))} is a message that can be cancelled (waiting, held or dead)"
+        )
     return done
 
 

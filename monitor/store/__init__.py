@@ -81,8 +81,6 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
             parsed = parsed.set(database=str(path))
         self.url = parsed
-        # Whether nobody else can use the database while the folder is locked.
-        self.is_own = self.is_sqlite and Path(parsed.database or "").is_relative_to(folder)
         self._name = parsed.render_as_string(hide_password=True)
         if self.is_sqlite:
             self._writer = _sqlite(parsed.render_as_string(hide_password=False), "BEGIN IMMEDIATE")

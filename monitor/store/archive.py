@@ -18,6 +18,7 @@ from monitor.models import (
     Delivery,
     DeliveryStory,
     DigestWindow,
+    Escalation,
     Event,
     Match,
     Page,
@@ -182,11 +183,12 @@ class Archive:
                 select(Delivery.id)
                 .where(
                     col(Delivery.created_at) < deliveries_before,
-                    col(Delivery.state).in_(("sent", "dead", "cancelled")),
+                    col(Delivery.state).in_(("sent", "held", "dead", "cancelled")),
                 )
                 .limit(PRUNE_CHUNK)
             ).all()
             session.execute(delete(DeliveryStory).where(col(DeliveryStory.delivery_id).in_(old)))
+            session.execute(delete(Escalation).where(col(Escalation.delivery_id).in_(old)))
             session.execute(delete(Delivery).where(col(Delivery.id).in_(old)))
             for kind, at in ((DigestWindow, DigestWindow.until), (Silence, Silence.until), (Audit, Audit.at)):
                 session.execute(delete(kind).where(col(at) < deliveries_before))

@@ -26,12 +26,12 @@ class Endpoints:
     def __init__(self, read: Transaction, write: Transaction) -> None:
         self._read, self._write = read, write
 
-    def failing(self) -> Sequence[Endpoint]:
+    def failing(self, now: datetime) -> Sequence[Endpoint]:
         """Return the endpoints whose last attempt found nobody there, or that asked for rest."""
         with self._read() as session:
             return session.exec(
                 select(Endpoint)
-                .where((col(Endpoint.failures) > 0) | col(Endpoint.open_until).is_not(None))
+                .where((col(Endpoint.failures) > 0) | (col(Endpoint.open_until) > now))
                 .order_by(col(Endpoint.key))
             ).all()
 

@@ -54,9 +54,11 @@ class Outbox:
         limit: int,
         busy: Collection[str] = (),
         doubtful: int | None = None,
+        owner: str = "",
         pace: Callable[[str], Pace] = pace_of,
     ) -> list[Delivery]:
-        """Claim up to `limit` due messages for `lease` seconds: the endpoints take turns, each within its `pace`.
+        """Claim up to `limit` due messages for `lease` seconds, in the name of `owner`: the endpoints take turns, each
+        within its `pace`.
 
         Of a channel one is being sent at a time, so that order is kept and no backlog keeps others waiting; of `busy`
         ones ("subscriber/channel") none is claimed. Endpoints that failed last have at most `doubtful` messages on
@@ -93,7 +95,7 @@ class Outbox:
                 delivery.state, delivery.wire_at = "sending", None
                 delivery.fence += 1
                 delivery.attempts += 1
-                delivery.lease_until = now + timedelta(seconds=lease)
+                delivery.lease_until, delivery.lease_owner = now + timedelta(seconds=lease), owner
                 claimed.append(delivery)
             return claimed
 
@@ -103,7 +105,7 @@ class Outbox:
             rows = session.exec(
                 select(Endpoint).where(col(Endpoint.key).in_(_with_work(session, now)), Endpoint.failures == 0)
             )
-            ready = [row.ready_at for row in rows if row.ready_at is not None and row.open_until is None]
+            ready = [max(filter(None, (row.ready_at, row.open_until)), default=now) for row in rows]
             return min((at for at in ready if at > now), default=None)
 
     def mark_wire(self, delivery_id: int, fence: int, now: datetime, lease: float = 0.0) -> bool:
@@ -207,9 +209,9 @@ class Outbox:
             )
 
     def sweep(
-        self, now: datetime, everything: bool = False, busy: Collection[str] = (), hold_unknown: bool = False
+        self, now: datetime, gone: str | None = None, busy: Collection[str] = (), hold_unknown: bool = False
     ) -> int:
-        """Free the messages whose lease has ended (or all, when their holders are known to be gone); return how many.
+        """Free the messages whose lease has ended, or whose owner is `gone`; return how many.
 
         Those of `busy` channels ("subscriber/channel") are still being sent by the caller.
 
@@ -217,9 +219,11 @@ class Outbox:
         `hold_unknown` it is held instead where nobody could tell a repeat.
         """
         with self._write() as session:
-            over = select(Delivery).where(SENDING).with_for_update(skip_locked=True)
-            if not everything:
-                over = over.where(col(Delivery.lease_until) <= now)
+            over = (
+                select(Delivery)
+                .where(SENDING, (col(Delivery.lease_until) <= now) | (col(Delivery.lease_owner) == gone))
+                .with_for_update(skip_locked=True)
+            )
             rows = [row for row in session.exec(over) if f"{row.subscriber}/{row.channel}" not in busy]
             for delivery in rows:
                 delivery.state, delivery.lease_until, delivery.next_attempt_at = "pending", None, now
@@ -231,6 +235,13 @@ class Outbox:
                         delivery.state, delivery.finished_at, delivery.code = "held", now, UNKNOWN
                         delivery.detail = "the program stopped while this was on the wire: it may have arrived"
             return len(rows)
+
+    def renew(self, now: datetime, lease: float, owner: str, busy: Collection[str]) -> int:
+        """Hold for `lease` seconds from here what `owner` is still sending, by its `busy` channels; return how many."""
+        lane = col(Delivery.subscriber) + "/" + col(Delivery.channel)
+        with self._write() as session:
+            mine = update(Delivery).where(SENDING, col(Delivery.lease_owner) == owner, lane.in_(busy))
+            return _count(session.execute(mine.values(lease_until=now + timedelta(seconds=lease))))
 
     def readdress(self, address: Callable[[str, str, str], tuple[str, str]], now: datetime) -> int:
         """Give the messages that are still to go the (endpoint, recipient) of their channel as it is declared now, and

@@ -42,6 +42,20 @@ class LinkView:
     already_off: bool
 
 
+@dataclass(frozen=True, slots=True)
+class IncidentView:
+    """What an acknowledging link is about: the headline, who holds the link, and who has acknowledged it already.
+
+    `escalates_at` is when it goes on to others, in words; "" when it does not. So is `acknowledged_at`.
+    """
+
+    title: str
+    holder: str
+    acknowledged_by: str
+    acknowledged_at: str
+    escalates_at: str
+
+
 class Backend(Protocol):
     """What the pages need from the program. The functions may block: they are called in threads.
 
@@ -59,6 +73,12 @@ class Backend(Protocol):
 
     def turn_on(self, token: str) -> bool:
         """Undo `turn_off`. Harmless twice. False: unknown link."""
+
+    def incident(self, token: str) -> IncidentView | None:
+        """What an acknowledging link is about; None for an unknown one. Changes nothing."""
+
+    def acknowledge(self, token: str) -> bool:
+        """Acknowledge it at once; the first who does so counts. Harmless twice. False: unknown link."""
 
 
 Part = Callable[[FastAPI, Pages, Sessions], None]  # adds its routes
@@ -96,6 +116,7 @@ def create_app(
     _add_errors(app, pages)
     _add_health(app, backend)
     _add_links(app, backend, pages)
+    _add_acknowledging(app, backend, pages)
     add_login(app, pages, sessions, https=https)
     for add in parts:
         add(app, pages, sessions)
@@ -163,3 +184,20 @@ def _add_links(app: FastAPI, backend: Backend, pages: Pages) -> None:
         view = backend.describe(token)
         known = view is not None and backend.turn_on(token)
         return answer(request, "restored", token, view if known else None)
+
+
+def _add_acknowledging(app: FastAPI, backend: Backend, pages: Pages) -> None:
+    def answer(request: Request, token: str, view: IncidentView | None) -> HTMLResponse:
+        path = request.scope["path"]
+        if view is None:
+            return pages.page(path, "gone", 404)
+        return pages.page(path, "acknowledge", incident=view, token=token)
+
+    @app.api_route("/a/{token}", methods=_SHOW)
+    def show_incident(request: Request, token: str) -> HTMLResponse:
+        return answer(request, token, backend.incident(token))
+
+    @app.post("/a/{token}")
+    def acknowledge(request: Request, token: str) -> HTMLResponse:
+        known = backend.acknowledge(token)
+        return answer(request, token, backend.incident(token) if known else None)

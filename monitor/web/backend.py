@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import time
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from monitor.app import App
-from monitor.links import ALL_TOPICS, read
-from monitor.web import LinkView
+from monitor.links import ALL_TOPICS, Purpose, Target, read
+from monitor.web import IncidentView, LinkView
+
+log = logging.getLogger(__name__)
 
 STUCK = 180.0  # seconds since the last look for due feeds ended; one comes every second
 
@@ -59,3 +64,45 @@ class WebBackend:
             topic = None if target.topic == ALL_TOPICS else target.topic
             app.db_wait(app.store.outbox.cancel_for, target.subscriber, topic, now)
         return True
+
+    def incident(self, token: str) -> IncidentView | None:
+        """What an acknowledging link is about; None for an unknown one."""
+        target = self._holder(token)
+        found = self._app.store.escalations.get(target.topic) if target else None
+        if target is None or found is None:
+            return None
+        row, alert = found
+        return IncidentView(
+            alert.subject,
+            self._who(target.subscriber),
+            self._who(row.acknowledged_by),
+            self._clock(row.acknowledged_at),
+            self._clock(row.due_at),
+        )
+
+    def acknowledge(self, token: str) -> bool:
+        """Acknowledge what a link is about."""
+        app, target = self._app, self._holder(token)
+        if target is None:
+            return False
+        now = app.now()
+        row = app.db_wait(app.store.escalations.acknowledge, target.topic, target.subscriber, now)
+        if row is not None and row.acknowledged_at == now:
+            log.info("incident %s was acknowledged by %s", target.topic, target.subscriber)
+        return row is not None
+
+    def _holder(self, token: str) -> Target | None:
+        """Whose acknowledging link it is: a subscriber's, or that of a channel which alerts go on to."""
+        target = read(self._app.secret, token, Purpose.ACKNOWLEDGE)
+        if target is None or target.subscriber in self._app.config.subscribers:
+            return target
+        to = (self._app.config.escalation(topic) for topic in self._app.config.topics)
+        return target if any(target.subscriber in channels for channels in to) else None
+
+    def _who(self, name: str) -> str:
+        subscriber = self._app.config.subscribers.get(name)
+        return subscriber.title if subscriber else name
+
+    def _clock(self, at: datetime | None) -> str:
+        zone = ZoneInfo(self._app.config.settings.timezone)
+        return f"{at.astimezone(zone):%d %B %H:%M} ({zone.key})" if at else ""

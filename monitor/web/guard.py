@@ -30,7 +30,7 @@ BODY_SECONDS = 10.0
 
 PUBLIC_PATHS = frozenset({"/healthz", "/readyz", "/login"})
 STATIC = "/static/"
-PUBLIC_FOLDERS = ("/u/", CALLBACKS, STATIC)
+PUBLIC_FOLDERS = ("/u/", "/a/", CALLBACKS, STATIC)
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "

@@ -31,6 +31,7 @@ def upgrade() -> None:
         sa.Column("error", sa.String(), nullable=False),
     )
     with op.batch_alter_table("delivery") as batch_op:
+        batch_op.add_column(sa.Column("lease_owner", sa.String(), nullable=False, server_default=""))
         batch_op.add_column(sa.Column("endpoint", sa.String(), nullable=False, server_default=""))
         batch_op.add_column(sa.Column("recipient", sa.String(), nullable=False, server_default=""))
         batch_op.add_column(sa.Column("incident", sa.String(), nullable=False, server_default=""))
@@ -65,7 +66,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("escalation", "recipient", "endpoint"):
+    for table in ("escalation", "recipient", "endpoint", "lease_owner"):
         op.drop_table(table)
     op.drop_index("ix_delivery_held", "delivery")
     op.drop_index("ix_delivery_due", "delivery")
