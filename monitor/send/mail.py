@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import smtplib
 import ssl
 from binascii import b2a_qp
@@ -27,7 +26,6 @@ from monitor.send.outcome import DETAIL_LIMIT, OnWire, Outcome, from_smtp
 # The standard policy folds a long List-Unsubscribe into an encoded word, which kills one-click (cpython #85725).
 _WIRE = SMTP.clone(max_line_length=998)
 _WIRE_UTF8 = _WIRE.clone(utf8=True)  # header fields as RFC 6532 has them, for addresses that are not ASCII
-_LINE_END = re.compile(r"[ \t]*(?:\r\n|\r|\n)")  # blanks before one may not stand there in quoted-printable
 _OURS = frozenset({
     "subject", "from", "to", "cc", "bcc", "date", "message-id", "mime-version", "content-type",
     "content-transfer-encoding", "list-id", "list-unsubscribe", "list-unsubscribe-post", "auto-submitted",
@@ -163,7 +161,7 @@ class _Dialogue:
         self._on_wire = on_wire
 
     def send(self, sender: str, to: str, options: list[str], content: bytes) -> Outcome:
-        """Send `content`, whose line ends are CRLF."""
+        """Send `content`, whose lines, the last too, end in CRLF."""
         code, text = self.smtp.mail(sender, options)
         if code != 250:
             return from_smtp("from", code, text)
@@ -172,6 +170,7 @@ class _Dialogue:
             return from_smtp("to", code, text)
         if not self._on_wire():
             return Outcome("lost")
+        assert content.endswith(b"\r\n")
         self.started = True
         code, text = self.smtp.docmd("DATA")
         if code != 354:
@@ -232,8 +231,10 @@ def _fill(part: MIMEPart, text: str, subtype: str) -> None:
     # 998 characters, where RFC 2045 allows 76.
     part["Content-Type"] = f'text/{subtype}; charset="utf-8"'
     part["Content-Transfer-Encoding"] = "quoted-printable"
-    lines = _LINE_END.sub("\n", text)
-    part.set_payload(b2a_qp(lines.encode("utf-8", "replace"), istext=True).decode("ascii"))
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    # Quoted-printable allows no blanks at line ends, and b2a_qp makes lines of 77 characters of them.
+    whole = "\n".join(line.rstrip(" \t") for line in lines).rstrip("\n") + "\n"
+    part.set_payload(b2a_qp(whole.encode("utf-8", "replace"), istext=True).decode("ascii"))
 
 
 def _address(name: str, address: str) -> Address:
