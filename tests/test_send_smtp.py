@@ -355,7 +355,7 @@ def test_threads_have_a_connection_each_and_one_context_serves_all(
 
 
 def test_a_mail_over_the_servers_size_goes_as_text_or_not_at_all() -> None:
-    long = MailMessage("A title", "Text.\n", "<p>" + "words " * 3_000 + "</p>", ())
+    long = MailMessage("A title", "Text.", "<p>" + "words " * 3_000 + "</p>", ())
     longer = MailMessage("A title", "words " * 3_000, "<p>x</p>", ())
     with Post(data_size_limit=10_000) as post:
         assert send(post, message=long).kind == "sent"
@@ -472,9 +472,9 @@ def test_smuggled_ends_of_mails_stay_within_theirs(post: Post, shared_data: Path
 
 def test_both_parts_come_back_as_they_were_in_lines_of_76(post: Post) -> None:
     text = "Zürich – “quoted” = 1 €\n" + "long " * 300 + "\n.\n..leading dots\n\ttab\nEnd\n"
-    send(post, message=MailMessage("Ü" * 150, text, f"<p>{text}</p>", MAIL.headers))
+    send(post, message=MailMessage("Ü" * 150, text, f"<p>{text}</p>\n", MAIL.headers))
     plain, html = (part.get_content().replace("\r\n", "\n") for part in parsed(post).iter_parts())
-    assert (plain, html) == (text.replace(" \n", "\n"), f"<p>{text}</p>".replace(" \n", "\n"))
+    assert (plain, html) == (text.replace(" \n", "\n"), f"<p>{text}</p>\n".replace(" \n", "\n"))
     assert parsed(post)["Subject"] == "Ü" * 150
     body = post.mails[0].content.partition(b"\r\n\r\n")[2]
     assert max(map(len, body.split(b"\r\n"))) <= 76

@@ -14,7 +14,7 @@ import typer
 from rich.progress import track
 from rich.text import Text
 
-from monitor import __version__, checking, logs, service
+from monitor import __version__, checking, doctor, logs, service
 from monitor.app import App, feeds_to_poll, open_app, utc_now
 from monitor.cli.common import CONFIG, DATA, Config, Data, Json, cli, err, out, plain, to_json, using
 from monitor.config import json_schema
@@ -24,6 +24,7 @@ from monitor.pipeline import Polled, Watch, digest_due, read_all, schedule_slots
 from monitor.pipeline.deliver import Delivered, drain
 from monitor.pipeline.poll import start
 from monitor.render import shipped
+from monitor.text import clean
 from monitor.web.serve import serve
 
 
@@ -110,6 +111,49 @@ def migrate(config: Config = CONFIG, data: Data = DATA, as_json: Json = False) -
         to_json({"ok": True})
     else:
         out.print("The database is up to date.")
+
+
+@cli.command("doctor")
+def see_doctor(
+    send: Annotated[
+        str, typer.Option("--send", help="Also send a test to this subscriber, or to the `operators`.", metavar="WHO")
+    ] = "",
+    dkim: Annotated[
+        list[str] | None, typer.Option("--dkim", help="A selector that the mail server signs with.", metavar="SELECTOR")
+    ] = None,
+    config: Config = CONFIG,
+    data: Data = DATA,
+    as_json: Json = False,
+) -> None:
+    """Look at what the program needs: database, clock, DNS, logins, the sender's domain; say how to mend it."""
+    with using(config, data) as app:
+        findings = []
+        for finding in doctor.examine(app, app.now(), doctor.resolver(), dkim or ()):
+            findings.append(finding)
+            if not as_json:
+                out.print(_finding(finding))
+        sent = doctor.send_test(app, send, app.now()) if send else []
+    good = all(finding.state != "bad" for finding in findings) and all(one.outcome.kind == "sent" for one in sent)
+    if as_json:
+        to_json({"ok": good, "findings": findings, "sent": sent})
+    for one in () if as_json else sent:
+        said = one.outcome.receipt or one.outcome.detail or one.outcome.code
+        line = f"test to {one.subscriber}/{one.channel}: {one.outcome.kind}{f' ({said})' if said else ''}"
+        out.print(Text(logs.redact(line), "" if one.outcome.kind == "sent" else "bold red"))
+    if not good:
+        raise typer.Exit(1)
+
+
+_COLOURS = {"good": "green", "warning": "bold yellow", "bad": "bold red", "untested": "dim"}
+
+
+def _finding(finding: doctor.Finding) -> Text:
+    shown = Text.assemble((f"{finding.state:<9}", _COLOURS[finding.state]), f"{finding.area:<12}{clean(finding.said)}")
+    if finding.fix:
+        shown.append("\n" + " " * 21)
+        shown.append("Fix: " if finding.state in ("warning", "bad") else "Next: ", "bold")
+        shown.append(clean(finding.fix))
+    return shown
 
 
 @cli.command()

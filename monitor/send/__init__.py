@@ -8,7 +8,7 @@ the text part from the HTML (docs/decisions/0003-apprise-subclasses.md). All oth
 from __future__ import annotations
 
 from monitor.send.mail import compose
-from monitor.send.outcome import Bounce, OnWire, Outcome
+from monitor.send.outcome import Bounce, OnWire, Outcome, Probe
 from monitor.send.sender import Kind, Message, Sender
 
-__all__ = ["Bounce", "Kind", "Message", "OnWire", "Outcome", "Sender", "compose"]
+__all__ = ["Bounce", "Kind", "Message", "OnWire", "Outcome", "Probe", "Sender", "compose"]

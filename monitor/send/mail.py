@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import smtplib
 import ssl
 from binascii import b2a_qp
@@ -22,12 +21,11 @@ from monitor.logs import redact
 from monitor.render import MailMessage
 from monitor.render.escape import header_text
 from monitor.send.connections import PORTS, Connection, Connections, LoginError, Server
-from monitor.send.outcome import DETAIL_LIMIT, OnWire, Outcome, from_smtp
+from monitor.send.outcome import DETAIL_LIMIT, OnWire, Outcome, Probe, from_smtp
 
 # The standard policy folds a long List-Unsubscribe into an encoded word, which kills one-click (cpython #85725).
 _WIRE = SMTP.clone(max_line_length=998)
 _WIRE_UTF8 = _WIRE.clone(utf8=True)  # header fields as RFC 6532 has them, for addresses that are not ASCII
-_LINE_END = re.compile(r"[ \t]*(?:\r\n|\r|\n)")  # blanks before one may not stand there in quoted-printable
 _OURS = frozenset({
     "subject", "from", "to", "cc", "bcc", "date", "message-id", "mime-version", "content-type",
     "content-transfer-encoding", "list-id", "list-unsubscribe", "list-unsubscribe-post", "auto-submitted",
@@ -108,6 +106,32 @@ class NewsMail(NotifyEmail):
             return outcome
         raise AssertionError("a fresh connection was not kept")
 
+    def probe(self, connections: Connections) -> Probe:
+        """Log in to the mail server, send nothing, and say how it went."""
+        server = self.server
+        where = f"{server.host}:{server.port}"
+        try:
+            connection = connections.take(server, fresh=True)
+        except Exception as error:  # noqa: BLE001 - told as a finding; see _trouble
+            said = self._trouble(error).detail
+            fix = "check host, port and firewall; many networks block port 25"
+            if isinstance(error, LoginError):
+                fix = (
+                    "check user and password; Gmail and Office 365 want one made for programs (docs/howto/channels.md)"
+                )
+            return Probe("bad", said if where in said else f"{where}: {said}", fix)
+        smtp = connection.smtp
+        secure = smtp.sock.version() if isinstance(smtp.sock, ssl.SSLSocket) else ""
+        most = smtp.esmtp_features.get("size", "")
+        connection.close()
+        said = f"{where} answers{f' and lets {server.user} in' if server.user and server.password else ''}"
+        said += f", {secure or 'without TLS'}" + (f", mails up to {int(most):,} bytes" if most.isdecimal() else "")
+        if not secure and not is_here(server.host):
+            return Probe(
+                "warning", said, "use mailtos:// so that neither the password nor mails can be read on the way"
+            )
+        return Probe("good", said)
+
     def _transact(
         self, dialogue: _Dialogue, message: MailMessage, sender: tuple[str, str], message_id: str, now: datetime
     ) -> Outcome:
@@ -163,7 +187,7 @@ class _Dialogue:
         self._on_wire = on_wire
 
     def send(self, sender: str, to: str, options: list[str], content: bytes) -> Outcome:
-        """Send `content`, whose line ends are CRLF."""
+        """Send `content`, whose lines, the last too, end in CRLF."""
         code, text = self.smtp.mail(sender, options)
         if code != 250:
             return from_smtp("from", code, text)
@@ -172,6 +196,7 @@ class _Dialogue:
             return from_smtp("to", code, text)
         if not self._on_wire():
             return Outcome("lost")
+        assert content.endswith(b"\r\n")
         self.started = True
         code, text = self.smtp.docmd("DATA")
         if code != 354:
@@ -232,8 +257,15 @@ def _fill(part: MIMEPart, text: str, subtype: str) -> None:
     # 998 characters, where RFC 2045 allows 76.
     part["Content-Type"] = f'text/{subtype}; charset="utf-8"'
     part["Content-Transfer-Encoding"] = "quoted-printable"
-    lines = _LINE_END.sub("\n", text)
-    part.set_payload(b2a_qp(lines.encode("utf-8", "replace"), istext=True).decode("ascii"))
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    # Quoted-printable allows no blanks at line ends, and b2a_qp makes lines of 77 characters of them.
+    whole = "\n".join(line.rstrip(" \t") for line in lines).rstrip("\n") + "\n"
+    part.set_payload(b2a_qp(whole.encode("utf-8", "replace"), istext=True).decode("ascii"))
+
+
+def is_here(host: str) -> bool:
+    """Whether a host is this machine, as far as its name says."""
+    return host == "localhost" or host.startswith("127.") or host == "::1"
 
 
 def _address(name: str, address: str) -> Address:

@@ -39,6 +39,15 @@ class Outcome:
     bounce: Bounce = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """How a channel looks without anything being sent by it: `untested` where its service tells nothing before."""
+
+    state: Literal["good", "warning", "bad", "untested"]
+    said: str
+    fix: str = ""
+
+
 def reply(code: int, text: bytes | str) -> str:
     """Return a mail server's reply on one line, cut to DETAIL_LIMIT, without secrets."""
     said = text.decode("utf-8", "replace") if isinstance(text, bytes) else text

@@ -18,7 +18,7 @@ from monitor.render import MailMessage, PlainMessage, SlackMessage
 from monitor.send import stock
 from monitor.send.connections import Connections
 from monitor.send.mail import NewsMail
-from monitor.send.outcome import OnWire, Outcome
+from monitor.send.outcome import OnWire, Outcome, Probe
 from monitor.send.slack import OURS, NewsSlack
 
 Kind = Literal["mail", "slack", "plain"]
@@ -107,6 +107,26 @@ class Sender:
         if isinstance(message, PlainMessage):
             return self._send_parts(url, service, message, message_id, on_wire)
         raise SendError(f"a {type(message).__name__} was made for a channel of another kind")
+
+    def probe(self, url: str) -> Probe:
+        """Say how a channel looks without sending by it: log in to a mail server, ask Slack about a bot's token.
+
+        Raises SendError.
+        """
+        service = self._service(url)
+        if isinstance(service, NewsMail):
+            return service.probe(self.connections)
+        if isinstance(service, NewsSlack):
+            return service.probe()
+        return Probe("untested", f"{service.service_name} tells nothing before it is used")
+
+    def login(self, url: str) -> str:
+        """Return what names the login of an address: two mail channels of one server and user share it.
+
+        Raises SendError.
+        """
+        service = self._service(url)
+        return repr(service.server) if isinstance(service, NewsMail) else url
 
     def mail(self, url: str, message: MailMessage, message_id: str, now: datetime) -> EmailMessage:
         """Return `message` as `send` would send it to a mail address. Raises SendError when it is none."""

@@ -10,7 +10,7 @@ import requests
 from apprise.plugins.slack import CHANNEL_RE, NotifySlack, SlackMode
 
 from monitor.render import SlackMessage
-from monitor.send.outcome import OnWire, Outcome, from_http, seconds
+from monitor.send.outcome import OnWire, Outcome, Probe, from_http, seconds
 
 HTTP_TIMEOUT = (5.0, 15.0)  # seconds to connect, and to answer
 OURS = (SlackMode.WEBHOOK, SlackMode.WEBHOOK_GOV, SlackMode.BOT)  # a workflow's own webhook takes no blocks
@@ -81,10 +81,15 @@ class NewsSlack(NotifySlack):
             outcome = self._post(url, payload, headers)
         return outcome
 
-    def verify_token(self) -> Outcome:
-        """Ask Slack whether a bot's token is good (`auth.test`), sending nothing."""
+    def probe(self) -> Probe:
+        """Ask Slack whether a bot's token is good (`auth.test`), sending nothing; a webhook can only be used."""
+        if self.mode != SlackMode.BOT:
+            return Probe("untested", "a Slack webhook tells nothing before it is used")
         headers = {"Authorization": f"Bearer {self.access_token}"}
-        return self._post(self.api_url.format("auth.test"), {}, headers)
+        outcome = self._post(self.api_url.format("auth.test"), {}, headers)
+        if outcome.kind == "sent":
+            return Probe("good", "Slack knows the bot's token")
+        return Probe("bad", f"Slack says {outcome.detail or outcome.code}", "take the bot's token from its page anew")
 
     def _post(self, url: str, payload: dict[str, Any], headers: dict[str, str]) -> Outcome:
         try:

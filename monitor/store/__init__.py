@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,10 @@ from alembic import command
 from alembic.config import Config as AlembicConfig
 from sqlalchemy import Engine, create_engine, event, make_url
 from sqlalchemy.exc import SQLAlchemyError
-from sqlmodel import Session, text
+from sqlmodel import Session, func, select, text
 
 from monitor.errors import StoreError
+from monitor.models import Delivery, Story
 from monitor.store.archive import Archive
 from monitor.store.audit import Audits
 from monitor.store.endpoints import SUSPENDED, Endpoints
@@ -167,6 +169,13 @@ class Store:
                     # A migration may raise anything; a revision that Alembic does not know means a newer database.
                     raise StoreError(f"the database {self._name} could not be brought up to date: {error}") from error
                 connection.commit()
+
+    def clocks(self) -> tuple[datetime | None, datetime | None]:
+        """Return the latest time on record of what was done, and the database server's own time, where it has one."""
+        with self.read() as session:
+            times = [session.exec(select(func.max(at))).one() for at in (Story.first_seen_at, Delivery.created_at)]
+            theirs = None if self.is_sqlite else session.exec(select(func.now())).one()
+        return max((at for at in times if at is not None), default=None), theirs
 
     def ready(self) -> bool:
         """Whether the database answers and has its tables, and the last write to it succeeded (a disk may be full)."""
