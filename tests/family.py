@@ -111,9 +111,11 @@ LARK = story(
     id=5, source="Harbour Ledger", at=before(20), others=("Halden Courier", "Northern Wire"),
 )  # fmt: skip
 ARABIC = story("قوات فاركان تسيطر على معبرين على نهر كولفا", "سيطرت كتيبتان من قوات الداخلية على المعبر قبل الفجر.",
-               "قوات", id=6, source="صوت سارن", language="ar", at=before(5), others=("Sarn Radio",))  # fmt: skip
+               "قوات",
+               id=6, source="صوت سارن", url="https://sarnvoice.example/6", language="ar", at=before(5),
+               others=("Sarn Radio",))  # fmt: skip
 CHINESE = story("瓦尔坎内卫部队接管科尔瓦河两处渡口", "两个营的内卫部队在黎明前控制了渡口。", "部队",
-                id=7, source="大陆日报", language="zh", at=before(4))  # fmt: skip
+                id=7, source="大陆日报", url="https://continental.example/7", language="zh", at=before(4))  # fmt: skip
 FOG = story("Two coasters wait out fog at the strait’s northern mouth", id=8, source="Continental Desk", at=before(5.4))
 
 
