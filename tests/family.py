@@ -20,10 +20,11 @@ from monitor.dispatch import (
     TopicRef,
     VolumeAlert,
 )
-from monitor.render import Links, Reader, Site
+from monitor.render import Links, Reader, Renderer, Site
 from monitor.text import Evidence
 
 Value = Alert | Digest | VolumeAlert | Notice
+RENDERER = Renderer()  # one for all tests, since each compiles the templates for every language
 LANGUAGES = ("en", "es", "fr", "de", "ar")
 
 AT = datetime(2026, 11, 24, 15, 12, tzinfo=UTC)  # Tuesday 07:12 in Los Angeles

@@ -19,12 +19,11 @@ from monitor.render import Renderer, shipped
 from monitor.render.escape import columns
 from monitor.render.language import load_language
 from tests import catalogs, family
-from tests.family import AT, FAMILY, LINKS, NO_LINKS, SITE
+from tests.family import AT, FAMILY, LINKS, NO_LINKS, RENDERER, SITE
 from tests.test_render import find_texts, visible
 
 FOLDERS = [shipped("templates")]
 TRANSLATED = [code for code in family.LANGUAGES if code != "en"]
-RENDERER = Renderer()
 _PLACEHOLDER = re.compile(r"%\(\w+\)s")
 
 

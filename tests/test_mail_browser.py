@@ -18,10 +18,9 @@ import pytest
 from playwright.sync_api import Browser, Dialog, Page, Route, sync_playwright
 
 from monitor.dispatch import Notice, StoryView
-from monitor.render import Renderer
 from tests import family
 from tests.conftest import PROJECT
-from tests.family import AT, FAMILY, LINKS, SITE
+from tests.family import AT, FAMILY, LINKS, RENDERER, SITE
 
 SNIPPET = "Two battalions of interior troops took control of the crossing before dawn, three days after the talks."
 WORD = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft"
@@ -70,7 +69,6 @@ def mails() -> dict[str, family.Value]:
     return FAMILY | alerts | {"hostile-digest": hostile, "hostile-notice": Notice("Nothing loaded", (SCRIPT, WORD * 3))}
 
 
-RENDERER = Renderer()
 MAILS = mails()
 
 

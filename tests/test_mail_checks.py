@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 
-from monitor.render import Renderer
 from tests import family
 from tests.conftest import PROJECT
-from tests.family import AT, FAMILY, LINKS, SITE
+from tests.family import AT, FAMILY, LINKS, RENDERER, SITE
 
 TOOLS = PROJECT / "tests" / "mailtools"
 # What some mail program does not know, and why the mail is right without it.
@@ -44,9 +43,8 @@ def checked() -> dict[str, Any]:
         if os.environ.get("MONITOR_TEST_REQUIRE_ALL"):
             pytest.fail(message)
         pytest.skip(message)
-    renderer = Renderer()
     mails = {
-        f"{name}-{language}": renderer.mail(value, family.reader(language), SITE, LINKS, AT).html
+        f"{name}-{language}": RENDERER.mail(value, family.reader(language), SITE, LINKS, AT).html
         for name, value in FAMILY.items()
         for language in ("en", "ar")
     }

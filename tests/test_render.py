@@ -33,6 +33,7 @@ from monitor.render import (
 )
 from monitor.render.escape import columns, direction, first_words, label, wrap
 from monitor.rules import Evidence
+from tests import family
 
 SITE = Site("Corvid risk desk", "https://desk.corvid.example", "Corvid risk desk <news@corvid.example>", "0.1")
 READER = Reader("ines", "Ines Okafor", ZoneInfo("America/Los_Angeles"), "en")
@@ -44,7 +45,7 @@ VESSELS = TopicRef("vessels", "Sanctioned vessels", "normal")
 SANCTIONS = TopicRef("sanctions", "Sanctions", "critical")
 AT = datetime(2026, 11, 24, 15, 12, tzinfo=UTC)  # Tuesday 07:12 in Los Angeles
 SNIPPET = "Two battalions reached the frontier before dawn."
-RENDERER = Renderer()
+RENDERER = family.RENDERER
 
 
 def marks(field: str, text: str, *terms: str) -> tuple[Evidence, ...]:
