@@ -56,7 +56,7 @@ HOSTILE = {
 }  # fmt: skip
 
 
-LONG = replace(family.TOPICS["vessels"], title="Sanctioned vessels and " + "the very many other ships " * 2)
+LONG = replace(family.TOPICS["vessels"], title=f"Ships of {WORD}")
 
 
 def mails() -> dict[str, family.Value]:

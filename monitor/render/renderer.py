@@ -303,6 +303,7 @@ def _on_texts(function: Callable[..., str]) -> Callable[..., str]:
 _TEXT_FILTERS: tuple[Callable[..., str], ...] = (
     cut,
     escape.bold,
+    escape.capital,
     escape.defuse,
     escape.first_words,
     escape.label,
