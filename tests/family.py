@@ -149,7 +149,7 @@ FAMILY: dict[str, Value] = {
     "alert-held": alert(held_since=before(5.9)),
     "update": alert(
         news=(
-            Change("sources", "12", "5"),
+            Change("sources", "9", "4"),
             Change("fact", "31", "14", "dead"),
             Change("correction", "Northern Wire"),
         ),
