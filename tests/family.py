@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -20,10 +20,11 @@ from monitor.dispatch import (
     TopicRef,
     VolumeAlert,
 )
-from monitor.render import Links, Reader, Site
+from monitor.render import Links, Reader, Renderer, Site
 from monitor.text import Evidence
 
 Value = Alert | Digest | VolumeAlert | Notice
+RENDERER = Renderer()  # one for all tests, since each compiles the templates for every language
 LANGUAGES = ("en", "es", "fr", "de", "ar")
 
 AT = datetime(2026, 11, 24, 15, 12, tzinfo=UTC)  # Tuesday 07:12 in Los Angeles
@@ -111,9 +112,11 @@ LARK = story(
     id=5, source="Harbour Ledger", at=before(20), others=("Halden Courier", "Northern Wire"),
 )  # fmt: skip
 ARABIC = story("قوات فاركان تسيطر على معبرين على نهر كولفا", "سيطرت كتيبتان من قوات الداخلية على المعبر قبل الفجر.",
-               "قوات", id=6, source="صوت سارن", language="ar", at=before(5), others=("Sarn Radio",))  # fmt: skip
+               "قوات",
+               id=6, source="صوت سارن", url="https://sarnvoice.example/6", language="ar", at=before(5),
+               others=("Sarn Radio",))  # fmt: skip
 CHINESE = story("瓦尔坎内卫部队接管科尔瓦河两处渡口", "两个营的内卫部队在黎明前控制了渡口。", "部队",
-                id=7, source="大陆日报", language="zh", at=before(4))  # fmt: skip
+                id=7, source="大陆日报", url="https://continental.example/7", language="zh", at=before(4))  # fmt: skip
 FOG = story("Two coasters wait out fog at the strait’s northern mouth", id=8, source="Continental Desk", at=before(5.4))
 
 
@@ -146,7 +149,7 @@ FAMILY: dict[str, Value] = {
     "alert-held": alert(held_since=before(5.9)),
     "update": alert(
         news=(
-            Change("sources", "12", "5"),
+            Change("sources", "9", "4"),
             Change("fact", "31", "14", "dead"),
             Change("correction", "Northern Wire"),
         ),
@@ -188,3 +191,31 @@ def every_other_change() -> Alert:
 def reader(language: str) -> Reader:
     """READER in another language."""
     return replace(READER, language=language)
+
+
+def reworded(value: Value, words: str) -> Value:
+    """The same message with `words` wherever a publisher, an operator or a subscriber's name can stand in it."""
+    again: Value = _reworded(value, words)
+    return again
+
+
+def _reworded(value: Any, words: str) -> Any:
+    if isinstance(value, tuple):
+        return tuple(words if isinstance(each, str) else _reworded(each, words) for each in value)
+    if not is_dataclass(value) or isinstance(value, type):
+        return value
+    kept = {"now", "was"} if getattr(value, "kind", "") in ("sources", "severity") else set()
+    changes: dict[str, Any] = {}
+    for part in fields(value):
+        old = getattr(value, part.name)
+        if part.name in _WORDS - kept and isinstance(old, str):
+            changes[part.name] = words
+        elif part.name == "evidence":
+            spans = (("title", 2, len(words)), ("snippet", 0, min(8, len(words))), ("author", 0, 1))
+            changes[part.name] = tuple(Evidence(field, a, b, words) for field, a, b in spans)
+        elif isinstance(old, tuple) or is_dataclass(old):
+            changes[part.name] = _reworded(old, words)
+    return replace(value, **changes)
+
+
+_WORDS = {"title", "source", "snippet", "reason", "now", "was", "about"}

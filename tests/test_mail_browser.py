@@ -1,4 +1,6 @@
-"""Mails in a real browser: nothing wider than the screen, marks that can be seen, and nothing of a publisher's alive.
+"""The whole family of mails in a real browser, at three widths, in both schemes, with and without the style block:
+nothing wider than the screen, marks that can be seen, no violation of WCAG 2.2 that axe finds, nothing of a publisher's
+alive.
 
 `MONITOR_TEST_PICTURES=DIR` keeps a picture of each mail at each width and in each scheme.
 """
@@ -8,48 +10,33 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
-from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.sync_api import Browser, Dialog, Page, Route, sync_playwright
 
-from monitor.dispatch import Alert, Digest, DigestSection, Notice, StoryView, TopicRef
-from monitor.render import Links, Reader, Renderer, Site
-from monitor.text import Evidence
+from monitor.dispatch import Notice, StoryView
+from tests import family
+from tests.conftest import PROJECT
+from tests.family import AT, FAMILY, LINKS, RENDERER, SITE
 
-AT = datetime(2026, 11, 24, 15, 12, tzinfo=UTC)
-SITE = Site("Corvid risk desk", "https://desk.corvid.example", "Corvid risk desk <news@corvid.example>", "0.1")
-READER = Reader("ines", "Ines Okafor", ZoneInfo("America/Los_Angeles"), "en")
-OFF = {"border": "https://desk.corvid.example/u/border", "vessels": "https://desk.corvid.example/u/vessels"}
-LINKS = Links("https://desk.corvid.example/u/tok", OFF, "https://desk.corvid.example/s/tok")
-BORDER = TopicRef("border", "Border deployments", "high")
-VESSELS = TopicRef("vessels", "Sanctioned vessels and " + "the very many other ships " * 2, "normal")
 SNIPPET = "Two battalions of interior troops took control of the crossing before dawn, three days after the talks."
 WORD = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft"
 assert len(WORD) == 80
 
+WIDTHS = (360, 390, 700)
 MARK = {"light": "rgb(255, 231, 154)", "dark": "rgb(93, 76, 18)"}
 Scheme = Literal["light", "dark"]
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
+AXE = PROJECT / "tests" / "mailtools" / "node_modules" / "axe-core" / "axe.min.js"
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]  # landmarks of a page do not apply within webmail
 
 
 def story(title: str, snippet: str = SNIPPET, *words: str, **changes: Any) -> StoryView:
-    """A story with its evidence: `words` in the headline, and where they stand there, in the snippet."""
-    evidence = tuple(
-        Evidence(field, text.index(word), text.index(word) + len(word), word)
-        for field, text in (("title", title), ("snippet", snippet))
-        for word in words
-        if word in text
-    )
-    values: dict[str, Any] = {
-        "id": 1, "event_id": 7, "title": title, "snippet": snippet, "evidence": evidence, "at": AT, "language": "en",
-        "url": "https://northernwire.example/2026/kolva", "source": "Northern Wire",
-        "others": ("Harbour Post", "Delta Post", "Kestrel Daily"),
-    }  # fmt: skip
-    return StoryView(**values | changes)
+    """A story of several outlets."""
+    return family.story(title, snippet, *words, **{"others": ("Harbour Post", "Delta Post", "Kestrel Daily")} | changes)
 
 
 SCRIPT = "<script>document.title='run'</script><img src=x onerror=\"document.title='run'\">"
@@ -69,23 +56,19 @@ HOSTILE = {
 }  # fmt: skip
 
 
-def digest() -> Digest:
-    sections = tuple(
-        DigestSection(topic, tuple(HOSTILE.values()), total, more)
-        for topic, total, more in ((BORDER, 38, 30), (VESSELS, 1234, 1226))
-    )
-    return Digest("ines", "mail", AT - timedelta(days=1), AT, "2026-11-24", sections, (TopicRef("s", WORD, "low"),))
+LONG = replace(family.TOPICS["vessels"], title=f"Ships of {WORD}")
 
 
-def mails() -> dict[str, Alert | Digest | Notice]:
-    alerts = {
-        name: Alert("ines", "mail", (BORDER, VESSELS), view, ("Ardent Lark",), "Held since 22:10 by your quiet hours")
+def mails() -> dict[str, family.Value]:
+    alerts: dict[str, family.Value] = {
+        name: replace(family.alert(view), topics=(family.TOPICS["border"], LONG), entities=("Ardent Lark",))
         for name, view in HOSTILE.items()
     }
-    return {**alerts, "digest": digest(), "notice": Notice("The configuration was not loaded", (SCRIPT, WORD * 3))}
+    section = family.section("border", *HOSTILE.values(), total=1234, more=1226, usual=400)
+    hostile = family.digest(section, replace(section, topic=LONG, total=8, usual=None), quiet=("grain",))
+    return FAMILY | alerts | {"hostile-digest": hostile, "hostile-notice": Notice("Nothing loaded", (SCRIPT, WORD * 3))}
 
 
-RENDERER = Renderer()
 MAILS = mails()
 
 
@@ -104,18 +87,33 @@ def browser() -> Iterator[Browser]:
         launched.close()
 
 
+@pytest.fixture(scope="module")
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context()
+    yield context.new_page()
+    context.close()
+
+
 class Opened:
     """A mail in a page; `asked` are the addresses that the page wanted, `said` what it wrote to the console."""
 
-    def __init__(self, browser: Browser, html: str, width: int, scheme: Scheme) -> None:
+    def __init__(self, page: Page, html: str) -> None:
         self.asked: list[str] = []
         self.said: list[str] = []
-        context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
-        self.page: Page = context.new_page()
-        self.page.route("**/*", self._refuse)
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("dialog", self._dismiss)
-        self.page.set_content(html, wait_until="load")
+        self.page = page
+        page.route("**/*", self._refuse)
+        page.on("console", self._console)
+        page.on("dialog", self._dismiss)
+        page.set_viewport_size({"width": 700, "height": 800})
+        page.set_content(html, wait_until="load")
+
+    def close(self) -> None:
+        self.page.unroute("**/*")
+        self.page.remove_listener("console", self._console)
+        self.page.remove_listener("dialog", self._dismiss)
+
+    def _console(self, message: Any) -> None:
+        self.said.append(message.text)
 
     def _refuse(self, route: Route) -> None:
         self.asked.append(route.request.url)
@@ -129,34 +127,36 @@ class Opened:
         """The value of a script's expression."""
         return self.page.evaluate(expression)
 
+    def show(self, width: int, scheme: Scheme) -> None:
+        """Show the mail on a screen of that width."""
+        self.page.emulate_media(color_scheme=scheme)
+        self.page.set_viewport_size({"width": width, "height": 800})
 
-@pytest.fixture(params=[f"{width}-{scheme}" for width in (390, 600) for scheme in SCHEMES])
-def screen(request: pytest.FixtureRequest) -> tuple[int, Scheme]:
-    width, _, scheme = request.param.partition("-")
-    return int(width), "dark" if scheme == "dark" else "light"
+    def assert_fits(self, width: int) -> None:
+        """Nothing reaches beyond the screen, and no words beyond their box."""
+        assert self.read("document.documentElement.scrollWidth") <= width
+        assert self.read("[...document.querySelectorAll('*')].filter(e => e.scrollWidth > innerWidth).length") == 0
 
 
-@pytest.mark.parametrize("name", MAILS)
-def test_a_mail_fits_the_screen_shows_its_marks_and_does_nothing(
-    browser: Browser, name: str, screen: tuple[int, Scheme]
-) -> None:
-    width, scheme = screen
-    message = RENDERER.mail(MAILS[name], READER, SITE, LINKS, AT)
-    opened = Opened(browser, message.html, width, scheme)
+# English is looked at on every screen, and so is what runs the other way; other languages are only longer or shorter.
+LOOKS = [(name, language) for name in MAILS for language in (family.LANGUAGES if name in FAMILY else ("en", "ar"))]
+
+
+@pytest.mark.parametrize(("name", "language"), LOOKS, ids=[f"{name}-{language}" for name, language in LOOKS])
+def test_a_mail_fits_every_screen_shows_its_marks_and_does_nothing(page: Page, name: str, language: str) -> None:
+    message = RENDERER.mail(MAILS[name], family.reader(language), SITE, LINKS, AT)
+    opened = Opened(page, message.html)
     try:
-        if folder := os.environ.get("MONITOR_TEST_PICTURES"):
-            opened.page.screenshot(path=Path(folder) / f"{name}-{width}-{scheme}.png", full_page=True)
-        assert opened.read("document.documentElement.scrollWidth") <= width
-        assert opened.read("[...document.querySelectorAll('*')].filter(e => e.scrollWidth > innerWidth).length") == 0
-        marks = opened.read(
-            "[...document.querySelectorAll('.mk')].map(e => {"
-            " const s = getComputedStyle(e), r = e.getBoundingClientRect();"
-            " return [e.textContent, s.backgroundColor, +s.fontWeight, r.width > 0 && r.right <= innerWidth]})"
-        )
-        wanted = {"no-words": 0, "notice": 0, "long-headline": 1, "digest": 10}.get(name, 1)
-        assert len(marks) >= wanted if wanted else not marks
-        assert all(mark[1:] == [MARK[scheme], 700, True] for mark in marks), marks
-        assert _contrast(opened.read(_MARK_COLOURS)) >= 4.5 if marks else True
+        for width in WIDTHS if language in ("en", "ar") else WIDTHS[:1]:
+            for scheme in SCHEMES:
+                opened.show(width, scheme)
+                opened.assert_fits(width)
+                _assert_marks(opened, name, scheme)
+                if folder := os.environ.get("MONITOR_TEST_PICTURES"):
+                    picture = Path(folder) / f"{name}-{language}-{width}-{scheme}.png"
+                    opened.page.screenshot(path=picture, full_page=True)
+        direction = "rtl" if language == "ar" else "ltr"
+        assert opened.read("getComputedStyle(document.querySelector('[role=article]')).direction") == direction
         # No script of a publisher ran, and none is there to run; nothing was loaded.
         assert opened.page.title() == message.subject
         assert opened.read("document.querySelectorAll('script, img, svg, iframe, link, form').length") == 0
@@ -164,8 +164,50 @@ def test_a_mail_fits_the_screen_shows_its_marks_and_does_nothing(
         assert opened.read(f"{handlers}.length") == 0
         assert opened.read("[...document.links].filter(a => !/^(https?:|#|about:blank#)/.test(a.href)).length") == 0
         assert (opened.asked, opened.said) == ([], [])
+        # Many mail programs drop the style block: what is left is the light design, as wide as the screen.
+        opened.read("document.querySelector('style').remove()")
+        for width in WIDTHS[::2]:
+            opened.show(width, "dark")
+            opened.assert_fits(width)
+        _assert_marks(opened, name, "light")
+        background = opened.read("getComputedStyle(document.querySelector('.card')).backgroundColor")
+        assert background == "rgb(255, 255, 255)"
     finally:
-        opened.page.context.close()
+        opened.close()
+
+
+def _assert_marks(opened: Opened, name: str, scheme: Scheme) -> None:
+    marks = opened.read(
+        "[...document.querySelectorAll('.mk')].map(e => {"
+        " const s = getComputedStyle(e), r = e.getBoundingClientRect();"
+        " return [e.textContent, s.backgroundColor, +s.fontWeight, r.width > 0 && r.right <= innerWidth]})"
+    )
+    unmarked = {"no-words", "hostile-notice", "notice", "empty", "quiet"}
+    assert bool(marks) == (name not in unmarked)
+    assert all(mark[1:] == [MARK[scheme], 700, True] for mark in marks), marks
+    assert _contrast(opened.read(_MARK_COLOURS)) >= 4.5 if marks else True
+
+
+@pytest.mark.parametrize("name", FAMILY)
+def test_axe_finds_no_violation(page: Page, name: str) -> None:
+    if not AXE.is_file():
+        message = "axe is not installed (npm ci --prefix tests/mailtools)"
+        if os.environ.get("MONITOR_TEST_REQUIRE_ALL"):
+            pytest.fail(message)
+        pytest.skip(message)
+    for language, width in (("en", 390), ("ar", 700)):
+        html = RENDERER.mail(MAILS[name], family.reader(language), SITE, LINKS, AT).html
+        opened = Opened(page, html)
+        try:
+            opened.page.add_script_tag(content=AXE.read_text(encoding="utf-8"))
+            for scheme in SCHEMES:
+                opened.show(width, scheme)
+                found = opened.page.evaluate("rules => axe.run(document, {runOnly: rules})", RULES)
+                broken = [(v["id"], node["html"]) for v in found["violations"] for node in v["nodes"]]
+                assert broken == [], (language, scheme)
+                assert len(found["passes"]) > 5
+        finally:
+            opened.close()
 
 
 _MARK_COLOURS = (
@@ -186,8 +228,11 @@ def _luminance(colour: str) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-def test_text_of_a_right_to_left_story_runs_right_to_left(browser: Browser) -> None:
-    opened = Opened(browser, RENDERER.mail(MAILS["right-to-left"], READER, SITE, LINKS, AT).html, 390, "light")
-    styles = opened.read("['h1', 'h1 + p'].map(q => getComputedStyle(document.querySelector(q)).direction)")
-    opened.page.context.close()
-    assert styles == ["rtl", "rtl"]
+def test_text_of_a_right_to_left_story_runs_right_to_left(page: Page) -> None:
+    opened = Opened(page, RENDERER.mail(MAILS["right-to-left"], family.reader("en"), SITE, LINKS, AT).html)
+    styles = opened.read(
+        "[...document.querySelectorAll('[lang=ar][dir=rtl]')].map(e => [getComputedStyle(e).direction,"
+        " getComputedStyle(e).textAlign])"
+    )
+    opened.close()
+    assert styles == [["rtl", "left"], ["rtl", "left"]]

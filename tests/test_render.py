@@ -33,6 +33,7 @@ from monitor.render import (
 )
 from monitor.render.escape import columns, direction, first_words, label, wrap
 from monitor.rules import Evidence
+from tests import family
 
 SITE = Site("Corvid risk desk", "https://desk.corvid.example", "Corvid risk desk <news@corvid.example>", "0.1")
 READER = Reader("ines", "Ines Okafor", ZoneInfo("America/Los_Angeles"), "en")
@@ -44,7 +45,7 @@ VESSELS = TopicRef("vessels", "Sanctioned vessels", "normal")
 SANCTIONS = TopicRef("sanctions", "Sanctions", "critical")
 AT = datetime(2026, 11, 24, 15, 12, tzinfo=UTC)  # Tuesday 07:12 in Los Angeles
 SNIPPET = "Two battalions reached the frontier before dawn."
-RENDERER = Renderer()
+RENDERER = family.RENDERER
 
 
 def marks(field: str, text: str, *terms: str) -> tuple[Evidence, ...]:
@@ -155,7 +156,7 @@ def test_an_alert_mail_tells_topic_headline_matched_sentence_source_coverage_and
         "Read at Northern Wire",
         "northernwire.example",
         "4 sources",
-        "first Northern Wire 07:12, also Harbour Post, Delta Post and Kestrel Daily.",
+        "First Northern Wire 07:12, also Harbour Post, Delta Post and Kestrel Daily.",
         "Why you got this",
         "Matched: “frontier” in the headline; “battalions” and “frontier” in the text. It names Kolva River. "
         "You asked for Border deployments right away. Held since 23:10 by your quiet hours.",
@@ -500,13 +501,11 @@ def test_signs_of_markup_are_shown_as_published_on_every_surface() -> None:
     value = alert(story("Marsh & Sons <1%", source="A&B", others=("C&D",), snippet="E&F", evidence=()), reason="G<H")
     message = mail(value)
     assert message.subject == "Border deployments: Marsh & Sons <1%"
-    assert in_order(
-        visible(message.html), "Marsh & Sons <1%", "E&F", "Read at A&B", "first A&B 07:12, also C&D.", "G<H"
-    )
-    assert in_order(message.text, "Marsh & Sons <1%", "E&F", "Read at A&B", "first A&B 07:12, also C&D.", "G<H")
+    assert in_order(visible(message.html), "Marsh & Sons <1%", "E&F", "Read at A&B", "A&B 07:12, also C&D.", "G<H")
+    assert in_order(message.text, "Marsh & Sons <1%", "E&F", "Read at A&B", "A&B 07:12, also C&D.", "G<H")
     assert in_order(slack_text(value), "A&amp;B", "Marsh &amp; Sons &lt;1%", "E&amp;F", "C&amp;D", "G&lt;H", "A&amp;B")
     body = RENDERER.plain(value, READER, SITE, LINKS, AT).body
-    assert in_order(body, "Marsh & Sons <1%", "first A&B 07:12, also C&D.", "E&F", "G<H")
+    assert in_order(body, "Marsh & Sons <1%", "A&B 07:12, also C&D.", "E&F", "G<H")
 
 
 def test_an_empty_headline_is_called_untitled() -> None:

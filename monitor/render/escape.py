@@ -89,6 +89,11 @@ def label(text: str, limit: int = 75) -> str:
     return escaped
 
 
+def capital(text: str) -> str:
+    """Return `text` with a capital letter at its beginning."""
+    return text[:1].upper() + text[1:]
+
+
 def direction(text: str) -> Literal["ltr", "rtl"]:
     """Return the direction of `text`: that of its first letter that has one (Unicode Bidi, rule P2)."""
     for character in text:

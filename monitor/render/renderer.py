@@ -323,6 +323,7 @@ _TEXT_FILTERS: tuple[Callable[..., str], ...] = (
     cut,
     escape.bold,
     escape.bare_link,
+    escape.capital,
     escape.defuse,
     escape.first_words,
     escape.label,
