@@ -34,7 +34,7 @@ class TopicRef:
 class StoryView:
     """A story as a message shows it: evidence points into `title` and `snippet`; `others` are the other outlets.
 
-    `page`: what matched was found on the story's own page, and not in the feed.
+    `page`: what matched was found on the story's own page, and not in the feed. `regard` is the weight of its source.
     """
 
     id: int
@@ -49,6 +49,7 @@ class StoryView:
     others: tuple[str, ...] = ()
     edited: bool = False
     page: bool = False
+    regard: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +307,6 @@ def digest_topics(
 
 def _one_each_event(stories: Sequence[StoryView]) -> list[StoryView]:
     first: dict[int, StoryView] = {}
-    for story in sorted(stories, key=lambda s: (s.at, s.id)):
+    for story in sorted(stories, key=lambda s: (-s.regard, s.at, s.id)):
         first.setdefault(story.event_id, story)
     return sorted(first.values(), key=lambda s: (-len(s.others), -s.at.timestamp(), s.id))

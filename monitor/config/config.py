@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
@@ -45,6 +46,14 @@ class Config:
     folder: Path = Path("config")
     places: Places = field(default_factory=Places, repr=False, compare=False)
     contents: Mapping[Path, bytes] = field(default_factory=lambda: MappingProxyType({}), repr=False, compare=False)
+
+    @cached_property
+    def weights(self) -> Mapping[str, float]:
+        """How well each source is regarded: the weight of its feed, or of the weightiest of several."""
+        found: dict[str, float] = {}
+        for feed in self.feeds.values():
+            found[feed.source] = max(feed.weight, found.get(feed.source, 0.0))
+        return found
 
     def place(self, *path: str | int) -> Place:
         """Return where the value at a key path is written, such as `place("topics", "sanctions", "query")`.

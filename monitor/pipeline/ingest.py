@@ -18,6 +18,7 @@ from monitor.parse import ParsedStory
 from monitor.pipeline.digest import held_back_reasons, overflow_slot
 from monitor.pipeline.outgoing import alert_delivery, retell, view
 from monitor.pipeline.placing import Placing
+from monitor.pipeline.updates import Updates
 from monitor.rules import Rules, TopicMatch
 from monitor.store import Ingest
 from monitor.text import Evidence, StoryText
@@ -254,9 +255,12 @@ class _Saver:
         if story.feed != self.feed.name:
             self._adopt_if_it_says_more(story, one)
             return
-        before = self.work.matches(story)
+        before, title = self.work.matches(story), story.title
         self._rewrite(story, one, before)
-        self._tell(story, tuple(m for m in one.matches if m.topic not in before), "")
+        fresh = tuple(m for m in one.matches if m.topic not in before)
+        self._tell(story, fresh, "")
+        if not fresh and title != story.title and one.matches:
+            self._decide(story, one.matches, "", again=True)
 
     def _adopt_if_it_says_more(self, story: Story, one: Ready) -> None:
         """Another feed's version of a known story: taken over when rules find more in it than in ours."""
@@ -337,6 +341,12 @@ class _Saver:
                         alerting=self.alerting,
                     )
                 )
+        self._decide(story, matches, why)
+
+    def _decide(self, story: Story, matches: tuple[TopicMatch, ...], why: str, *, again: bool = False) -> None:
+        """Decide for every subscriber; `again` for those only who were told of the event, by what is new of it."""
+        assert story.id is not None
+        assert story.event_id is not None
         incident = Incident(
             story.key,
             self.work.event_key(story.event_id),
@@ -345,8 +355,10 @@ class _Saver:
             story.claimed_at,
             story.first_seen_at,
         )
+        updates = Updates(self.config, self.work, story, matches)
         for decided in decide(self.config, incident, self.muted, self.alerts, self.now):
             told, reason, detail = False, str(decided.reason), decided.detail
+            news = updates.of(decided)
             evidence = tuple(e for m in matches if m.topic in decided.topics for e in m.evidence)
             for channel in decided.channels:
                 alert = Alert(
@@ -357,12 +369,26 @@ class _Saver:
                     _names(self.config, evidence),
                     self._lateness(decided),
                 )
-                told |= self._put(alert_delivery(self.app, alert, decided.key, decided.not_before, self.now), story.id)
+                fresh = alert_delivery(self.app, alert, decided.key, decided.not_before, self.now)
+                if again and self.work.delivery(fresh.key) is None:
+                    continue
+                if not self._put(fresh, story.id):
+                    if not news:
+                        continue
+                    alert = replace(alert, reason=alert.reason or news)
+                    fresh = alert_delivery(self.app, alert, updates.key(decided), decided.not_before, self.now)
+                    if not self._put(fresh, story.id):
+                        continue
+                    detail = news
+                told = True
+            if again and not told:
+                continue
             if decided.reason in held_back_reasons(self.config):
                 self._summarise_later(decided)
             if decided.channels and not told:
                 reason, detail = "already told", why or "this event was told before"
             elif told:
+                updates.told()
                 self.done.alerts += 1
                 sent = Told(decided.not_before or self.now, decided.topics, decided.channels)
                 self.alerts.setdefault(decided.subscriber, []).append(sent)

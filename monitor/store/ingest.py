@@ -168,6 +168,17 @@ class Ingest:
         assert event is not None  # it goes with its last story
         return event.key
 
+    def told(self, event_id: int) -> dict[str, Any] | None:
+        """Return what was told of an event, as `set_told` left it."""
+        event = self._event(event_id)
+        return None if event is None else event.told
+
+    def set_told(self, event_id: int, told: dict[str, Any]) -> None:
+        """Keep what was told of an event."""
+        event = self._event(event_id)
+        assert event is not None
+        event.told = told
+
     def outlets(self, event_id: int, but: str) -> tuple[str, ...]:
         """Return the sources of an event's stories other than `but`, earliest first."""
         event = self._event(event_id)
