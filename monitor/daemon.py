@@ -27,7 +27,7 @@ from monitor.checking import Loaded, idle, load
 from monitor.collector import lasting, set_aside
 from monitor.config import Config, copy_files
 from monitor.errors import ConfigError, MonitorError, Problem
-from monitor.pipeline import Watch, deliver_due, digest_due, poll_due, prune, read_due
+from monitor.pipeline import Watch, deliver_due, digest_due, poll_due, prune, read_due, volume_due
 from monitor.service import feed_health, report_bad_config
 
 log = logging.getLogger(__name__)
@@ -218,6 +218,7 @@ class Daemon:
             ("read", self._read, 1, "poll" in self.roles),
             ("deliver", self._deliver, 1, "deliver" in self.roles),
             ("digest", self._digest, 5, "deliver" in self.roles),
+            ("volume", self._volume, 60, "deliver" in self.roles),
             ("sweep", self._sweep, 30, "deliver" in self.roles),
             ("health", self._health, 60, "poll" in self.roles),
             ("prune", self._prune, 600, "poll" in self.roles),
@@ -269,6 +270,10 @@ class Daemon:
     async def _digest(self) -> None:
         for row in await self.app.db(digest_due, self.app):
             log.info("digest for %s by %s is ready: %s", row.subscriber, row.channel, ", ".join(row.topics) or "empty")
+
+    async def _volume(self) -> None:
+        for row in await self.app.db(volume_due, self.app):
+            log.info("%s: %s", row.subscriber, row.subject)
 
     async def _sweep(self) -> None:
         freed = await self.app.db(self.app.store.outbox.sweep, self.app.now(), False, tuple(self.app.sending))

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from monitor.config import Config, Rate, Subscriber, Subscription
@@ -66,12 +67,16 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class DigestSection:
-    """A topic within a digest: its most widely covered stories, and how many there are beyond them."""
+    """A topic within a digest: its most widely covered stories, and how many there are beyond them.
+
+    `total` counts stories, `usual` how many a window of this length has; None where that is too new to say.
+    """
 
     topic: TopicRef
     stories: tuple[StoryView, ...]
     total: int
     more: int = 0
+    usual: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,26 @@ class Digest:
     local: str
     sections: tuple[DigestSection, ...]
     quiet: tuple[TopicRef, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeAlert:
+    """A topic that matches far more than usual (`spike`), or has matched nothing since `since` (`quiet`).
+
+    `count` and `usual` are stories in (`since`, `until`], `usual` None where it is too new to say; `days` are the
+    stories of each of the last days, today's last. `stories` are a spike's events, the heaviest first.
+    """
+
+    subscriber: str
+    channel: str
+    topic: TopicRef
+    kind: Literal["spike", "quiet"]
+    since: datetime
+    until: datetime
+    count: int = 0
+    usual: float | None = None
+    days: tuple[int, ...] = ()
+    stories: tuple[StoryView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +313,7 @@ def build_digest(
         if not found:
             quiet.append(topic_ref(config, name))
             continue
-        events = _one_each_event(found)
+        events = one_each_event(found)
         shown = events[: min(STORIES_A_TOPIC, room)]
         room -= len(shown)
         sections.append(DigestSection(topic_ref(config, name), tuple(shown), len(found), len(events) - len(shown)))
@@ -305,7 +330,8 @@ def digest_topics(
     return tuple(t for t in dict.fromkeys(subscribed + left_over) if t not in off and "*" not in off)
 
 
-def _one_each_event(stories: Sequence[StoryView]) -> list[StoryView]:
+def one_each_event(stories: Sequence[StoryView]) -> list[StoryView]:
+    """Return the lead of each event among `stories`, the most widely covered event first."""
     first: dict[int, StoryView] = {}
     for story in sorted(stories, key=lambda s: (-s.regard, s.at, s.id)):
         first.setdefault(story.event_id, story)

@@ -4,6 +4,7 @@
     read     due pages of new stories → robots.txt → fetch → extract → match again   ┤
     digest   due slot → matches of the window → digest → pending delivery            ├ stories, sightings, matches,
     deliver  claim due deliveries → render → send → finish(sent | retry | gave up)   ┘ decisions, deliveries, feed state
+    volume   days of topics → far more than usual, or nothing for long → pending delivery
     prune    old stories that nothing refers to
 
 It joins the parts in the right order and decides nothing: whether a feed is due is `timing`'s word, what matches is
@@ -17,6 +18,7 @@ from monitor.pipeline.ingest import Ingested, content_hash, ingest, match_storie
 from monitor.pipeline.poll import Polled, poll, poll_due
 from monitor.pipeline.prune import prune
 from monitor.pipeline.read import ReadPage, read_all, read_due
+from monitor.pipeline.volume import volume_due
 
 __all__ = [
     "Delivered",
@@ -37,4 +39,5 @@ __all__ = [
     "read_all",
     "read_due",
     "schedule_slots",
+    "volume_due",
 ]

@@ -11,7 +11,7 @@ from functools import partial
 
 from monitor.app import OPERATORS, SENDERS, App, channel_url
 from monitor.config import Config
-from monitor.dispatch import Alert, Digest, Notice, held_until
+from monitor.dispatch import Alert, Digest, Notice, VolumeAlert, held_until
 from monitor.errors import RenderError, SendError
 from monitor.models import Delivery
 from monitor.pipeline.outgoing import Value, delivery, value_of
@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 LEASE = 120.0  # seconds; longer than any server may take to answer each step of a message
 MOST_ATTEMPTS = 12
+AT_ONCE = ("alert", "volume")  # kinds that quiet hours hold, and that go as long as one of their topics is on
 UNREACHABLE = "is no longer declared, so this cannot be delivered"
 
 
@@ -108,13 +109,13 @@ async def _deliver(app: App, row: Delivery) -> Delivered | None:
 def _turned_off(app: App, row: Delivery) -> bool:
     """Whether the subscriber has turned off, since it was made, all that a message is about."""
     off = app.store.slots.muted().get(row.subscriber, frozenset())
-    return "*" in off or (row.kind == "alert" and bool(row.topics) and off.issuperset(row.topics))
+    return "*" in off or (row.kind in AT_ONCE and bool(row.topics) and off.issuperset(row.topics))
 
 
 def quiet_after(config: Config, row: Delivery, at: datetime) -> datetime:
     """Return `at`, or for an alert that would then come in its reader's quiet hours the end of these."""
     subscriber = config.subscribers.get(row.subscriber)
-    if row.kind != "alert" or subscriber is None:
+    if row.kind not in AT_ONCE or subscriber is None:
         return at
     return held_until(config, subscriber, row.topics, at) or at
 
@@ -152,6 +153,8 @@ def render(app: App, config: Config, value: Value, url: str) -> MailMessage | Sl
     reader = app.reader(subscriber)
     name = "" if isinstance(value, Notice) else value.subscriber
     links = app.links(name, topics_of(value)) if name else app.links(name, ())
+    if isinstance(value, VolumeAlert):
+        value = _as_notice(value)
     match app.sender.kind(url):
         case "mail":
             return app.renderer.mail(value, reader, app.site, links, app.now())
@@ -161,10 +164,21 @@ def render(app: App, config: Config, value: Value, url: str) -> MailMessage | Sl
             return app.renderer.plain(value, reader, app.site, links, app.now())
 
 
+def _as_notice(value: VolumeAlert) -> Notice:
+    """Return what is said of a topic's volume, as templates without one for it can say it."""
+    title, usual = value.topic.title, "too new to say" if value.usual is None else f"{value.usual:g}"
+    if value.kind == "quiet":
+        return Notice(f"{title}: nothing since {value.since:%Y-%m-%d %H:%M} UTC", (f"Usual for the time: {usual}.",))
+    heads = tuple(f"{story.title} ({story.source})" for story in value.stories)
+    return Notice(f"{title}: far more than usual", (f"Today: {value.count}. Usual for the day: {usual}.", *heads))
+
+
 def topics_of(value: Value) -> tuple[str, ...]:
     """Return the names of the topics that a message is about."""
     if isinstance(value, Alert):
         return tuple(topic.name for topic in value.topics)
+    if isinstance(value, VolumeAlert):
+        return (value.topic.name,)
     if isinstance(value, Digest):
         return tuple(s.topic.name for s in value.sections) + tuple(topic.name for topic in value.quiet)
     return ()

@@ -11,19 +11,25 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from monitor.app import App
-from monitor.dispatch import Alert, Digest, Notice, StoryView
+from monitor.dispatch import Alert, Digest, Notice, StoryView, VolumeAlert
 from monitor.errors import RenderError
 from monitor.models import Delivery, Story
 from monitor.snippets import snippet
 from monitor.text import Evidence
 
-Value = Alert | Digest | Notice
+Value = Alert | Digest | VolumeAlert | Notice
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {
     "alert": TypeAdapter(Alert),
     "digest": TypeAdapter(Digest),
+    "volume": TypeAdapter(VolumeAlert),
     "notice": TypeAdapter(Notice),
 }
-EXPIRES = {"alert": timedelta(days=3), "digest": timedelta(days=2), "notice": timedelta(days=3)}
+EXPIRES = {
+    "alert": timedelta(days=3),
+    "digest": timedelta(days=2),
+    "volume": timedelta(days=2),
+    "notice": timedelta(days=3),
+}
 
 
 def message_id(key: str, host: str) -> str:

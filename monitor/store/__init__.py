@@ -28,6 +28,7 @@ from monitor.store.ingest import Ingest
 from monitor.store.outbox import Outbox
 from monitor.store.pages import Pages
 from monitor.store.slots import Closing, Slots, Window
+from monitor.store.volumes import Volumes
 
 BUSY_TIMEOUT = 30.0  # seconds to wait for another process's write
 
@@ -76,6 +77,7 @@ class Store:
         self.slots = Slots(self.read, self.write)
         self.archive = Archive(self.read, self.write)
         self.events = Events(self.read, self.write)
+        self.volumes = Volumes(self.read)
 
     def close(self) -> None:
         """Close all connections."""
