@@ -39,6 +39,7 @@ from monitor.pipeline import (
     prune,
     read_due,
     record_audit,
+    volume_due,
 )
 from monitor.pipeline.deliver import LEASE
 from monitor.service import feed_health, report_bad_config
@@ -231,6 +232,7 @@ class Daemon:
             ("read", self._read, 1, "poll" in self.roles),
             ("deliver", self._deliver, 1, "deliver" in self.roles),
             ("digest", self._digest, 5, "deliver" in self.roles),
+            ("volume", self._volume, 60, "deliver" in self.roles),
             ("sweep", self._sweep, 15, "deliver" in self.roles),
             ("health", self._health, 60, "poll" in self.roles),
             ("prune", self._prune, 600, "poll" in self.roles),
@@ -284,6 +286,10 @@ class Daemon:
     async def _digest(self) -> None:
         for row in await self.app.db(digest_due, self.app):
             log.info("digest for %s by %s is ready: %s", row.subscriber, row.channel, ", ".join(row.topics) or "empty")
+
+    async def _volume(self) -> None:
+        for row in await self.app.db(volume_due, self.app):
+            log.info("%s: %s", row.subscriber, row.subject)
 
     async def _sweep(self) -> None:
         app, hold, busy = self.app, self.app.config.settings.on_unknown == "hold", tuple(self.app.sending)

@@ -264,6 +264,7 @@ class Event(SQLModel, table=True):
     """The stories of several outlets about one happening. `why` says how the latest one came to join.
 
     `key` is that of the story it began with, which retention may have removed since, or an operator put elsewhere.
+    `told` is the `events.Account` of what was told of it at once, to anybody.
     """
 
     id: int | None = _id()
@@ -272,6 +273,7 @@ class Event(SQLModel, table=True):
     updated_at: datetime = Field(sa_type=UTCDateTime)
     stories: int = 1
     why: str = ""
+    told: dict[str, Any] | None = Field(default=None, sa_type=JSON)
 
 
 class StorySketch(SQLModel, table=True):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import typer
 
 from monitor.cli.common import CONFIG, DATA, Config, Data, Json, cli, clock, out, plain, table, to_json, told, using
 from monitor.errors import NotFoundError
+from monitor.events import Coverage, Report, coverage
 from monitor.store import EventStories
 
 
@@ -44,38 +46,48 @@ def events(
             numbers = [event]
         else:
             numbers = [event] if event else []
-        found = [one for number in numbers if (one := store.get(number)) is not None]
+        found = [one for number in numbers if (one := store.get(number)) is not None and one.stories]
         if event and not found:
-            raise NotFoundError(f"there is no event {event}; `monitor events` lists them")
+            raise NotFoundError(f"there is no event {event} with stories; `monitor events` lists them")
         if not event:
             found = store.latest(limit)
+        weights = app.config.weights
     if as_json:
-        to_json([_row(one) for one in found])
+        to_json([_row(one, _coverage(one, weights)) for one in found])
     elif event:
         for one in found:
-            _show(one)
+            _show(one, _coverage(one, weights))
     else:
         made = table("id", "stories", "latest", "headline", "outlets")
         for one in found:
-            outlets = ", ".join(dict.fromkeys(story.source for story in one.stories))
-            made.add_row(
+            covered = _coverage(one, weights)
+            outlets = ", ".join(report.source for report in covered.outlets)
+            row = (
                 str(one.event.id),
-                str(len(one.stories)),
-                clock(one.event.updated_at),
-                told(one.stories[0].title),
+                str(covered.stories),
+                clock(covered.latest),
+                told(covered.lead.title),
                 told(outlets),
             )
+            made.add_row(*row)
         out.print(made)
 
 
-def _row(one: EventStories) -> dict[str, object]:
+def _coverage(one: EventStories, weights: Mapping[str, float]) -> Coverage:
+    reports = [Report(s.id or 0, s.source, s.title, s.url, s.effective_at) for s in one.stories]
+    return coverage(reports, weights)
+
+
+def _row(one: EventStories, covered: Coverage) -> dict[str, object]:
     wanted = ("id", "title", "source", "url", "effective_at", "event_why", "event_refused")
     stories = [{name: value for name, value in plain(story).items() if name in wanted} for story in one.stories]
-    return {**plain(one.event), "stories": stories}
+    return {**plain(one.event), **plain(covered), "stories": stories}
 
 
-def _show(one: EventStories) -> None:
-    out.print(f"event {one.event.id}: {len(one.stories)} stories", style="bold")
+def _show(one: EventStories, covered: Coverage) -> None:
+    since = f"{clock(covered.first)} to {clock(covered.latest)}"
+    out.print(f"event {one.event.id}: {covered.stories} stories, {since}", style="bold")
     for story in one.stories:
-        out.print(told(f"  {story.id}  {clock(story.effective_at)}  {story.source}: {story.title}"))
+        lead = " (lead)" if story.id == covered.lead.story_id else ""
+        out.print(told(f"  {story.id}  {clock(story.effective_at)}  {story.source}: {story.title}{lead}"))
         out.print(told(f"      {story.event_why}"), style="dim")

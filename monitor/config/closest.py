@@ -20,8 +20,16 @@ def closest(word: str, known: Iterable[str]) -> str:
         if abs(len(plain) - len(wanted)) <= reach
     )
     names = {plain: name for _, plain, name in heapq.nlargest(CANDIDATES, near, key=lambda part: part[0])}
-    found = difflib.get_close_matches(wanted, names, n=1, cutoff=0.6)
-    return names[found[0]] if found else ""
+    found = difflib.get_close_matches(wanted, names, n=5, cutoff=0.6)
+    if not found:
+        return ""
+    ratios = {plain: difflib.SequenceMatcher(None, plain, wanted).ratio() for plain in found}
+    # Of those that are equally near, people most likely meant the one that begins as theirs does.
+    return names[max(found, key=lambda plain: (ratios[plain], _shared_beginning(plain, wanted)))]
+
+
+def _shared_beginning(one: str, two: str) -> int:
+    return next((n for n, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
 
 
 def did_you_mean(near: str) -> str:

@@ -68,6 +68,14 @@ class Config:
         feeds = self.feeds.values()
         return MappingProxyType({feed.name: at for feed in feeds if feed.enabled and (at := feed.address)})
 
+    @cached_property
+    def weights(self) -> Mapping[str, float]:
+        """How well each source is regarded: the weight of its feed, or of the weightiest of several."""
+        found: dict[str, float] = {}
+        for feed in self.feeds.values():
+            found[feed.source] = max(feed.weight, found.get(feed.source, 0.0))
+        return found
+
     def place(self, *path: str | int) -> Place:
         """Return where the value at a key path is written, such as `place("topics", "sanctions", "query")`.
 

@@ -71,6 +71,9 @@ class Feed(Part):
     full_text: Literal["never", "when_short", "always"] = Field(
         "never", description="Whether the article's page is fetched and topics matched on its text."
     )
+    weight: Annotated[float, Field(ge=0, le=100)] = Field(
+        1.0, description="How well regarded its source is: the earliest story of the weightiest leads an event."
+    )
     first_poll: Literal["baseline", "alert"] = Field(
         "baseline", description="baseline: the stories of the first poll raise no alert; alert: they do."
     )
@@ -187,6 +190,13 @@ class Escalate(Part):
         return self
 
 
+class Spike(Part):
+    """When a topic's day is out of the ordinary."""
+
+    times: Annotated[float, Field(ge=1, le=1000)] = Field(3.0, description="How many times as many stories as usual.")
+    at_least: Annotated[int, Field(ge=1, le=1_000_000)] = Field(10, description="And so many stories at least.")
+
+
 class Topic(Part):
     """What one follows. `query` and the lists say what matches; a topic with both needs both to hold."""
 
@@ -205,6 +215,10 @@ class Topic(Part):
     )
     scope: Scope = Field(default_factory=Scope, description="Which stories it looks at.")
     examples: Examples = Field(default_factory=Examples, description="Stories that it is tried on.")
+    spike: OffOr[Spike] = Field(None, description="One alert of its own on a day with many more stories than usual.")
+    quiet: Annotated[Duration, no_less(3600, "1h"), no_more(90 * 86400, "90d")] | None = Field(
+        None, description="One alert of its own when nothing matched for so long."
+    )
     public: bool = Field(False, description="Whether its page and Atom feed are shown without a token.")
 
 
@@ -251,7 +265,7 @@ class AlertPolicy(Part):
     )
     each: Literal["event", "story"] = Field("event", description="One alert for each event, or for every story.")
     updates: Updates = Field(
-        "none", description="When an event is told again: none, material, {sources: 5}. Not acted on by this version."
+        "none", description="When an event is told again: none, material, or {sources: 5}: at so many outlets."
     )
     at_most: RateOrOff = Field(
         Rate(20, 3600.0),

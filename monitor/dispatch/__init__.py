@@ -21,7 +21,7 @@ from monitor.dispatch.decide import (
     topic_ref,
     window_key,
 )
-from monitor.dispatch.digest import build_digest, digest_topics
+from monitor.dispatch.digest import build_digest, digest_topics, one_each_event
 from monitor.dispatch.reasons import MEANINGS, TOLD, Reason
 from monitor.dispatch.values import (
     SEVERITIES,
@@ -65,6 +65,7 @@ __all__ = [
     "held_until",
     "is_old",
     "longest_limit",
+    "one_each_event",
     "per",
     "topic_ref",
     "window_key",

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 from monitor.config import AlertPolicy, Config, Rate, Subscriber, Subscription
-from monitor.dispatch.reasons import Reason
+from monitor.dispatch.reasons import TOLD, Reason
 from monitor.dispatch.values import SEVERITIES, TopicRef
 from monitor.timing import quiet_until
 
@@ -25,7 +25,8 @@ class Incident:
     `event_key` is the key of the story that the event began with. Keys are made of what publishers wrote and not of row
     numbers, so that a database begun anew does not give an old Message-ID to another message, which receivers would
     drop. `outlets` are the times at which each of the event's sources first told of it, this story's included;
-    `material` says what is materially new in it for the event, or is empty.
+    `material` says what is materially new in it for the event, or is empty. `again` counts the changes of a story that
+    was decided on before: it asks only for an update of what was told of it.
     """
 
     story_key: str
@@ -36,6 +37,7 @@ class Incident:
     seen_at: datetime
     outlets: tuple[datetime, ...] = ()
     material: str = ""
+    again: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,7 @@ def decide(config: Config, incident: Incident, standing: Standing, now: datetime
         if subscriber.enabled:
             one = _Decider(config, subscriber, incident, standing, now)
             decided += one.decide()
-    return tuple(decided)
+    return tuple(one for one in decided if not incident.again or one.reason in TOLD)
 
 
 class _Decider:
@@ -209,9 +211,12 @@ class _Decider:
         before = [t for t in self.event if (policy.each == "event" or t.this_story) and {*t.channels} & {*policy.via}]
         told = {channel for message in before for channel in message.channels}
         missing = tuple(c for c in policy.via if c not in told)
-        if missing:
+        again = self.incident.again > 0
+        if again and not before:
+            return None
+        if missing and not again:
             return _Ask(subscription, policy, topics, missing)
-        into = next((t for t in before if t.waits and not {*topics} <= {*t.topics}), None)
+        into = next((t for t in before if t.waits and (t.this_story if again else not {*topics} <= {*t.topics})), None)
         if into is not None:
             return _Ask(subscription, policy, topics, into.channels, into=into)
         update = self._update(policy, topics, before)
@@ -219,7 +224,7 @@ class _Decider:
 
     def _update(self, policy: AlertPolicy, topics: Sequence[str], before: Sequence[Told]) -> str:
         """Return what of an event that was told is worth telling again, or ""."""
-        if any(t.this_story for t in before) or policy.each == "story":
+        if not self.incident.again and (any(t.this_story for t in before) or policy.each == "story"):
             return ""
         if policy.updates == "material":
             if self._worst(topics) > max(self._worst(t.topics) for t in before):
@@ -270,6 +275,7 @@ class _Decider:
             key = self.incident.story_key if by_story else self.incident.event_key
             if any(t.key == key and {*t.channels} & {*plan.channels} for t in self.event):
                 key = f"{key}#{self.incident.story_key}"
+                key += f"#{self.incident.again}" if self.incident.again else ""
             reason, detail = Reason.SENT, f"again: {why}" if why else ""
             if plan.held:
                 reason, detail = Reason.HELD, f"quiet hours until {due:%H:%M} UTC"

@@ -33,7 +33,7 @@ def build_digest(
         if not found:
             quiet.append(topic_ref(config, name))
             continue
-        events = _one_each_event(found)
+        events = one_each_event(found)
         shown = events[: min(STORIES_A_TOPIC, room)]
         room -= len(shown)
         sections.append(DigestSection(topic_ref(config, name), tuple(shown), len(found), len(events) - len(shown)))
@@ -54,8 +54,9 @@ def digest_topics(
     return tuple(t for t in dict.fromkeys(subscribed + left_over) if t not in off and ANY_TOPIC not in off)
 
 
-def _one_each_event(stories: Sequence[StoryView]) -> list[StoryView]:
+def one_each_event(stories: Sequence[StoryView]) -> list[StoryView]:
+    """Return the lead of each event among `stories`, the heaviest and most widely covered event first."""
     first: dict[int, StoryView] = {}
-    for story in sorted(stories, key=lambda s: (s.at, s.id)):
+    for story in sorted(stories, key=lambda s: (-s.regard, s.at, s.id)):
         first.setdefault(story.event_id, story)
     return sorted(first.values(), key=lambda s: (-s.weight, -len(s.others), -s.at.timestamp(), s.id))

@@ -37,8 +37,8 @@ class StoryView:
 
     `page`: what matched was found on the story's own page, and not in the feed. `reports` are some or all of the other
     outlets' reports, the earliest first, and `latest` is the time of the event's newest; `weight` orders events, the
-    heaviest first, where somebody worked one out. `event_key` is the event's own key, by which mail programs put its
-    messages into one thread.
+    heaviest first, where somebody worked one out. `regard` is the weight of its source. `event_key` is the event's own
+    key, by which mail programs put its messages into one thread.
     """
 
     id: int
@@ -56,6 +56,7 @@ class StoryView:
     reports: tuple[Report, ...] = ()
     latest: datetime | None = None
     weight: float = 0.0
+    regard: float = 1.0
     event_key: str = ""
 
 

@@ -45,6 +45,7 @@ _RUN, _FREE_PAIRS = 0.06, 1  # for each two words that follow one another in bot
 _LIVE_BAR = 0.15  # what a live page needs more: one of another happening is much like it
 _NEAREST = 0.6  # what the likest story counts against the mean
 _LIKE_LEAD = 0.1  # likeness to the lead below which an event is less like: what it began with is left behind
+_ONE_WORD = 0.3  # likeness at most where one word is all that they share: short headlines have few others
 _COPY = 0.9  # likeness from which on we call it a copy or light rewrite
 _STANDING_HOURS = 10.0  # after which one outlet's same headline is a standing one
 # Bounds
@@ -362,13 +363,17 @@ class _Asking:
 
     def likeness(self, story: _Kept) -> float:
         """Return how like the new story is to an earlier one: 0 to 1, and more for what bonuses add to a copy."""
-        new, get, product = self._new, self._weights.get, 0
+        new, get, product, shared = self._new, self._weights.get, 0, 0
         for term, weight in zip(story.terms, story.weights, strict=True):
-            product += weight * get(term, 0)
+            if own := get(term, 0):
+                product += weight * own
+                shared += 1
         if not product:
             return 0.0
         hours = abs(new.at - story.at) / _HOUR
         likeness = product / (self._length * story.length)
+        if shared == 1 and likeness < _COPY:
+            likeness = min(likeness, _ONE_WORD)
         likeness *= 1 + _LEAD_BONUS * min(1.0, min(new.lead_terms, story.lead_terms) / _LEAD_FULL)
         runs = sum(pair in self._pairs for pair in pairwise(story.terms[: story.title_terms]))
         likeness += _RUN * max(0, runs - _FREE_PAIRS)

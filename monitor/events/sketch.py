@@ -62,8 +62,9 @@ _COUNTED = re.compile(
     r"|verletzte|menschen|vermisste|millionen|mortos|feridos|pessoas|morti|feriti|persone|milioni|погиб\w+|ранен\w+"
     r"|человек|قتلى|قتيلا|جريحا|شخصا)$"
 )
-_AMOUNT = re.compile(r"[$€£¥]\s?\d[\d.,]*|\d[\d.,]*\s?[%€£¥]|\d{1,3}(?:[.,]\d{3})+")
-_SPELLED = {
+PRICE = re.compile(r"[$€£¥]\s?\d[\d.,]*|\d[\d.,]*\s?[%€£¥]")
+THOUSANDS = re.compile(r"\d{1,3}(?:[.,]\d{3})+")
+SPELLED = {
     word: str(number)
     for spelled in (
         "one two three four five six seven eight nine ten eleven twelve",
@@ -110,7 +111,7 @@ def sketch(story: StoryText, at: float, entities: Iterable[str] = ()) -> Sketch:
     occasion = _OCCASION.search(title, _FIRST_WORDS)
     core = title if occasion is None else title[: occasion.start()]
     # In a headline in title case, or all in capitals, capitals tell no names.
-    names = not _title_case(title)
+    names = not is_title_case(title)
     found: dict[str, tuple[float, str]] = {}
     for place, text, named in (
         (TITLE, core, names),
@@ -148,8 +149,8 @@ def sketch(story: StoryText, at: float, entities: Iterable[str] = ()) -> Sketch:
 
 def _numbered(title: str) -> tuple[int, int]:
     """Return the hashes of a headline without its numbers, and of the numbers that count nothing (0: none do)."""
-    folded = [word.folded for word in words(_AMOUNT.sub(" ", title))]
-    numbers = {n: _SPELLED.get(word, word) for n, word in enumerate(folded) if word[0].isdigit() or word in _SPELLED}
+    folded = [word.folded for word in words(THOUSANDS.sub(" ", PRICE.sub(" ", title)))]
+    numbers = {n: SPELLED.get(word, word) for n, word in enumerate(folded) if word[0].isdigit() or word in SPELLED}
     naming = [number for n, number in numbers.items() if not any(map(_COUNTED.match, folded[max(0, n - 3) : n + 3]))]
     rest = [word for n, word in enumerate(folded) if n not in numbers]
     return zlib.crc32(" ".join(rest).encode()), zlib.crc32(" ".join(naming).encode()) if naming else 0
@@ -159,7 +160,8 @@ def _undotted(dotted: re.Match[str]) -> str:
     return dotted[0].replace(".", "").replace(" ", "") + " "
 
 
-def _title_case(title: str) -> bool:
+def is_title_case(title: str) -> bool:
+    """Whether capitals tell no names in a headline: most of its longer words begin with one."""
     long = [word for word in title.split() if len(word) > 3 and word[0].isalpha()]
     return len(long) > 2 and sum(word[0].isupper() for word in long) > len(long) * 0.7
 

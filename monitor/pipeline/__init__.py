@@ -4,6 +4,7 @@
     read     due pages of new stories → robots.txt → fetch → extract → match again   ┤
     digest   due slot → matches of the window → digest → pending delivery            ├ stories, sightings, matches,
     deliver  claim due deliveries → render → send → finish(sent | retry | gave up)   ┘ decisions, deliveries, feed state
+    volume   days of topics → far more than usual, or nothing for long → pending delivery
     prune    old stories that nothing refers to
     audit    once a day: every match has its decisions, every decision what it promises
 
@@ -20,6 +21,7 @@ from monitor.pipeline.ingest import Ingested, content_hash, ingest, match_storie
 from monitor.pipeline.poll import Polled, poll, poll_due, take_push
 from monitor.pipeline.prune import prune
 from monitor.pipeline.read import ReadPage, read_all, read_due
+from monitor.pipeline.volume import volume_due
 
 __all__ = [
     "LOOKS_BACK",
@@ -46,4 +48,5 @@ __all__ = [
     "record_audit",
     "schedule_slots",
     "take_push",
+    "volume_due",
 ]

@@ -195,7 +195,8 @@ def make_digest(
             continue
         if match.topic in subscribed or (story.id, match.topic) in held_back:
             evidence = [Evidence(**part) for part in match.evidence]
-            stories.setdefault(match.topic, []).append(view(story, evidence, others))
+            shown = replace(view(story, evidence, others), regard=config.weights.get(story.source, 1.0))
+            stories.setdefault(match.topic, []).append(shown)
     return build_digest(config, subscriber, channel, (since, until), local, {} if "*" in off else stories, off)
 
 

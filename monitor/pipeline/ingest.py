@@ -247,9 +247,12 @@ class _Saver:
         if story.feed != self.feed.name:
             self._adopt_if_it_says_more(story, one)
             return
-        before = self.work.matches(story)
+        before, title = self.work.matches(story), story.title
         self._rewrite(story, one, before)
-        self._tell(story, tuple(m for m in one.matches if m.topic not in before), "")
+        fresh = tuple(m for m in one.matches if m.topic not in before)
+        self._tell(story, fresh, "")
+        if not fresh and title != story.title and one.matches:
+            self.done.alerts += self.teller.tell_again(story, one.matches)
 
     def _adopt_if_it_says_more(self, story: Story, one: Ready) -> None:
         """Another feed's version of a known story: taken over when rules find more in it than in ours."""

@@ -27,6 +27,7 @@ from monitor.models import Decision, Match, Story
 from monitor.pipeline.budget import Budget
 from monitor.pipeline.digest import held_back_reasons, overflow_slot
 from monitor.pipeline.outgoing import alert_delivery, gather, revive, view, waits_yet
+from monitor.pipeline.updates import Updates, said
 from monitor.rules import TopicMatch
 from monitor.store import Ingest
 from monitor.text import Evidence
@@ -68,8 +69,20 @@ class Teller:
                         policy_id=self.policy_id,
                     )
                 )
+        return self._decide(story, matches, why)
+
+    def tell_again(self, story: Story, matches: tuple[TopicMatch, ...]) -> int:
+        """Tell those who were told of a story what is new in it, now that its headline has changed.
+
+        `matches` are all of its topics. Return how many alerts that made or joined.
+        """
+        return self._decide(story, matches, "", again=story.edits)
+
+    def _decide(self, story: Story, matches: tuple[TopicMatch, ...], why: str, again: int = 0) -> int:
+        assert story.event_id is not None
         # Of a story that is new, in an event of its own, nobody was told anything.
-        before = self._told(story) if recorded or self.work.is_shared(story.event_id) else {}
+        before = self._told(story) if self.work.matches(story) or self.work.is_shared(story.event_id) else {}
+        updates = Updates(self.config, self.work, story, matches)
         incident = Incident(
             story.key,
             self.work.event_key(story.event_id),
@@ -78,9 +91,15 @@ class Teller:
             story.claimed_at,
             story.first_seen_at,
             self.work.outlet_times(story.event_id) if before else (),
+            said(updates.news, self.config) if before else "",
+            again,
         )
         standing = replace(self.standing, event=before)
-        return sum(self._record(story, matches, one, why) for one in decide(self.config, incident, standing, self.now))
+        decided = decide(self.config, incident, standing, self.now)
+        told = sum(self._record(story, matches, one, why, updates) for one in decided)
+        if told:
+            updates.told()
+        return told
 
     @cached_property
     def policy_id(self) -> int:
@@ -139,7 +158,9 @@ class Teller:
                 found.setdefault(row.subscriber, []).append(told)
         return found
 
-    def _record(self, story: Story, matches: tuple[TopicMatch, ...], decided: Decided, why: str) -> bool:
+    def _record(
+        self, story: Story, matches: tuple[TopicMatch, ...], decided: Decided, why: str, updates: Updates
+    ) -> bool:
         """Record a decision, with the messages that it makes; whether it makes or joins any."""
         assert story.id is not None
         assert story.event_id is not None
@@ -157,7 +178,7 @@ class Teller:
                     self.work.event_key(story.event_id),
                 ),
                 _names(self.config, evidence),
-                f"You get this again since {decided.why}" if decided.why else "",
+                news=updates.changes(decided.why) if decided.why else (),
                 held_since=self.now if decided.reason is Reason.HELD else None,
             )
             reason, detail, key = self._deliver(story, alert, decided)

@@ -36,6 +36,7 @@ from monitor.store.pages import Pages
 from monitor.store.policies import OVER_BUDGET, Policies, Spending
 from monitor.store.reports import Reports
 from monitor.store.slots import Closing, Slots, Window
+from monitor.store.volumes import Volumes
 
 BUSY_TIMEOUT = 30.0  # seconds to wait for another process's write
 
@@ -102,6 +103,7 @@ class Store:
         self.events = Events(self.read, self.write)
         self.reports = Reports(self.read)
         self.audits = Audits(self.read, self.write)
+        self.volumes = Volumes(self.read)
 
     def close(self) -> None:
         """Close all connections."""

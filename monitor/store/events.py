@@ -62,6 +62,7 @@ class Events:
                 raise NotFoundError(f"event {event_id} has no stories to put into event {into_id}")
             if _told(session, event_id) and not _told(session, into_id):
                 into.key, event.key = event.key, into.key  # so that who was told of it is not told again
+            into.told = into.told or event.told
             _move(session, "merge", event, into, moved, now)
             return moved
 

@@ -178,6 +178,17 @@ class Ingest(Spending):
         event = self._event(event_id)
         return event is None or event.stories > 1
 
+    def account(self, event_id: int) -> dict[str, Any] | None:
+        """Return the `events.Account` of what was told of an event, as `set_account` left it."""
+        event = self._event(event_id)
+        return None if event is None else event.told
+
+    def set_account(self, event_id: int, told: dict[str, Any]) -> None:
+        """Keep what was told of an event."""
+        event = self._event(event_id)
+        assert event is not None
+        event.told = told
+
     def outlets(self, event_id: int, but: str) -> tuple[str, ...]:
         """Return the sources of an event's stories other than `but`, earliest first."""
         event = self._event(event_id)

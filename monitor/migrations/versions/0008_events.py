@@ -19,6 +19,8 @@ def upgrade() -> None:
         batch_op.drop_index("ix_story_title_fold")
         batch_op.add_column(sa.Column("event_why", AutoString(), nullable=False, server_default=""))
         batch_op.add_column(sa.Column("event_refused", sa.JSON(), nullable=True))
+    with op.batch_alter_table("event", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("told", sa.JSON(), nullable=True))
     op.create_table(
         "story_sketch",
         sa.Column("story_id", _ID, nullable=False),
@@ -54,6 +56,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("event_change")
     op.drop_table("story_sketch")
+    with op.batch_alter_table("event", schema=None) as batch_op:
+        batch_op.drop_column("told")
     with op.batch_alter_table("story", schema=None) as batch_op:
         batch_op.drop_column("event_refused")
         batch_op.drop_column("event_why")

@@ -1,0 +1,108 @@
+"""Days that are out of the ordinary → messages: a topic with far more stories than usual, or with none for long."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from monitor.app import App
+from monitor.config import Config, Subscriber, Topic
+from monitor.dispatch import StoryView, VolumeAlert, held_until, one_each_event, topic_ref
+from monitor.models import Delivery
+from monitor.pipeline.outgoing import delivery, view
+from monitor.text import Evidence
+from monitor.volume import Span, day, earlier, is_spike, usual
+
+log = logging.getLogger(__name__)
+
+DAYS = 14  # whose counts a message shows
+STORIES = 5  # of a spike
+
+
+def volume_due(app: App) -> list[Delivery]:
+    """Make the messages of topics with a `spike` or that are `quiet`; return those that were put into the outbox.
+
+    A spike is told once a day, in the zone of the installation, and a quiet time once. What goes wrong with one topic
+    is logged, and tried again with the next call.
+    """
+    config, now = app.config, app.now()
+    made: list[Delivery] = []
+    for topic in config.topics.values():
+        if topic.spike is None and topic.quiet is None:
+            continue
+        try:
+            for key, found in _found(app, config, topic, now):
+                made += _tell(app, config, key, found, now)
+        except Exception:  # whatever a topic's rows hold keeps no other topic back
+            log.exception("the volume of %s could not be looked at", topic.name)
+    return made
+
+
+def usual_of(app: App, topic: str, span: Span) -> float | None:
+    """Return how many stories of a topic are usual in a span of the clock; None where it is too new to say."""
+    spans = earlier(span, ZoneInfo(app.config.settings.timezone))
+    bounds = app.store.volumes.bounds(topic)
+    return usual(app.store.volumes.counts(topic, spans), spans, bounds[0] if bounds else None)
+
+
+def _found(app: App, config: Config, topic: Topic, now: datetime) -> Iterator[tuple[str, VolumeAlert]]:
+    zone, volumes = ZoneInfo(config.settings.timezone), app.store.volumes
+    bounds = volumes.bounds(topic.name)
+    if bounds is None:
+        return  # it never matched: there is nothing to compare with
+    ref, today = topic_ref(config, topic.name), day(now, zone)
+    blank = VolumeAlert("", "", ref, "quiet", bounds[1], now)
+    if topic.spike is not None:
+        (count,) = volumes.counts(topic.name, [today])
+        if count >= topic.spike.at_least:
+            expected = usual_of(app, topic.name, today)
+            if is_spike(count, expected, topic.spike.times, topic.spike.at_least):
+                days = volumes.counts(topic.name, [*earlier(today, zone, 1, DAYS - 1)[::-1], today])
+                stories = _stories(app, config, topic.name, today[0], now)
+                spike = replace(blank, kind="spike", since=today[0], count=count, usual=expected, days=tuple(days))
+                yield f"spike:{topic.name}:{today[0].astimezone(zone):%Y-%m-%d}", replace(spike, stories=stories)
+    if topic.quiet is not None and now - bounds[1] >= timedelta(seconds=topic.quiet):
+        # Where nothing at all came in, it is not the topic that is quiet.
+        half = bounds[1] + (now - bounds[1]) / 2
+        if volumes.came_in(bounds[1], half) and volumes.came_in(half, now):
+            days = volumes.counts(topic.name, [*earlier(today, zone, 1, DAYS - 1)[::-1], today])
+            expected = usual_of(app, topic.name, (bounds[1], now))
+            yield f"quiet:{topic.name}:{bounds[1]:%Y-%m-%dT%H:%M:%SZ}", replace(blank, usual=expected, days=tuple(days))
+
+
+def _stories(app: App, config: Config, topic: str, since: datetime, until: datetime) -> tuple[StoryView, ...]:
+    with app.store.window() as work:
+        rows = work.matches({topic}, since, until)
+    views = [
+        replace(
+            view(story, [Evidence(**part) for part in match.evidence], others),
+            regard=config.weights.get(story.source, 1.0),
+        )
+        for match, story, others in rows
+        if match.alerting
+    ]
+    return tuple(one_each_event(views)[:STORIES])
+
+
+def _tell(app: App, config: Config, key: str, found: VolumeAlert, now: datetime) -> Iterator[Delivery]:
+    off, topic = app.store.slots.muted(), found.topic.name
+    for subscriber in config.subscribers.values():
+        if not subscriber.enabled or {"*", topic} & off.get(subscriber.name, frozenset()):
+            continue
+        due = held_until(config, subscriber, (topic,), now) or now
+        for channel in _channels(subscriber, topic):
+            one = replace(found, subscriber=subscriber.name, channel=channel)
+            subject = f"{found.topic.title}: {'far more than usual' if found.kind == 'spike' else 'quiet'}"
+            whole = f"volume:{subscriber.name}:{channel}:{key}"
+            row = delivery(app, whole, "volume", subscriber.name, channel, one, now, due, (topic,), subject)
+            if app.store.outbox.add(row, [story.id for story in one.stories]):
+                yield row
+
+
+def _channels(subscriber: Subscriber, topic: str) -> tuple[str, ...]:
+    """Return the channels by which a subscriber has alerts of a topic."""
+    policies = [s.alert for s in subscriber.subscriptions if s.alert is not None and topic in s.topics]
+    return tuple(dict.fromkeys(channel for policy in policies for channel in policy.via))

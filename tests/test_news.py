@@ -1,0 +1,216 @@
+"""What is new of an event since it was told, and what is no news."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monitor.events import Account, News, Report, account, coverage, from_json, news_since
+from monitor.models import Decision, Event
+from monitor.pipeline import digest_due, schedule_slots
+from tests import make
+from tests.pipe import START, Pipe, headlines, item
+
+SINKS = "Ferry sinks off Crete, 12 dead, coast guard says"
+
+
+def of(headline: str, **other: Any) -> Account:
+    values: dict[str, Any] = {"topics": ["ships"], "severity": 1, "sources": 1, "story": 1, "source": "Wire"}
+    return account(headline, **{**values, "entities": (), **other})
+
+
+def kinds(before: str, after: str, **other: Any) -> list[tuple[str, str, str, str]]:
+    now = of(after, **{"story": 2, "source": "Post", **other})
+    return [(one.kind, one.now, one.was, one.about) for one in news_since(of(before), now)]
+
+
+@pytest.mark.parametrize(
+    ("headline", "wanted"),
+    [
+        ("Ferry sinks off Crete, 40 dead", [("fact", "40", "12", "dead")]),
+        ("Forty rescued from ferry off Crete", []),
+        ("Crete ferry: at least 40 people are killed", [("fact", "40", "12", "dead")]),
+        ("Hundidos frente a Creta: 40 muertos", [("fact", "40", "12", "dead")]),
+        ("Ferry sinks off Crete with 12 dead and 30 injured", [("fact", "30", "", "injured")]),
+        ("Twelve killed as ferry goes down off Crete", []),
+        ("Crete: what we know in 5 points", []),
+        ("Ferry disaster near Crete: Greece mourns", []),
+        ("Greek ferry operator's shares fall 19% after sinking", []),
+    ],
+)
+def test_other_numbers_are_news_and_other_words_are_not(headline: str, wanted: list[Any]) -> None:
+    assert kinds(SINKS, headline) == wanted
+
+
+def test_a_number_that_was_told_once_is_no_news_when_it_comes_back() -> None:
+    told = of("Ferry sinks, 14 dead").after(of(SINKS))
+    assert news_since(told, of("Ferry sinks off Crete: 12 dead", story=3)) == ()
+    assert [one.was for one in news_since(told, of("Ferry sinks off Crete: 15 dead", story=3))] == ["14"]
+
+
+def test_an_edited_headline_is_news_by_its_numbers_amounts_and_names() -> None:
+    assert kinds("Bitcoin falls below $70,000", "Bitcoin falls below $65,000", story=1) == [
+        ("fact", "$65,000", "$70,000", "amount")
+    ]
+    assert kinds("Minister resigns over land deal", "Minister Ana Ruiz resigns over land deal", story=1) == [
+        ("fact", "Ana Ruiz", "", "")
+    ]
+    assert kinds("Minister Ana Ruiz resigns", "Ana Ruiz, minister, resigns", story=1) == []
+    assert kinds("Minister resigns over land deal", "Minister Resigns Over Land Deal In Ruiz Affair", story=1) == []
+
+
+def test_a_declared_entity_that_nobody_named_before_is_news() -> None:
+    told = of(SINKS, entities=["Crete"])
+    assert news_since(told, of(SINKS, story=2, entities=["Crete"])) == ()
+    assert news_since(told, of(SINKS, story=2, entities=["Crete", "Pell Star"])) == (News("fact", "Pell Star"),)
+
+
+def test_a_topic_or_severity_that_did_not_match_before_is_news() -> None:
+    assert kinds(SINKS, SINKS, topics=["ships", "sanctions"]) == [("topic", "sanctions", "", "")]
+    assert kinds(SINKS, SINKS, topics=["sanctions"], severity=2) == [
+        ("severity", "2", "1", ""),
+        ("topic", "sanctions", "", ""),
+    ]
+    assert kinds(SINKS, SINKS, severity=0) == []
+
+
+@pytest.mark.parametrize(
+    ("told", "now", "news"), [(1, 4, False), (1, 5, True), (3, 5, False), (3, 6, True), (5, 9, False), (5, 10, True)]
+)
+def test_outlets_are_news_when_they_are_five_and_twice_as_many(told: int, now: int, news: bool) -> None:
+    found = news_since(of(SINKS, sources=told), of(SINKS, sources=now, story=2))
+    assert found == ((News("sources", str(now), str(told)),) if news else ())
+
+
+@pytest.mark.parametrize(
+    ("headline", "kind"),
+    [
+        ("CORRECTION: 2 dead, not 12, in Crete ferry sinking", "correction"),
+        ("Corrected: ferry sinks off Crete", "correction"),
+        ("Fe de erratas: el ferry no se hundió", "correction"),
+        ("RETRACTED: Ferry sinks off Crete", "retraction"),
+        ("Paper retracts story of Crete ferry", "retraction"),
+    ],
+)
+def test_corrections_and_retractions_are_news(headline: str, kind: str) -> None:
+    first = kinds(SINKS, headline)[0]
+    assert first[:2] == (kind, "Post")
+    assert (kind, "Post", "", "") not in kinds(headline, headline)
+
+
+def test_an_account_goes_through_json() -> None:
+    told = of(SINKS, entities=["Crete"]).after(of("Minister Ana Ruiz says 2 injured"))
+    assert from_json(asdict(told)) == told
+    assert news_since(told, replace(told)) == ()
+
+
+# --- through ingest
+
+MATERIAL = """
+subscribers:
+  ruth:
+    channels: {mail: "mailto://127.0.0.1:2525?to=ruth@corvid.example"}
+    subscriptions: [{topics: all, alert: {via: [mail], updates: material}}]
+  ben:
+    channels: {mail: "mailto://127.0.0.1:2525?to=ben@corvid.example"}
+    subscriptions: [{topics: all, alert: {via: [mail]}}]
+  eve:
+    channels: {mail: "mailto://127.0.0.1:2525?to=eve@corvid.example"}
+    subscriptions: [{topics: all, alert: {via: [mail], updates: {sources: 2}}}]
+"""
+FIRST = "Embargo ship sinks off Crete, 12 dead"
+SAME = "Off Crete embargo ship sinks with 12 dead"
+MORE = "Embargo ship sinks off Crete, 40 dead"
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> Iterator[Pipe]:
+    made = Pipe(tmp_path, subscribers=MATERIAL)
+    yield made
+    made.close()
+
+
+def reasons(pipe: Pipe, subscriber: str) -> list[str]:
+    return [row.payload["reason"] for row in pipe.deliveries("alert") if row.subscriber == subscriber]
+
+
+def test_material_news_is_told_again_to_those_who_ask_for_it_and_says_what_is_new(pipe: Pipe) -> None:
+    pipe.put("wire", item("1", FIRST))
+    pipe.put("post", item("2", SAME))
+    pipe.put("post", item("3", MORE))
+    assert len(pipe.rows(Event)) == 1
+    assert reasons(pipe, "ruth") == ["", "Update: 40 dead, 12 before"]
+    assert reasons(pipe, "ben") == [""]
+    assert reasons(pipe, "eve") == ["", "Update: 2 outlets, 1 before"]
+    last = [row for row in pipe.rows(Decision) if row.story_id == 3]
+    assert sorted((row.subscriber, row.reason) for row in last) == [
+        ("ben", "already told"),
+        ("eve", "already told"),
+        ("ruth", "sent"),
+    ]
+    assert len({row.message_id for row in pipe.deliveries("alert")}) == 5
+    # Told, it is no news any more, also after a restart.
+    pipe.restart()
+    pipe.put("wire", item("4", "Embargo ship off Crete: 40 dead as it sinks"))
+    assert len(pipe.rows(Event)) == 1
+    assert len(reasons(pipe, "ruth")) == 2
+
+
+def test_an_edit_of_what_was_told_is_told_by_its_new_facts_once(pipe: Pipe) -> None:
+    pipe.put("wire", item("1", FIRST))
+    pipe.put("wire", item("1", MORE))
+    assert reasons(pipe, "ruth") == ["", "Update: 40 dead, 12 before"]
+    pipe.put("wire", item("1", "Embargo ship: 40 dead as it sinks off Crete"))
+    pipe.put("wire", item("1", "Embargo ship: 41 dead as it sinks off Crete"))
+    assert reasons(pipe, "ruth")[2:] == ["Update: 41 dead, 40 before"]
+    assert [headlines(row)[0][-13:] for row in pipe.deliveries("alert") if row.subscriber == "ben"] == [FIRST[-13:]]
+
+
+def test_an_edit_of_a_first_polls_story_tells_nobody(pipe: Pipe) -> None:
+    pipe.put("wire", item("1", FIRST), baseline=True)
+    pipe.put("wire", item("1", MORE))
+    assert pipe.deliveries("alert") == []
+
+
+def test_another_topic_of_an_event_that_was_told_is_an_update(pipe: Pipe) -> None:
+    pipe.put("wire", item("1", FIRST))
+    (row, *_) = pipe.app.store.outbox.claim(pipe.time, 60, 10)
+    pipe.app.store.outbox.finish(row.id or 0, row.fence, pipe.time, "250", "", "")
+    for other in pipe.app.store.outbox.claim(pipe.time, 60, 10):
+        pipe.app.store.outbox.finish(other.id or 0, other.fence, pipe.time, "250", "", "")
+    pipe.put("post", item("2", FIRST + " as troops close the border"))
+    assert reasons(pipe, "ruth")[1:] == ["Update: now high; also Border deployments"]
+
+
+# --- who leads
+
+
+def test_the_earliest_story_of_the_best_regarded_source_leads() -> None:
+    reports = [
+        Report(n, source, f"Headline {n}", "", START + timedelta(hours=hour))
+        for n, (source, hour) in enumerate([("Blog", 0), ("Wire", 3), ("Wire", 2), ("Post", 1), ("Blog", 5)])
+    ]
+    covered = coverage(reports, {"Wire": 3.0, "Post": 3.0})
+    assert (covered.lead.story_id, covered.stories) == (3, 5)
+    assert [(one.source, one.story_id) for one in covered.outlets] == [("Blog", 0), ("Post", 3), ("Wire", 2)]
+    assert (covered.first, covered.latest) == (START, START + timedelta(hours=5))
+    assert coverage(reports, {}).lead.story_id == 0
+    assert coverage(reports, {"Post": 0.5, "Blog": 0.5}).lead.story_id == 2
+
+
+def test_a_digest_shows_an_event_by_its_lead(tmp_path: Path) -> None:
+    feeds = make.FEEDS.replace("source: Harbour Post", "source: Harbour Post, weight: 2")
+    pipe = Pipe(tmp_path, feeds=feeds)
+    schedule_slots(pipe.app, pipe.app.config, pipe.time)
+    pipe.forward(minutes=10)
+    pipe.put("wire", item("1", FIRST))
+    pipe.put("post", item("2", SAME))
+    pipe.at(7)
+    digest_due(pipe.app)
+    assert [headlines(row) for row in pipe.deliveries("digest")] == [[SAME]]
+    pipe.close()

@@ -1,0 +1,138 @@
+"""A topic's day against what is usual: what is too new to say, and what is told once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from monitor.pipeline import volume_due
+from monitor.pipeline.deliver import render
+from monitor.pipeline.outgoing import value_of
+from monitor.pipeline.volume import usual_of
+from monitor.volume import day, earlier, is_spike, usual
+from tests import make
+from tests.pipe import START, Pipe, item
+
+LONDON = ZoneInfo("Europe/London")
+SPAN = (datetime(2026, 11, 25, tzinfo=UTC), datetime(2026, 11, 26, tzinfo=UTC))
+
+
+def test_a_day_and_the_same_day_of_weeks_before_go_by_the_clock_on_the_wall() -> None:
+    until_winter = day(datetime(2026, 10, 25, 12, tzinfo=UTC), LONDON)
+    assert until_winter == (datetime(2026, 10, 24, 23, tzinfo=UTC), datetime(2026, 10, 26, tzinfo=UTC))
+    first, *_, last = earlier(day(datetime(2026, 10, 28, 12, tzinfo=UTC), LONDON), LONDON)
+    assert first == (datetime(2026, 10, 20, 23, tzinfo=UTC), datetime(2026, 10, 21, 23, tzinfo=UTC))
+    assert last[0] == datetime(2026, 9, 1, 23, tzinfo=UTC)
+    assert len(earlier(SPAN, LONDON)) == 8
+
+
+@pytest.mark.parametrize(
+    ("weeks", "counts", "wanted"),
+    [(9, [4, 9, 4, 4, 0, 4, 4, 4], 4.0), (3, [2, 4, 6, 0, 0, 0, 0, 0], 4.0), (2, [2, 4, 0, 0, 0, 0, 0, 0], None)],
+)
+def test_usual_is_the_median_of_the_weeks_that_are_known(weeks: int, counts: list[int], wanted: float | None) -> None:
+    assert usual(counts, earlier(SPAN, LONDON), SPAN[0] - timedelta(weeks=weeks)) == wanted
+
+
+def test_a_spike_is_so_many_times_the_usual_and_so_many_at_least() -> None:
+    assert [is_spike(n, 4.0, 3, 10) for n in (9, 11, 12)] == [False, False, True]
+    assert [is_spike(n, 0.0, 3, 10) for n in (9, 10)] == [False, True]
+    assert not is_spike(1000, None, 3, 10)
+
+
+TOPICS = make.TOPICS.replace(
+    "    title: Sanctions\n", "    title: Sanctions\n    spike: {times: 3, at_least: 10}\n    quiet: 2d\n"
+)
+NAMES = [
+    f"{a}{b}{c}"
+    for a in ("Bor", "Kel", "Mun", "Tar")
+    for b in ("ad", "io", "es", "un")
+    for c in ("sk", "ville", "berg")
+]
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> Iterator[Pipe]:
+    made = Pipe(tmp_path, START, topics=TOPICS)
+    yield made
+    made.close()
+
+
+def bring(pipe: Pipe, count: int, title: str = "Embargo on {} is agreed") -> None:
+    stories = (item(f"{pipe.time:%m%d%H%M}-{n}", title.format(NAMES[n])) for n in range(count))
+    pipe.put("wire", *stories)
+
+
+def volumes(pipe: Pipe) -> list[tuple[str, str, int, float | None]]:
+    found = [row.payload for row in pipe.deliveries("volume")]
+    return [(one["kind"], one["topic"]["name"], one["count"], one["usual"]) for one in found]
+
+
+def test_a_spike_is_told_once_a_day_and_not_while_it_is_too_new_to_say(pipe: Pipe) -> None:
+    for week in range(5):
+        bring(pipe, 12 if week in (1, 4) else 3)
+        volume_due(pipe.app)
+        if week < 4:
+            assert volumes(pipe) == []
+            pipe.forward(days=1)
+            bring(pipe, 1)
+            pipe.forward(days=6)
+    assert volumes(pipe) == [("spike", "sanctions", 12, 3.0)]
+    (row,) = pipe.deliveries("volume")
+    assert (row.subscriber, row.channel, row.topics) == ("ruth", "mail", ["sanctions"])
+    assert (row.payload["days"][-1], row.payload["days"][-8], sum(row.payload["days"])) == (12, 3, 17)
+    assert len(row.payload["stories"]) == 5
+    pipe.forward(hours=1)
+    assert volume_due(pipe.app) == []
+    assert usual_of(pipe.app, "border-deployments", SPAN) is None
+    url = pipe.app.config.subscribers["ruth"].channels["mail"].get_secret_value()
+    assert "Sanctions" in str(render(pipe.app, pipe.app.config, value_of(row), url))
+
+
+def test_quiet_is_told_once_for_each_time_and_only_while_other_news_comes_in(pipe: Pipe) -> None:
+    bring(pipe, 1)
+    pipe.forward(days=3)
+    assert volume_due(pipe.app) == []  # nothing at all came in: that is another trouble
+    pipe.put("wire", item("a", "Mayor opens a bridge"))
+    pipe.forward(hours=1)
+    pipe.put("wire", item("b", "Bishop closes a school"))
+    pipe.forward(days=2)
+    assert [row.payload["kind"] for row in volume_due(pipe.app)] == ["quiet"]
+    assert datetime.fromisoformat(pipe.deliveries("volume")[0].payload["since"]) == START
+    pipe.forward(days=1)
+    assert volume_due(pipe.app) == []
+    bring(pipe, 1)
+    for hours in (20, 20):
+        pipe.forward(hours=hours)
+        pipe.put("wire", item(f"c{hours}{pipe.time}", "Glacier crosses a road"))
+        volume_due(pipe.app)
+    assert [one[0] for one in volumes(pipe)] == ["quiet"]
+    pipe.forward(hours=9)
+    assert len(volume_due(pipe.app)) == 1
+
+
+def test_a_topic_that_never_matched_and_a_first_poll_are_no_news(pipe: Pipe) -> None:
+    pipe.put("wire", *(item(str(n), f"Embargo on {NAMES[n]} is agreed") for n in range(20)), baseline=True)
+    pipe.forward(days=4)
+    pipe.put("wire", item("a", "Mayor opens a bridge"))
+    assert volume_due(pipe.app) == []
+
+
+def test_who_turned_the_topic_off_or_sleeps_is_not_disturbed(tmp_path: Path) -> None:
+    quiet = make.SUBSCRIBERS.replace("    digest:", '    quiet_hours: {from: "22:00", to: "07:00"}\n    digest:')
+    other = quiet.replace("subscribers:\n", "").replace("ruth:", "omar:")
+    pipe = Pipe(tmp_path, START, topics=TOPICS, subscribers=quiet + other)
+    pipe.app.store.slots.set_preference("omar", "sanctions", "off", START)
+    bring(pipe, 1)
+    for hours in (20, 20, 20):
+        pipe.forward(hours=hours)
+        pipe.put("wire", item(f"c{pipe.time}", "Glacier crosses a road"))
+    pipe.at(23, day=pipe.time.day)
+    (row,) = volume_due(pipe.app)
+    assert row.subscriber == "ruth"
+    assert row.next_attempt_at == (pipe.time + timedelta(hours=8)).replace(minute=0)
+    pipe.close()
