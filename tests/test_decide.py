@@ -117,7 +117,7 @@ ALONE = [
     (one(ALERT + ", updates: material"), {"event": [EVENT], "topics": ("war",)}, "sent"),
     (one(ALERT), {"event": [EVENT], "material": "12 are dead, not 3"}, "already told"),
     (
-        one(ALERT + ", updates: {sources: 2}"),
+        one(ALERT + ", updates: {sources: 3}"),
         {"event": [EVENT], "outlets": (minutes(-40), minutes(-9))},
         "already told",
     ),

@@ -231,10 +231,10 @@ class _Decider:
                 return "it is more severe now"
             return self.incident.material
         if isinstance(policy.updates, int):
-            since = max(t.at for t in before)
-            more = sum(at > since for at in self.incident.outlets)
-            if more >= policy.updates:
-                return f"{more} more outlet{'' if more == 1 else 's'} tell{'s' if more == 1 else ''} of it"
+            since, outlets = max(t.at for t in before), self.incident.outlets
+            known = sum(at <= since for at in outlets)
+            if len(outlets) // policy.updates > known // policy.updates:  # at so many, and at each multiple
+                return f"{len(outlets)} outlets tell of it"
         return ""
 
     def _worst(self, topics: Iterable[str]) -> int:

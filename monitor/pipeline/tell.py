@@ -27,7 +27,7 @@ from monitor.models import Decision, Match, Story
 from monitor.pipeline.budget import Budget
 from monitor.pipeline.digest import held_back_reasons, overflow_slot
 from monitor.pipeline.outgoing import alert_delivery, gather, revive, view, waits_yet
-from monitor.pipeline.updates import Updates, said
+from monitor.pipeline.updates import Updates
 from monitor.rules import TopicMatch
 from monitor.store import Ingest
 from monitor.text import Evidence
@@ -91,7 +91,7 @@ class Teller:
             story.claimed_at,
             story.first_seen_at,
             self.work.outlet_times(story.event_id) if before else (),
-            said(updates.news, self.config) if before else "",
+            updates.material if before else "",
             again,
         )
         standing = replace(self.standing, event=before)

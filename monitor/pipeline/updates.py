@@ -46,9 +46,16 @@ class Updates:
         """What is materially new; nothing where nobody was told anything."""
         return () if self._told is None else news_since(self._told, self.now)
 
+    @cached_property
+    def material(self) -> str:
+        """What is materially new, in one line, for the record."""
+        return said(self.news, self._config)
+
     def changes(self, why: str) -> tuple[Change, ...]:
-        """Return what an update says is new; where that is nothing material, it came for another reason, `why`."""
-        return tuple(_change(one, self._config) for one in self.news) or (Change("words", why),)
+        """Return what an update says is new; one that came for another reason, `why`, says how many outlets tell it."""
+        if why == self.material or any(one.kind == "severity" for one in self.news):
+            return tuple(_change(one, self._config) for one in self.news)
+        return (Change("sources", str(self.now.sources)),)
 
     def told(self) -> None:
         """Record that somebody was told."""
