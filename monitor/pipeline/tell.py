@@ -80,8 +80,9 @@ class Teller:
 
     def _decide(self, story: Story, matches: tuple[TopicMatch, ...], why: str, again: int = 0) -> int:
         assert story.event_id is not None
-        # Of a story that is new, in an event of its own, nobody was told anything.
-        before = self._told(story) if self.work.matches(story) or self.work.is_shared(story.event_id) else {}
+        # Of a first poll's stories nobody is told, and of one that is new, in an event of its own, nobody was.
+        known = self.alerting and (self.work.matches(story) or self.work.is_shared(story.event_id))
+        before = self._told(story) if known else {}
         updates = Updates(self.config, self.work, story, matches)
         incident = Incident(
             story.key,
