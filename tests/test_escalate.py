@@ -98,7 +98,8 @@ async def test_what_nobody_acknowledges_goes_to_the_next_channel_in_turn_each_on
             ("desk-pager", "sent", "Sanctions agreed"),
             ("sanctions-2", "sent", "Sanctions agreed"),
         ]
-        journey = pipe.app.store.archive.journey(1)
+        (story,) = pipe.app.store.archive.find("Sanctions agreed", 1)
+        journey = pipe.app.store.archive.journey(story.id or 0)
         assert journey is not None
         assert sum(row.kind == "escalation" for row in journey.deliveries) == 2
     finally:
