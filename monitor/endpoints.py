@@ -68,7 +68,7 @@ def endpoint_of(url: str) -> str:
     if service == "telegram" and path.strip("/").startswith("-"):
         service = "telegram-group"
     whole = service in ("slack", "teams", "telegram", "telegram-group")
-    return f"{service} {_hash(netloc + path if whole else netloc)}"
+    return f"{service} {_hash(netloc + path.rstrip('/') if whole else host)}"
 
 
 @lru_cache(maxsize=65536)

@@ -25,11 +25,15 @@ class Received:
 
 
 class MailServer:
-    """An SMTP server that keeps what comes. `replies` maps MAIL, RCPT, DATA to an answer; "drop" hangs up instead."""
+    """An SMTP server that keeps what comes. `replies` maps MAIL, RCPT, DATA to an answer; "drop" hangs up instead.
+
+    The recipients in `refused` do not exist.
+    """
 
     def __init__(self, port: int = 0) -> None:
         self.mails: list[Received] = []
         self.replies: dict[str, str] = {}
+        self.refused: set[str] = set()
         if not port:
             with socket.create_server(("127.0.0.1", 0)) as probe:
                 port = probe.getsockname()[1]
@@ -50,7 +54,7 @@ class MailServer:
         return "250 OK"
 
     async def handle_RCPT(self, _server: SMTP, _session: Any, envelope: Any, address: str, options: list[str]) -> str:
-        if reply := self.replies.get("RCPT"):
+        if reply := self.replies.get("RCPT") or ("550 5.1.1 no such user" if address in self.refused else ""):
             return reply
         envelope.rcpt_tos.append(address)
         envelope.rcpt_options.extend(options)

@@ -14,7 +14,9 @@ from monitor.config import load_config
 from monitor.errors import ConfigError
 from monitor.links import Purpose, sign
 from monitor.models import Delivery, Escalation
-from monitor.pipeline.deliver import drain
+from monitor.pipeline.deliver import drain, render
+from monitor.pipeline.outgoing import value_of
+from monitor.render import MailMessage, PlainMessage, SlackMessage
 from monitor.store import Store
 from monitor.web import create_app
 from monitor.web.backend import WebBackend
@@ -98,7 +100,8 @@ async def test_what_nobody_acknowledges_goes_to_the_next_channel_in_turn_each_on
             ("desk-pager", "sent", "Sanctions agreed"),
             ("sanctions-2", "sent", "Sanctions agreed"),
         ]
-        journey = pipe.app.store.archive.journey(1)
+        (story,) = pipe.app.store.archive.find("Sanctions agreed", 1)
+        journey = pipe.app.store.archive.journey(story.id or 0)
         assert journey is not None
         assert sum(row.kind == "escalation" for row in journey.deliveries) == 2
     finally:
@@ -150,6 +153,26 @@ async def test_an_escalated_message_that_still_waits_is_cancelled_when_somebody_
         ]
     finally:
         await pipe.app.close()
+
+
+def test_every_kind_of_message_has_the_acknowledging_link(tmp_path: Path) -> None:
+    pipe = desk(tmp_path, 9)
+    pipe.put("wire", item("1", "Sanctions agreed"))
+    row = pipe.deliveries("alert")[0]
+    value = value_of(row)
+    link = pipe.app.acknowledge_link(row.subscriber, row.incident)
+    slack = render(pipe.app, pipe.app.config, value, "slack://T1234567A/B1234567A/abcdefghijklmnopqrstuvwx", row)
+    assert isinstance(slack, SlackMessage)
+    buttons = [one for block in slack.blocks if block["type"] == "actions" for one in block["elements"]]
+    assert [(b["text"]["text"], b["url"]) for b in buttons[:1]] == [("Acknowledge", link)]
+    plain = render(pipe.app, pipe.app.config, value, "json://127.0.0.1:9", row)
+    assert isinstance(plain, PlainMessage)
+    assert link in plain.body
+    mail = render(pipe.app, pipe.app.config, value, "mailto://127.0.0.1:9?to=a@x.example", row)
+    assert isinstance(mail, MailMessage)
+    assert link in mail.text
+    assert f'href="{link}"' in mail.html
+    pipe.app.store.close()
 
 
 async def test_what_was_turned_off_or_is_no_longer_declared_is_not_escalated(tmp_path: Path, mail: MailServer) -> None:

@@ -50,8 +50,12 @@ async def deliver_due(app: App) -> list[asyncio.Task[Delivered | None]]:
         room = SENDERS - len(app.sending)
         if room <= 0:
             return []
-        busy, doubtful = tuple(app.sending), max(1, SENDERS // 2)
-        claimed = await app.db(app.store.outbox.claim, app.now(), LEASE, room, busy, doubtful, app.worker)
+        busy, doubtful, now = tuple(app.sending), max(1, SENDERS // 2), app.now()
+        claimed = await app.db(app.store.outbox.claim, now, LEASE, room, busy, doubtful, app.worker)
+        turn = await app.db(app.store.outbox.next_turn, now) if len(claimed) < room else None
+        if turn is not None and turn - now <= TIDY:
+            # The next tick comes up to a second later, which would halve the pace.
+            asyncio.get_running_loop().call_later((turn - now).total_seconds(), app.wake_delivery.set)
         tasks = []
         for row in claimed:
             lane = f"{row.subscriber}/{row.channel}"
@@ -118,14 +122,14 @@ async def _deliver(app: App, row: Delivery) -> Delivered | None:
     elif outcome.kind == "permanent" or row.attempts >= MOST_ATTEMPTS:
         await _kept(app, outbox.give_up, row.id, fence, now, outcome.code, outcome.detail)
         log.error("%s: given up: %s", _name(row), said)
-        if outcome.kind == "permanent" and asked and await app.db(_suspend, app, row, outcome, now):
+        if outcome.kind == "permanent" and asked and await _kept(app, _suspend, app, row, outcome, now):
             return Delivered(row, outcome)  # of which the operators hear once, and not message by message
         if row.subscriber != OPERATORS or row.kind == "escalation":
-            await app.db(notify_operators, app, f"dead:{row.key}:{fence}", _dead_notice(row, outcome), now)
+            await _kept(app, notify_operators, app, f"dead:{row.key}:{fence}", _dead_notice(row, outcome), now)
     elif outcome.kind == "unknown" and app.config.settings.on_unknown == "hold" and not knows_repeats(row.endpoint):
         await _kept(app, outbox.hold, row.id, fence, now, UNKNOWN, f"it may have arrived: {said}", True)
         log.error("%s: it may have arrived, so it is held: %s", _name(row), said)
-        await app.db(notify_operators, app, f"held:{row.key}:{fence}", _held_notice(row, said), now)
+        await _kept(app, notify_operators, app, f"held:{row.key}:{fence}", _held_notice(row, said), now)
     else:
         delay = retry_delay(row.attempts, outcome.retry_after, app.rng)
         at = quiet_after(app.config, row, now + timedelta(seconds=delay))

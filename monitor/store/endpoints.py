@@ -65,11 +65,10 @@ class Endpoints:
             )
             row.refusals += 1
             row.error = error
-            fresh = row.refusals >= SUSPEND_AFTER and row.suspended_at is None
-            if fresh:
+            if row.refusals >= SUSPEND_AFTER and row.suspended_at is None:
                 row.suspended_at = now
             session.add(row)
-            return fresh
+            return row.suspended_at == now
 
     def suspended(self) -> dict[str, Recipient]:
         """Return the recipients that nothing is sent to, by their key."""
@@ -87,11 +86,6 @@ def answered(session: Session, key: str, now: datetime) -> None:
             PENDING, col(Delivery.endpoint) == key, col(Delivery.attempts) > 0, col(Delivery.next_attempt_at) > now
         )
         session.execute(hurry.values(next_attempt_at=now))
-
-
-def accepted(session: Session, recipient: str) -> None:
-    """Record that a recipient took a message: its refusals were no rule."""
-    session.execute(delete(Recipient).where(col(Recipient.key) == recipient))
 
 
 def lift(session: Session, recipients: Sequence[str], now: datetime) -> None:

@@ -6,20 +6,42 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
+from sqlalchemy import Select, update
 from sqlalchemy import select as sa_select
-from sqlalchemy import update
 from sqlmodel import Session, col, func, literal_column, select, text
 
 from monitor.endpoints import Pace, knows_repeats, pace_of
-from monitor.models import Delivery, DeliveryStory, Endpoint, Escalation
-from monitor.store.endpoints import HELD, PENDING, SUSPENDED, accepted, admits, answered, lift, spend
+from monitor.models import Delivery, DeliveryStory, Endpoint, Escalation, Recipient
+from monitor.store.endpoints import HELD, PENDING, SUSPENDED, admits, answered, lift, spend
 
+_AGE = itemgetter(1, 0)
 Transaction = Callable[[], AbstractContextManager[Session]]
 SENDING = col(Delivery.state) == literal_column("'sending'")
 UNKNOWN = "unknown"  # the code of messages that are held because they may have arrived
 _CLAIMING = 5_0006  # the name of PostgreSQL's lock; any number that nobody else uses
+
+
+def _endpoints_with_work() -> Select[tuple[str, datetime, Endpoint | None]]:
+    """Return the query for all endpoints that messages wait for, the earliest time of one, and what is known of them.
+
+    They are found one after the other in the index, whatever the number of messages that wait.
+    """
+    first = select(func.min(Delivery.endpoint).label("endpoint")).where(PENDING).cte("found", recursive=True)
+    following = select(func.min(Delivery.endpoint)).where(PENDING, col(Delivery.endpoint) > first.c.endpoint)
+    found = first.union_all(select(following.scalar_subquery()).where(first.c.endpoint.is_not(None)))
+    earliest = select(func.min(Delivery.next_attempt_at)).where(PENDING, col(Delivery.endpoint) == found.c.endpoint)
+    return (
+        sa_select(found.c.endpoint, earliest.scalar_subquery(), Endpoint)
+        .select_from(found)
+        .outerjoin(Endpoint, col(Endpoint.key) == found.c.endpoint)
+        .where(found.c.endpoint.is_not(None))
+    )
+
+
+_WITH_WORK = _endpoints_with_work()
 
 
 class Outbox:
@@ -73,9 +95,9 @@ class Outbox:
             ).all()
             taken = {*busy, *(f"{subscriber}/{channel}" for _, subscriber, channel in on_their_way)}
             in_flight = Counter(endpoint for endpoint, _, _ in on_their_way)
-            turns = deque(_with_work(session, now))
-            known = {row.key: row for row in session.exec(select(Endpoint).where(col(Endpoint.key).in_(turns)))}
-            failing = {row.key for row in known.values() if row.failures}
+            known = _with_work(session, now)
+            turns = deque(known)
+            failing = {key for key, row in known.items() if row is not None and row.failures}
             room = limit if doubtful is None else doubtful - sum(in_flight[key] for key in failing)
             claimed: list[Delivery] = []
             while turns and len(claimed) < limit:
@@ -102,9 +124,7 @@ class Outbox:
     def next_turn(self, now: datetime) -> datetime | None:
         """Return when the first endpoint that has due messages and must wait for its pace is ready; None: none is."""
         with self._read() as session:
-            rows = session.exec(
-                select(Endpoint).where(col(Endpoint.key).in_(_with_work(session, now)), Endpoint.failures == 0)
-            )
+            rows = [row for row in _with_work(session, now).values() if row is not None and not row.failures]
             ready = [max(filter(None, (row.ready_at, row.open_until)), default=now) for row in rows]
             return min((at for at in ready if at > now), default=None)
 
@@ -123,14 +143,17 @@ class Outbox:
         sent all the same, and who has claimed it finds the claim void before anything goes out.
         """
         with self._write() as session:
-            row = session.exec(
-                select(Delivery)
+            row, endpoint, recipient = session.exec(
+                select(Delivery, Endpoint, Recipient)
+                .outerjoin(Endpoint, col(Endpoint.key) == col(Delivery.endpoint))
+                .outerjoin(Recipient, col(Recipient.key) == col(Delivery.recipient))
                 .where(col(Delivery.id) == delivery_id)
-                .with_for_update()
-                .execution_options(populate_existing=True)
+                .with_for_update(of=Delivery)
             ).one()
-            answered(session, row.endpoint, now)
-            accepted(session, row.recipient)
+            if endpoint is not None and endpoint.failures:
+                answered(session, row.endpoint, now)
+            if recipient is not None:
+                session.delete(recipient)  # its refusals were no rule
             if row.fence != fence and (row.state == "sent" or row.wire_at is not None):
                 row.maybe_dup += 1
                 row.detail = "taken twice: an answer came after its claim had ended"
@@ -365,19 +388,10 @@ def _count(result: Any) -> int:
     return int(result.rowcount)  # SQLAlchemy types execute() as the rowless Result
 
 
-def _with_work(session: Session, now: datetime) -> list[str]:
-    """Return the endpoints that have messages due, those that have waited longest first.
-
-    They are found one after the other in the index, whatever the number of messages that wait.
-    """
-    first = select(func.min(Delivery.endpoint).label("endpoint")).where(PENDING).cte("found", recursive=True)
-    following = select(func.min(Delivery.endpoint)).where(PENDING, col(Delivery.endpoint) > first.c.endpoint)
-    found = first.union_all(select(following.scalar_subquery()).where(first.c.endpoint.is_not(None)))
-    earliest = (
-        select(func.min(Delivery.next_attempt_at)).where(PENDING, col(Delivery.endpoint) == found.c.endpoint)
-    ).scalar_subquery()
-    rows = session.execute(sa_select(found.c.endpoint, earliest).where(found.c.endpoint.is_not(None))).all()
-    return [key for at, key in sorted((at, key) for key, at in rows if at <= now)]
+def _with_work(session: Session, now: datetime) -> dict[str, Endpoint | None]:
+    """Return the endpoints that have messages due, with what is known of them, those that have waited longest first."""
+    rows = session.execute(_WITH_WORK).all()
+    return {key: known for key, at, known in sorted(rows, key=_AGE) if at <= now}
 
 
 def _next(session: Session, endpoint: str, taken: Collection[str], now: datetime) -> Delivery | None:
