@@ -221,6 +221,8 @@ REPLIES: list[tuple[Step, str, str, str]] = [
     ("data", "554 5.6.0 content refused", "permanent", ""),
     ("data", "552 5.2.2 over quota", "permanent", "soft"),
     ("data", "451 try later", "retry", ""),
+    ("data", "550 5.4.5 Daily user sending limit exceeded", "retry", ""),
+    ("to", "550 5.1.90 daily limit for message recipients reached", "retry", ""),
     ("from", "550 5.7.60 not allowed to send as this sender", "retry", ""),
     ("from", "552 5.3.4 too big", "permanent", ""),
     ("greeting", "554 5.3.2 no mail service here", "retry", ""),
