@@ -76,6 +76,11 @@ class Sender:
             return "mail"
         return "slack" if isinstance(service, NewsSlack) and service.mode in OURS else "plain"
 
+    def keeps_threads(self, url: str) -> bool:
+        """Whether `send` wants to know the `thread` at this address. Raises SendError when it cannot be used."""
+        service = self._service(url)
+        return isinstance(service, NewsSlack) and service.keeps_threads
+
     def room(self, url: str) -> int:
         """Return how many characters a message without markup may have at this address, so that little is split.
 
