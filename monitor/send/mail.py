@@ -92,16 +92,19 @@ class NewsMail(NotifyEmail):
                 outcome = self._transact(dialogue, message, sender, message_id, now)
             except (OSError, smtplib.SMTPException, ValueError) as error:
                 connection.smtp.close()
+                connections.done(connection)
                 if was_kept and not dialogue.started:
                     continue
                 return self._trouble(error, may_be_delivered=dialogue.ended)
             if outcome.code == "421":
+                connections.done(connection)
                 connection.close()
                 if was_kept and not dialogue.started:
                     continue
             elif outcome.kind == "sent" or dialogue.reset():
                 connections.give_back(connection)
             else:
+                connections.done(connection)
                 connection.close()
             return outcome
         raise AssertionError("a fresh connection was not kept")
@@ -123,6 +126,7 @@ class NewsMail(NotifyEmail):
         smtp = connection.smtp
         secure = smtp.sock.version() if isinstance(smtp.sock, ssl.SSLSocket) else ""
         most = smtp.esmtp_features.get("size", "")
+        connections.done(connection)
         connection.close()
         said = f"{where} answers{f' and lets {server.user} in' if server.user and server.password else ''}"
         said += f", {secure or 'without TLS'}" + (f", mails up to {int(most):,} bytes" if most.isdecimal() else "")
