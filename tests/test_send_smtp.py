@@ -517,6 +517,11 @@ def test_both_parts_come_back_as_they_were_in_lines_of_76(post: Post) -> None:
     plain, html = (part.get_content().replace("\r\n", "\n") for part in parsed(post).iter_parts())
     assert (plain, html) == (text.replace(" \n", "\n"), f"<p>{text}</p>\n".replace(" \n", "\n"))
     assert parsed(post)["Subject"] == "Ü" * 150
+    head = post.mails[0].content.partition(b"\r\n\r\n")[0].decode()
+    words = re.findall(r"=\?\S+?\?[bq]\?\S*?\?=", head)
+    assert len(words) > 4
+    assert max(map(len, words)) <= 75
+    assert max(map(len, head.partition("\r\nDate:")[0].split("\r\n"))) <= 76
     body = post.mails[0].content.partition(b"\r\n\r\n")[2]
     assert max(map(len, body.split(b"\r\n"))) <= 76
 

@@ -17,7 +17,7 @@ from monitor.errors import SendError
 from monitor.render import MailMessage, PlainMessage, SlackMessage
 from monitor.send import stock
 from monitor.send.connections import Connections
-from monitor.send.mail import NewsMail
+from monitor.send.mail import NewsMail, ascii_address
 from monitor.send.outcome import OnWire, Outcome, Probe
 from monitor.send.slack import OURS, NewsSlack
 
@@ -37,7 +37,7 @@ class Sender:
     """Sends messages to Apprise addresses, one recipient and one call each. Thread-safe; blocks its caller."""
 
     def __init__(self, mail_from: str = "", connections: Connections | None = None) -> None:
-        self.mail_from = mail_from
+        self.mail_from = ascii_address(mail_from)
         self.connections = Connections() if connections is None else connections
         manager = NotificationManager()
         manager.add(NewsMail, force=True)
