@@ -292,7 +292,7 @@ def _address(name: str, address: str) -> Address:
 
 
 def ascii_address(written: str) -> str:
-    """Return `written` (an address, maybe with a name) with the ASCII form of its domain, or as it is where there is none."""
+    """Return an address, maybe with a name, with its domain in ASCII, or as it is where the domain has no such form."""
     before, at, domain = written.rpartition("@")
     return before + at + ascii_domain(domain.removesuffix(">")) + ">" * domain.endswith(">") if at else written
 
