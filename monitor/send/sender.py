@@ -32,6 +32,14 @@ _UNREADABLE_MAIL = (
 _NO_PORT = "the port of this {}:// address is not a number from 1 to 65535"
 _ONE = "a channel has exactly one recipient, and this {}:// address has {}: give each recipient a channel of their own"
 
+# Services whose plugin finds a recipient by itself where the address names none: whoever wrote to the bot last, or all
+# rooms. Where the names are kept, and what they are called.
+_NAMED = {
+    "Telegram": (("targets",), "the chat's id"),
+    "ntfy": (("topics",), "the topic"),
+    "Matrix": (("rooms", "users"), "the room"),
+}
+
 
 class Sender:
     """Sends messages to Apprise addresses, one recipient and one call each. Thread-safe; blocks its caller."""
@@ -149,7 +157,8 @@ class Sender:
             return Outcome("lost")
         for number, part in enumerate(parts[done:], done):
             # A plugin remembers what it delivered, so each part has one of its own.
-            outcome = stock.deliver(self._instance(url), Apprise(asset=self._asset), part)
+            identity = message_id if len(parts) == 1 else f"{number}.{message_id}"
+            outcome = stock.deliver(self._instance(url), Apprise(asset=self._asset), part, identity)
             if outcome.kind != "sent":
                 if number:
                     with self._lock:
@@ -191,6 +200,9 @@ class Sender:
             if not _is_port(str(getattr(service, "port", None) or "")):
                 raise SendError(_NO_PORT.format(scheme))
             recipients = len(service)
+            places, called = _NAMED.get(str(service.service_name), ((), ""))
+            if places and not any(getattr(service, place) for place in places):
+                raise SendError(f"this {scheme}:// address names no recipient: add {called} at its end")
         if recipients > 1:
             raise SendError(_ONE.format(scheme, recipients))
         return service
