@@ -34,7 +34,7 @@ from monitor.robots import Kept, allows
 from monitor.rules import Rules, compile_rules
 from monitor.send import Sender
 from monitor.store import Store
-from monitor.urls import host
+from monitor.urls import ascii_domain, host
 from monitor.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -219,7 +219,7 @@ class App:
     def mail_host(self) -> str:
         """The domain of Message-IDs: that of `mail_from`, else of `public_url`."""
         sender = self.config.settings.mail_from.rpartition("@")[2].strip(" >")
-        return sender or urlsplit(self.config.settings.public_url).hostname or "localhost"
+        return ascii_domain(sender) or urlsplit(self.config.settings.public_url).hostname or "localhost"
 
     def reader(self, subscriber: Subscriber | None) -> Reader:
         """Return who reads a message; None stands for the operators."""

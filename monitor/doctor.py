@@ -32,7 +32,7 @@ from monitor.logs import redact
 from monitor.pipeline.deliver import render
 from monitor.send import Outcome
 from monitor.store import Store
-from monitor.urls import host
+from monitor.urls import ascii_domain, host
 
 State = Literal["good", "warning", "bad", "untested"]
 # The texts that a name has in DNS for a type of record: none where it has no such record, None where there is no such
@@ -225,7 +225,7 @@ def mail_domain(domain: str, ask: Ask, selectors: Sequence[str] = ()) -> Iterato
     What it cannot say: whether the mail server is in the SPF record, and whether it signs.
     """
     try:
-        domain = domain.encode("idna").decode("ascii") if not domain.isascii() else domain
+        domain = ascii_domain(domain)
         yield _reachable(domain, ask)
         if ask(domain, "TXT") is None:
             return

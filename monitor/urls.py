@@ -7,6 +7,7 @@ from functools import cache
 from ipaddress import IPv4Address
 from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 
+import idna
 from publicsuffixlist import PublicSuffixList
 
 from monitor.errors import URLError
@@ -152,3 +153,13 @@ def host(url: str) -> str:
         return (urlsplit(url).hostname or "").lower()
     except ValueError:
         return ""
+
+
+def ascii_domain(domain: str) -> str:
+    """Return the ASCII form of a mail domain (IDNA 2008), or it as it is where it has none."""
+    if domain.isascii():
+        return domain
+    try:
+        return idna.encode(domain.lower()).decode("ascii")
+    except idna.IDNAError:
+        return domain

@@ -339,6 +339,13 @@ def test_a_service_that_cannot_be_found_or_trusted_certainly_took_nothing(
     assert world.asked == []
 
 
+def test_a_webhook_can_tell_a_further_attempt_from_another_message(world: World) -> None:
+    for identity in ("one@corvid.example", "one@corvid.example", "two@corvid.example"):
+        Sender().send(address(world, "webhook"), PLAIN, identity, NOW)
+    keys = [asked.headers["Idempotency-Key"] for asked in world.asked]
+    assert keys == ["one@corvid.example", "one@corvid.example", "two@corvid.example"]
+
+
 def test_a_service_that_hangs_up_may_have_taken_it(world: World) -> None:
     world.says(lambda _: (0, {}, b""))
     assert Sender().send(address(world, "webhook"), PLAIN, "a@b", NOW).kind == "unknown"
@@ -349,6 +356,12 @@ def test_more_than_one_recipient_is_refused_for_any_service() -> None:
     for url in ("tgram://123456789:abcdefghijklmnopqrstuvwxyz_AAAAAAAA/-100/-200", "ntfy://127.0.0.1/one/two"):
         assert "exactly one recipient" in Sender().check(url)
     assert "exactly one recipient" in Sender().check("slack://xoxb-1234-1234-abc/#one/#two")
+
+
+def test_an_address_without_a_recipient_is_not_left_to_the_plugins_guess() -> None:
+    for url in (STOCK["telegram"].rpartition("/")[0], "ntfys://ntfy.example.org/", "matrixs://u:p@matrix.example/"):
+        assert "names no recipient" in Sender().check(url)
+    assert Sender().check("matrixs://u:p@matrix.example/@ruth:matrix.example") == ""
 
 
 def test_nothing_is_posted_when_the_lease_is_lost(world: World) -> None:

@@ -8,7 +8,9 @@ import re
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from email.message import EmailMessage
 from email.policy import default
 from pathlib import Path
@@ -221,6 +223,8 @@ REPLIES: list[tuple[Step, str, str, str]] = [
     ("data", "554 5.6.0 content refused", "permanent", ""),
     ("data", "552 5.2.2 over quota", "permanent", "soft"),
     ("data", "451 try later", "retry", ""),
+    ("data", "550 5.4.5 Daily user sending limit exceeded", "retry", ""),
+    ("to", "550 5.1.90 daily limit for message recipients reached", "retry", ""),
     ("from", "550 5.7.60 not allowed to send as this sender", "retry", ""),
     ("from", "552 5.3.4 too big", "permanent", ""),
     ("greeting", "554 5.3.2 no mail service here", "retry", ""),
@@ -312,13 +316,50 @@ def test_a_connection_is_closed_after_many_mails_after_rest_and_at_the_end(
     sender.close()
     assert send(post, sender).kind == "sent"  # what still ends after a stop leaves nothing open
     assert sender.connections._kept == {}
-    monkeypatch.setattr(connections, "IDLE", 0.05)
+    monkeypatch.setattr(connections, "IDLE", 0.0)
+    monkeypatch.setattr(connections, "WATCH", 0.05)
     sender = Sender(SENDER)
     send(post, sender)
-    timer = sender.connections._timer
-    assert timer is not None
-    timer.join(10)
-    assert sender.connections._kept == {}
+    wait_for(lambda: not sender.connections._kept and sender.connections._timer is None)
+
+
+def test_a_server_that_drips_its_answers_does_not_hold_a_sender_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "PATIENCE", 0.5)
+    monkeypatch.setattr(connections, "WATCH", 0.1)
+    for heard in (b"", b"220 mail.example\r\n250 mail.example\r\n"):
+        with dripping(heard) as port:
+            sender = Sender(SENDER)
+            outcome = sender.send(f"mailto://127.0.0.1:{port}?to=a@b.example", MAIL, "a@b", NOW)
+            assert outcome.kind == "retry"
+            assert sender.connections._in_use == {}
+            sender.close()
+
+
+@contextmanager
+def dripping(begin: bytes) -> Iterator[int]:
+    """A server that says `begin`, and then a line that never ends, byte by byte; its port."""
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def talk() -> None:
+            connection = listener.accept()[0]
+            with connection, suppress(OSError):
+                connection.sendall(begin + b"250-")
+                while not over.wait(0.05):
+                    connection.sendall(b"x")
+
+        thread = threading.Thread(target=talk)
+        thread.start()
+        yield listener.getsockname()[1]
+        over.set()
+        thread.join(10)
+
+
+def wait_for(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_threads_have_a_connection_each_and_one_context_serves_all(
@@ -476,6 +517,11 @@ def test_both_parts_come_back_as_they_were_in_lines_of_76(post: Post) -> None:
     plain, html = (part.get_content().replace("\r\n", "\n") for part in parsed(post).iter_parts())
     assert (plain, html) == (text.replace(" \n", "\n"), f"<p>{text}</p>\n".replace(" \n", "\n"))
     assert parsed(post)["Subject"] == "Ü" * 150
+    head = post.mails[0].content.partition(b"\r\n\r\n")[0].decode()
+    words = re.findall(r"=\?\S+?\?[bq]\?\S*?\?=", head)
+    assert len(words) > 4
+    assert max(map(len, words)) <= 75
+    assert max(map(len, head.partition("\r\nDate:")[0].split("\r\n"))) <= 76
     body = post.mails[0].content.partition(b"\r\n\r\n")[2]
     assert max(map(len, body.split(b"\r\n"))) <= 76
 

@@ -243,8 +243,12 @@ def _attempt(app: App, config: Config, row: Delivery) -> tuple[Outcome, bool]:
         return app.db_wait(app.store.outbox.mark_wire, delivery_id, fence, app.now(), LEASE)
 
     try:
-        message = render(app, config, value_of(row), url, row)
-        return app.sender.send(url, message, row.message_id, row.created_at, on_wire), True
+        value = value_of(row)
+        message = render(app, config, value, url, row)
+        thread = ""
+        if isinstance(value, Alert) and value.story.event_key and app.sender.keeps_threads(url):
+            thread = app.store.outbox.first_receipt(row, value.story.event_key)
+        return app.sender.send(url, message, row.message_id, row.created_at, on_wire, thread), True
     except (RenderError, SendError) as error:
         # Both are mended by a change of templates or configuration, which the message waits for.
         return Outcome("retry", type(error).__name__, str(error)), False

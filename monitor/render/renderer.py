@@ -26,6 +26,7 @@ from monitor.render.language import Language, load_language
 from monitor.render.messages import Links, MailMessage, PlainMessage, Reader, Site, SlackMessage
 from monitor.render.views import Level, by_severity, view
 from monitor.snippets import cut
+from monitor.urls import ascii_domain
 
 SUBJECT = 200  # characters
 MAIL_BYTES = 90_000  # of HTML; Gmail cuts a mail off at about 102 KB
@@ -263,7 +264,7 @@ def _event_root(story: StoryView, domain: str) -> str:
 
 def _domain(site: Site) -> str:
     """The domain of the sender's address, else the host of the pages."""
-    found = parseaddr(site.mail_from)[1].rpartition("@")[2] or urlsplit(site.public_url).hostname or ""
+    found = ascii_domain(parseaddr(site.mail_from)[1].rpartition("@")[2]) or urlsplit(site.public_url).hostname or ""
     return found.lower() if re.fullmatch(r"[A-Za-z0-9.-]+", found) else "localhost"
 
 

@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 
 TIMEOUT = 15.0  # seconds; what Apprise allows a mail server to answer a step
 IDLE = 30.0  # seconds that an unused connection is kept; mail servers hang up after one to five minutes
+PATIENCE = 90.0  # seconds for a message in all, or for the way in: TIMEOUT is for each piece of an answer
+WATCH = 10.0  # seconds between two looks at what rests or takes too long
 MOST_MESSAGES = 100  # by one connection: some servers refuse more
 QUIT_TIMEOUT = 0.5  # seconds to hand the goodbye to the network
 
@@ -47,12 +49,18 @@ class LoginError(Exception):
 
 @dataclass(slots=True)
 class Connection:
-    """An open connection: `used` counts its messages, and `idle_since` is on the monotonic clock."""
+    """A connection: `used` counts its messages, and `since` when it was taken or given back, on the monotonic clock."""
 
     server: Server
     smtp: smtplib.SMTP
     used: int = 0
-    idle_since: float = 0.0
+    since: float = field(default_factory=time.monotonic)
+
+    def cut(self) -> None:
+        """Cut it off, so that the thread that waits for the server gets an error instead of an answer."""
+        if self.smtp.sock is not None:
+            with contextlib.suppress(OSError):
+                self.smtp.sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Say goodbye, without waiting for the server to say it too."""
@@ -69,6 +77,7 @@ class Connections:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._kept: dict[Server, list[Connection]] = {}
+        self._in_use: dict[int, Connection] = {}  # by id
         self._contexts: dict[tuple[str, bool], ssl.SSLContext] = {}
         self._timer: threading.Timer | None = None
         self._closed = False
@@ -82,14 +91,40 @@ class Connections:
             with self._lock:
                 kept = self._kept.get(server)
                 if kept:
-                    return kept.pop()
-        return self._open(server)
+                    connection = kept.pop()
+                    connection.since = time.monotonic()
+                    self._in_use[id(connection)] = connection
+                    return connection
+        smtp: smtplib.SMTP
+        if server.mode == "ssl":
+            context = self._tls(server.host, server.verify)
+            smtp = smtplib.SMTP_SSL(local_hostname=_own_name(), timeout=TIMEOUT, context=context)
+        else:
+            smtp = smtplib.SMTP(local_hostname=_own_name(), timeout=TIMEOUT)
+        connection = Connection(server, smtp)
+        with self._lock:
+            self._in_use[id(connection)] = connection
+            self._watch()
+        try:
+            self._open(connection)
+        except BaseException:
+            smtp.close()
+            self.done(connection)
+            raise
+        connection.since = time.monotonic()
+        return connection
+
+    def done(self, connection: Connection) -> None:
+        """Forget a connection that is of no more use; whoever has it closes it."""
+        with self._lock:
+            self._in_use.pop(id(connection), None)
 
     def give_back(self, connection: Connection) -> None:
         """Keep a connection that has no open transaction for the next message, or close it when it has done enough."""
         connection.used += 1
-        connection.idle_since = time.monotonic()
+        connection.since = time.monotonic()
         with self._lock:
+            self._in_use.pop(id(connection), None)
             if not self._closed and connection.used < MOST_MESSAGES:
                 self._kept.setdefault(connection.server, []).append(connection)
                 self._watch()
@@ -100,7 +135,7 @@ class Connections:
         """Close all that are not in use; those that are close when they are given back."""
         with self._lock:
             self._closed = True
-            timer, self._timer = self._timer, None
+            timer, self._timer = (None, self._timer) if self._in_use else (self._timer, None)
             connections = [one for kept in self._kept.values() for one in kept]
             self._kept.clear()
         if timer is not None:
@@ -110,46 +145,42 @@ class Connections:
 
     def _watch(self) -> None:
         if self._timer is None:
-            self._timer = threading.Timer(IDLE, self._close_idle)
+            self._timer = threading.Timer(WATCH, self._look)
             self._timer.daemon = True
             self._timer.start()
 
-    def _close_idle(self) -> None:
+    def _look(self) -> None:
         now = time.monotonic()
-        idle: list[Connection] = []
+        rested: list[Connection] = []
         with self._lock:
             self._timer = None
             for server, kept in list(self._kept.items()):
-                idle += [one for one in kept if now - one.idle_since >= IDLE]
-                self._kept[server] = [one for one in kept if now - one.idle_since < IDLE]
+                rested += [one for one in kept if now - one.since >= IDLE]
+                self._kept[server] = [one for one in kept if now - one.since < IDLE]
                 if not self._kept[server]:
                     del self._kept[server]
-            if self._kept and not self._closed:
+            late = [one for one in self._in_use.values() if now - one.since >= PATIENCE]
+            if self._kept or self._in_use:
                 self._watch()
-        for connection in idle:
+        for connection in late:
+            connection.cut()
+        for connection in rested:
             connection.close()
 
-    def _open(self, server: Server) -> Connection:
-        smtp: smtplib.SMTP
-        if server.mode == "ssl":
-            smtp = smtplib.SMTP_SSL(
-                server.host, server.port, _own_name(), timeout=TIMEOUT, context=self._tls(server.host, server.verify)
-            )
-        else:
-            smtp = smtplib.SMTP(server.host, server.port, _own_name(), timeout=TIMEOUT)
-        try:
-            if server.mode == "starttls":
-                smtp.starttls(context=self._tls(server.host, server.verify))
-            smtp.ehlo_or_helo_if_needed()
-            if server.user and server.password:
-                try:
-                    smtp.login(server.user, server.password)
-                except smtplib.SMTPAuthenticationError as error:
-                    raise LoginError(error.smtp_code, error.smtp_error) from error
-        except BaseException:
-            smtp.close()
-            raise
-        return Connection(server, smtp)
+    def _open(self, connection: Connection) -> None:
+        server, smtp = connection.server, connection.smtp
+        smtp._host = server.host  # type: ignore[attr-defined]  # the name that TLS checks; smtplib has it from __init__ alone
+        code, text = smtp.connect(server.host, server.port)
+        if code != 220:
+            raise smtplib.SMTPConnectError(code, text)
+        if server.mode == "starttls":
+            smtp.starttls(context=self._tls(server.host, server.verify))
+        smtp.ehlo_or_helo_if_needed()
+        if server.user and server.password:
+            try:
+                smtp.login(server.user, server.password)
+            except smtplib.SMTPAuthenticationError as error:
+                raise LoginError(error.smtp_code, error.smtp_error) from error
 
     def _tls(self, host: str, verify: bool) -> ssl.SSLContext:
         with self._lock:

@@ -9,12 +9,11 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from email.headerregistry import Address
 from email.message import EmailMessage, MIMEPart
-from email.policy import SMTP
+from email.policy import SMTP, EmailPolicy
 from email.utils import format_datetime, parseaddr
 from hashlib import sha256
 from typing import Any
 
-import idna
 from apprise.plugins.email.base import NotifyEmail
 
 from monitor.logs import redact
@@ -22,9 +21,24 @@ from monitor.render import MailMessage
 from monitor.render.escape import header_text
 from monitor.send.connections import PORTS, Connection, Connections, LoginError, Server
 from monitor.send.outcome import DETAIL_LIMIT, OnWire, Outcome, Probe, from_smtp
+from monitor.urls import ascii_domain
 
-# The standard policy folds a long List-Unsubscribe into an encoded word, which kills one-click (cpython #85725).
-_WIRE = SMTP.clone(max_line_length=998)
+# The standard policy folds a long List-Unsubscribe into an encoded word, which kills one-click (cpython #85725). Texts,
+# however, must be folded: an encoded word has 75 characters at most (RFC 2047, section 2).
+_TEXT, _WIDE = SMTP.clone(max_line_length=76), SMTP.clone(max_line_length=998)
+_TEXTS = frozenset({"subject", "from", "to", "reply-to"})
+
+
+class _WirePolicy(EmailPolicy):
+    """Folds the fields that hold texts or names as usual, and no other."""
+
+    def fold_binary(self, name: str, value: str) -> bytes:
+        """Return a field as it goes over the wire."""
+        usual = _TEXT if name.lower() in _TEXTS else _WIDE
+        return (usual.clone(utf8=True) if self.utf8 else usual).fold_binary(name, value)
+
+
+_WIRE = _WirePolicy(linesep="\r\n", max_line_length=998)
 _WIRE_UTF8 = _WIRE.clone(utf8=True)  # header fields as RFC 6532 has them, for addresses that are not ASCII
 _OURS = frozenset({
     "subject", "from", "to", "cc", "bcc", "date", "message-id", "mime-version", "content-type",
@@ -40,8 +54,8 @@ class NewsMail(NotifyEmail):
         # Apprise drops every address that is not ASCII. A domain has an ASCII form; a local part has none (RFC 6531),
         # so such a recipient is put in after Apprise has dropped it.
         written = [targets] if isinstance(targets, str) else list(targets or ())
-        readable = [_ascii_domain(address) for address in written]
-        super().__init__(targets=readable, from_addr=_ascii_domain(from_addr or ""), **options)
+        readable = [ascii_address(address) for address in written]
+        super().__init__(targets=readable, from_addr=ascii_address(from_addr or ""), **options)
         self.targets += [
             (name or False, address) for name, address in map(parseaddr, readable) if _is_international(address)
         ]
@@ -92,16 +106,19 @@ class NewsMail(NotifyEmail):
                 outcome = self._transact(dialogue, message, sender, message_id, now)
             except (OSError, smtplib.SMTPException, ValueError) as error:
                 connection.smtp.close()
+                connections.done(connection)
                 if was_kept and not dialogue.started:
                     continue
                 return self._trouble(error, may_be_delivered=dialogue.ended)
             if outcome.code == "421":
+                connections.done(connection)
                 connection.close()
                 if was_kept and not dialogue.started:
                     continue
             elif outcome.kind == "sent" or dialogue.reset():
                 connections.give_back(connection)
             else:
+                connections.done(connection)
                 connection.close()
             return outcome
         raise AssertionError("a fresh connection was not kept")
@@ -123,6 +140,7 @@ class NewsMail(NotifyEmail):
         smtp = connection.smtp
         secure = smtp.sock.version() if isinstance(smtp.sock, ssl.SSLSocket) else ""
         most = smtp.esmtp_features.get("size", "")
+        connections.done(connection)
         connection.close()
         said = f"{where} answers{f' and lets {server.user} in' if server.user and server.password else ''}"
         said += f", {secure or 'without TLS'}" + (f", mails up to {int(most):,} bytes" if most.isdecimal() else "")
@@ -273,16 +291,10 @@ def _address(name: str, address: str) -> Address:
     return Address(header_text(name), local, domain)
 
 
-def _ascii_domain(written: str) -> str:
-    """`written` (an address, maybe with a name) with the ASCII form of its domain, or as it is where there is none."""
+def ascii_address(written: str) -> str:
+    """Return an address, maybe with a name, with its domain in ASCII, or as it is where the domain has no such form."""
     before, at, domain = written.rpartition("@")
-    closed = domain.endswith(">")
-    if not at or domain.isascii():
-        return written
-    try:
-        return before + at + idna.encode(domain.removesuffix(">").lower()).decode("ascii") + ">" * closed
-    except idna.IDNAError:
-        return written
+    return before + at + ascii_domain(domain.removesuffix(">")) + ">" * domain.endswith(">") if at else written
 
 
 def _is_international(address: str) -> bool:

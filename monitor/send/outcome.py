@@ -19,6 +19,9 @@ DETAIL_LIMIT = 300  # characters of a server's reply that are kept
 _STATUS = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.])")  # RFC 3463, at the start of a reply's text
 _AUTHENTICATION = (530, 534, 535, 538, 454)  # RFC 4954, section 6; all are about the login, and not about the message
 
+# Said of our own allowance for the day, as if for good: by Gmail, and twice by Exchange Online.
+_ALLOWANCE = ("5.4.5", "5.1.90", "5.7.705")
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -58,8 +61,8 @@ def from_smtp(step: Step, code: int, text: bytes | str) -> Outcome:
     """Return what a mail server's reply at a step of the dialogue means for the message.
 
     2xx took it; 4xx is for later, greylisting included; 5xx is for good (RFC 5321, section 4.2.1) where it is about
-    this message or its recipient. A 5xx about us (the greeting, the login, the sender) may be mended while the message
-    waits, and would hold for every other message as well, so it waits.
+    this message or its recipient. A 5xx about us (the greeting, login, sender, a provider's daily allowance) may
+    be mended while the message waits, and would hold for every other message as well, so it waits.
     """
     said = reply(code, text)
     if 200 <= code < 300:
@@ -71,6 +74,8 @@ def from_smtp(step: Step, code: int, text: bytes | str) -> Outcome:
     if code < 500 or step == "greeting":
         soft = step in ("to", "data") and status.startswith("4.2.")
         return Outcome("retry", str(code), said, bounce="soft" if soft else "")
+    if status in _ALLOWANCE:
+        return Outcome("retry", str(code), f"the mail provider's allowance is used up: {said}")
     if step == "from" and code != 552 and status != "5.3.4":
         return Outcome("retry", str(code), f"the server does not let us send as this sender: {said}")
     return Outcome("permanent", str(code), said, bounce=_bounce(step, code, status))

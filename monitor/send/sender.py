@@ -17,7 +17,7 @@ from monitor.errors import SendError
 from monitor.render import MailMessage, PlainMessage, SlackMessage
 from monitor.send import stock
 from monitor.send.connections import Connections
-from monitor.send.mail import NewsMail
+from monitor.send.mail import NewsMail, ascii_address
 from monitor.send.outcome import OnWire, Outcome, Probe
 from monitor.send.slack import OURS, NewsSlack
 
@@ -32,12 +32,20 @@ _UNREADABLE_MAIL = (
 _NO_PORT = "the port of this {}:// address is not a number from 1 to 65535"
 _ONE = "a channel has exactly one recipient, and this {}:// address has {}: give each recipient a channel of their own"
 
+# Services whose plugin finds a recipient by itself where the address names none: whoever wrote to the bot last, or all
+# rooms. Where the names are kept, and what they are called.
+_NAMED = {
+    "Telegram": (("targets",), "the chat's id"),
+    "ntfy": (("topics",), "the topic"),
+    "Matrix": (("rooms", "users"), "the room"),
+}
+
 
 class Sender:
     """Sends messages to Apprise addresses, one recipient and one call each. Thread-safe; blocks its caller."""
 
     def __init__(self, mail_from: str = "", connections: Connections | None = None) -> None:
-        self.mail_from = mail_from
+        self.mail_from = ascii_address(mail_from)
         self.connections = Connections() if connections is None else connections
         manager = NotificationManager()
         manager.add(NewsMail, force=True)
@@ -75,6 +83,11 @@ class Sender:
         if isinstance(service, NewsMail):
             return "mail"
         return "slack" if isinstance(service, NewsSlack) and service.mode in OURS else "plain"
+
+    def keeps_threads(self, url: str) -> bool:
+        """Whether `send` wants to know the `thread` at this address. Raises SendError when it cannot be used."""
+        service = self._service(url)
+        return isinstance(service, NewsSlack) and service.keeps_threads
 
     def room(self, url: str) -> int:
         """Return how many characters a message without markup may have at this address, so that little is split.
@@ -144,7 +157,8 @@ class Sender:
             return Outcome("lost")
         for number, part in enumerate(parts[done:], done):
             # A plugin remembers what it delivered, so each part has one of its own.
-            outcome = stock.deliver(self._instance(url), Apprise(asset=self._asset), part)
+            identity = message_id if len(parts) == 1 else f"{number}.{message_id}"
+            outcome = stock.deliver(self._instance(url), Apprise(asset=self._asset), part, identity)
             if outcome.kind != "sent":
                 if number:
                     with self._lock:
@@ -186,6 +200,9 @@ class Sender:
             if not _is_port(str(getattr(service, "port", None) or "")):
                 raise SendError(_NO_PORT.format(scheme))
             recipients = len(service)
+            places, called = _NAMED.get(str(service.service_name), ((), ""))
+            if places and not any(getattr(service, place) for place in places):
+                raise SendError(f"this {scheme}:// address names no recipient: add {called} at its end")
         if recipients > 1:
             raise SendError(_ONE.format(scheme, recipients))
         return service

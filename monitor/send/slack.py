@@ -13,6 +13,7 @@ from monitor.render import SlackMessage
 from monitor.send.outcome import OnWire, Outcome, Probe, from_http, seconds
 
 HTTP_TIMEOUT = (5.0, 15.0)  # seconds to connect, and to answer
+ANSWER_BYTES = 65_536  # of an answer that are read; that to a bot holds the message as Slack has it
 OURS = (SlackMode.WEBHOOK, SlackMode.WEBHOOK_GOV, SlackMode.BOT)  # a workflow's own webhook takes no blocks
 
 # What Slack says of a message that will be refused the next time too, and of a place or token that is no good any more.
@@ -93,14 +94,16 @@ class NewsSlack(NotifySlack):
 
     def _post(self, url: str, payload: dict[str, Any], headers: dict[str, str]) -> Outcome:
         try:
-            answer = requests.post(
+            with requests.post(
                 url,
                 data=json.dumps(payload).encode(),
                 headers=headers,
                 timeout=HTTP_TIMEOUT,
                 allow_redirects=False,
                 verify=self.verify_certificate,
-            )
+                stream=True,
+            ) as answer:
+                body = next(answer.iter_content(ANSWER_BYTES), b"")
         except requests.ConnectTimeout:
             return Outcome("retry", "timeout", "the server could not be reached in time")
         except requests.ReadTimeout:
@@ -112,7 +115,7 @@ class NewsSlack(NotifySlack):
             return Outcome("retry" if refused else "unknown", "connection", "the connection failed or broke off")
         except requests.RequestException as error:
             return Outcome("retry", type(error).__name__, "the request could not be made")
-        return _read(answer.status_code, answer.content[:2000], answer.headers.get("Retry-After"))
+        return _read(answer.status_code, body, answer.headers.get("Retry-After"))
 
 
 def _read(status: int, body: bytes, retry_after: str | None) -> Outcome:

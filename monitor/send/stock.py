@@ -8,10 +8,14 @@ import threading
 from typing import Any
 
 from apprise import NotifyFormat
+from apprise.plugins.custom_form import NotifyForm
+from apprise.plugins.custom_json import NotifyJSON
+from apprise.plugins.custom_xml import NotifyXML
 
 from monitor.render import PlainMessage
 from monitor.send.outcome import Outcome, from_http, seconds
 
+_WEBHOOKS = (NotifyForm, NotifyJSON, NotifyXML)
 MOST_PIECES = 3  # that one message may become
 _MARK = len(" (3/3)")
 
@@ -135,8 +139,13 @@ def _format(service: Any) -> NotifyFormat:
     return NotifyFormat.MARKDOWN if set(formats) == {NotifyFormat.MARKDOWN} else NotifyFormat.TEXT
 
 
-def deliver(service: Any, apprise: Any, message: PlainMessage) -> Outcome:
-    """Send one part by Apprise, in this thread, and return what it reports."""
+def deliver(service: Any, apprise: Any, message: PlainMessage, identity: str) -> Outcome:
+    """Send one part by Apprise, in this thread, and return what it reports.
+
+    `identity` is the same for every attempt; a webhook of the operator's own gets it as a header, and can drop repeats.
+    """
+    if isinstance(service, _WEBHOOKS):
+        service.headers.setdefault("Idempotency-Key", identity)
     # A plugin waits as long as a server's clock tells it to (Discord), without a limit; the outbox waits instead.
     service.throttle = lambda *_args, **_options: None
     apprise.add(service)

@@ -372,6 +372,24 @@ class Outbox:
                 )
             ).one()
 
+    def first_receipt(self, row: Delivery, event_key: str) -> str:
+        """Return the receipt of the first alert about an event that went by a delivery's channel, "" when none did."""
+        with self._read() as session:
+            found = session.exec(
+                select(Delivery.receipt)
+                .where(
+                    col(Delivery.subscriber) == row.subscriber,
+                    col(Delivery.channel) == row.channel,
+                    col(Delivery.kind) == "alert",
+                    col(Delivery.state) == "sent",
+                    col(Delivery.receipt) != "",
+                    col(Delivery.payload)["story"]["event_key"].as_string() == event_key,
+                )
+                .order_by(col(Delivery.id))
+                .limit(1)
+            )
+            return found.first() or ""
+
 
 def _held(
     session: Session, delivery_id: int, fence: int, states: Collection[str] = ("sending",), **values: Any

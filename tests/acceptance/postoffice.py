@@ -131,8 +131,8 @@ def missing() -> str:
     """Return why there can be no post office here, or ""."""
     if os.geteuid() != 0:
         return "postfix and dovecot are started by root only"
-    sieve = Path("/usr/lib/dovecot/modules/lib90_sieve_plugin.so")
-    if not all(map(shutil.which, ("postfix", "dovecot", "doveadm", "sievec"))) or not sieve.exists():
+    parts = [Path("/usr/lib/dovecot") / name for name in ("imap", "lmtp", "modules/lib90_sieve_plugin.so")]
+    if not all(map(shutil.which, ("postfix", "dovecot", "sievec"))) or not all(part.exists() for part in parts):
         return "postfix, dovecot-imapd, dovecot-lmtpd and dovecot-sieve are not all installed"
     return ""
 
