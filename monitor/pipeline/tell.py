@@ -83,6 +83,10 @@ class Teller:
         standing = replace(self.standing, event=before)
         return sum(self._record(story, matches, one, why) for one in decide(self.config, incident, standing, self.now))
 
+    def record_policy(self) -> None:
+        """Have on record who follows what by which rules, also where nothing matches."""
+        assert self.policy_id
+
     @cached_property
     def policy_id(self) -> int:
         """The policy by which this transaction decides, on record."""
