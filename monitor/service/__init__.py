@@ -16,12 +16,12 @@ from zoneinfo import ZoneInfo
 
 from monitor.app import App, channel_url, feeds_to_poll
 from monitor.config import Config, Feed, Subscriber, load_config
-from monitor.dispatch import Digest, Notice, alert_key
+from monitor.dispatch import Digest, Notice, Reason, alert_key
 from monitor.entities import Aliases
 from monitor.errors import ConfigError, InputError, NotFoundError, SendError
 from monitor.events import WINDOW, Stream
 from monitor.hubs import is_live
-from monitor.models import Audit, Decision, Delivery, Endpoint, Escalation, FeedState, HubLease, Recipient
+from monitor.models import Audit, Decision, Delivery, Endpoint, Escalation, FeedState, HubLease, Policy, Recipient
 from monitor.pipeline import Polled, audit, make_digest, notify_operators, poll
 from monitor.pipeline.digest import digest_channels, digest_delivery, digest_key, planned, shown_stories
 from monitor.pipeline.health import State, describe, verdict
@@ -377,13 +377,26 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
+class Untold:
+    """Why nothing had to be decided for a subscriber: worked out from the policy of the time, and not recorded."""
+
+    subscriber: str
+    reason: Reason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Explained:
-    """A story's journey, and what the rules running now say of it. `told` and `deliveries` are of those asked about;
-    `watched` says of incidents whether they were acknowledged."""
+    """A story's journey, and what the rules running now say of it.
+
+    `told`, `untold` (those without a decision) and `deliveries` are of those asked about; `watched` says of incidents
+    whether they were acknowledged.
+    """
 
     journey: Journey
     verdicts: tuple[TopicVerdict, ...]
     told: tuple[Told, ...]
+    untold: tuple[Untold, ...]
     deliveries: tuple[Delivery, ...]
     watched: Mapping[str, Escalation]
 
@@ -420,7 +433,39 @@ def explain(app: App, words: str, topic: str | None = None, subscriber: str | No
         for decision in journey.decisions
         if subscriber in (None, decision.subscriber)
     )
-    return Explained(journey, verdicts, told, deliveries, watched)
+    return Explained(journey, verdicts, told, tuple(_untold(app, journey, verdicts, subscriber)), deliveries, watched)
+
+
+def _untold(app: App, journey: Journey, verdicts: Sequence[TopicVerdict], asked: str | None) -> Iterator[Untold]:
+    """Yield those, or the one `asked` about, for whom nothing was decided, as the policy of the time has it."""
+    policy = app.store.policies.policy(max((m.policy_id or 0 for m in journey.matches), default=0), journey.story)
+    if policy is None:
+        return
+    decided = {row.subscriber for row in journey.decisions}
+    matched = ", ".join(match.topic for match in journey.matches) or "none"
+    for name in [asked] if asked is not None else policy.topics:
+        if name in decided:
+            continue
+        followed = policy.topics.get(name, [])
+        outside = [
+            f"{verdict.topic}: {verdict.explanation.note}{_changed(app, policy, verdict.topic)}"
+            for verdict in verdicts
+            if verdict.topic in followed and _out_of_scope(verdict.explanation)
+        ]
+        if outside:
+            yield Untold(name, Reason.OUT_OF_SCOPE, "; ".join(outside))
+        else:
+            yield Untold(name, Reason.NOT_SUBSCRIBED, f"no subscription covered a topic that matched ({matched})")
+
+
+def _out_of_scope(found: Explanation) -> bool:
+    """Whether a topic's words are in a story that its scope leaves out (see `Rules.explain`)."""
+    return found.text == "in scope" and all(child.true for child in found.children)
+
+
+def _changed(app: App, policy: Policy, topic: str) -> str:
+    same = policy.rules.get(topic) == app.rules.compiled(topic).version
+    return "" if same else " (by the rule of now, which is another one than then)"
 
 
 def _keys(decision: Decision) -> set[str]:
