@@ -474,9 +474,7 @@ def test_signs_of_markup_are_shown_as_published_on_every_surface() -> None:
     value = alert(story("Marsh & Sons <1%", source="A&B", others=("C&D",), snippet="E&F", evidence=()), reason="G<H")
     message = mail(value)
     assert message.subject == "Border deployments: Marsh & Sons <1%"
-    assert in_order(
-        visible(message.html), "Marsh & Sons <1%", "E&F", "Read at A&B", "A&B 07:12, also C&D.", "G<H"
-    )
+    assert in_order(visible(message.html), "Marsh & Sons <1%", "E&F", "Read at A&B", "A&B 07:12, also C&D.", "G<H")
     assert in_order(message.text, "Marsh & Sons <1%", "E&F", "Read at A&B", "A&B 07:12, also C&D.", "G<H")
     assert in_order(slack_text(value), "A&amp;B", "Marsh &amp; Sons &lt;1%", "E&amp;F", "C&amp;D", "G&lt;H", "A&amp;B")
     body = RENDERER.plain(value, READER, SITE, LINKS, AT).body
