@@ -114,16 +114,16 @@ def test_every_change_is_said_in_words() -> None:
 
 def test_an_alert_of_several_events_shows_each_and_counts_the_rest() -> None:
     message = mail(FAMILY["gathered"])
-    told = ("Varkan interior troops", "7 more events", "Ostrel calls up engineers", "4 sources, first Halden Courier",
-            "Port Halden detains tanker", "4 more events", "Why you got this")  # fmt: skip
+    told = ("Varkan interior troops", "7 more stories", "Ostrel calls up engineers", "4 sources, first Halden Courier",
+            "Port Halden detains tanker", "4 more stories", "Why you got this")  # fmt: skip
     assert in_order(visible(message.html), *told)
     assert in_order(
-        message.text, "Varkan interior", "7 MORE EVENTS\n\n1. Ostrel calls up", "3. Port Halden", "4 more events"
+        message.text, "Varkan interior", "7 MORE STORIES\n\n1. Ostrel calls up", "3. Port Halden", "4 more stories"
     )
-    assert in_order(slack_texts(FAMILY["gathered"]), "*7 more events*\n• <https://", "Ostrel calls up")
+    assert in_order(slack_texts(FAMILY["gathered"]), "*7 more stories*\n• <https://", "Ostrel calls up")
     many = family.alert(more=tuple(replace(family.ENGINEERS, id=n) for n in range(300)))
-    assert "300 more events" in visible(mail(many).html)
-    assert "290 more events" in visible(mail(many).html)
+    assert "300 more stories" in visible(mail(many).html)
+    assert "290 more stories" in visible(mail(many).html)
     assert slack_fits(RENDERER.slack(many, READER, SITE, LINKS, AT).blocks)
 
 
