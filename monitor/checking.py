@@ -20,6 +20,7 @@ from monitor.app import feeds_to_poll
 from monitor.config import Config, Draft, Entity, Topic, in_order, read_config
 from monitor.errors import ConfigError, Problem, QueryError
 from monitor.query import EntityRef, MacroRef, parse, parse_item, walk
+from monitor.render import languages, shipped
 from monitor.rules import Rules, compile_sound, queries, run_examples, too_common, warnings
 from monitor.send import Sender
 from monitor.store.archive import story_text
@@ -94,7 +95,11 @@ def check(folder: Path, env: Mapping[str, str], data: Path | None = None) -> Che
         if name in examined.rules and name not in examined.unsure
     }
     tried = replace(draft.config, topics=MappingProxyType(sound))
-    warned = (*warnings(_sure_of_feeds(draft), examined.rules), *_too_common(draft.config, examined.rules, data))
+    warned = (
+        *warnings(_sure_of_feeds(draft), examined.rules),
+        *_too_common(draft.config, examined.rules, data),
+        *_unspoken(draft.config),
+    )
     problems = in_order(folder, (*examined.problems, *warned, *run_examples(tried, examined.rules)))
     config = draft.config
     return Checked(
@@ -116,6 +121,16 @@ def _too_common(config: Config, rules: Rules, data: Path | None) -> tuple[Proble
     until = time.monotonic() + SAMPLE_TIME
     in_time = (story_text(story) for story in stories if time.monotonic() < until)
     return too_common(config, rules, in_time, per_day)
+
+
+def _unspoken(config: Config) -> Iterator[Problem]:
+    """Warn of subscribers in whose language messages have no words."""
+    spoken = languages(shipped("templates"))
+    for subscriber in config.subscribers.values():
+        if subscriber.language and subscriber.language.partition("-")[0] not in spoken:
+            place = config.place("subscribers", subscriber.name, "language")
+            message = f"messages have no words in `{subscriber.language}`: those to `{subscriber.name}` are in English"
+            yield Problem("warning", place.file, place.line, place.column, message, f"use one of {', '.join(spoken)}")
 
 
 def idle(config: Config) -> tuple[str, ...]:

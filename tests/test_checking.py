@@ -178,3 +178,18 @@ def test_a_file_that_is_gone_since_the_running_configuration_was_read_is_an_erro
     (folder / "subscribers").mkdir()  # a folder of files in its place is no loss
     (folder / "subscribers" / "a.yaml").write_text(SUBSCRIBERS)
     assert list(load(folder, {}, running).config.subscribers) == ["ruth"]
+
+
+def test_a_language_that_messages_do_not_speak_is_warned_of(tmp_path: Path) -> None:
+    silent = SUBSCRIBERS.replace("  ruth:\n", "  ruth:\n    language: it\n")
+    spoken = SUBSCRIBERS.replace("  ruth:\n", "  ruth:\n    language: es-mx\n")
+    found = check(write_config(tmp_path / "it", subscribers=silent), {}).problems
+    assert [(p.level, p.line, p.message, p.fix) for p in found] == [
+        (
+            "warning",
+            4,
+            "messages have no words in `it`: those to `ruth` are in English",
+            "use one of ar, de, en, es, fr",
+        )
+    ]
+    assert check(write_config(tmp_path / "es", subscribers=spoken), {}).problems == ()

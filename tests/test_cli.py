@@ -662,7 +662,7 @@ def test_a_digest_to_look_at_has_the_sender_and_recipient_of_the_one_that_would_
     assert (mail["From"], mail["To"]) == ("Corvid risk desk <news@corvid.example>", "ruth@corvid.example")
     assert mail["Message-ID"].endswith("@corvid.example>")
     assert [part.get_content_type() for part in mail.walk()] == ["multipart/alternative", "text/plain", "text/html"]
-    assert run("digest", "ruth").out.startswith("2 STORIES ON 2 TOPICS")
+    assert run("digest", "ruth").out.startswith("2 EVENTS ON 2 TOPICS")
     assert "<html" in run("digest", "ruth", "--format", "html").out
     assert list(run("digest", "ruth", "--format", "slack").json) == ["text", "blocks"]
     assert run("digest", "ruth", "--json").json["subscriber"] == "ruth"

@@ -114,16 +114,16 @@ def test_every_change_is_said_in_words() -> None:
 
 def test_an_alert_of_several_events_shows_each_and_counts_the_rest() -> None:
     message = mail(FAMILY["gathered"])
-    told = ("Varkan interior troops", "7 more events", "Ostrel calls up engineers", "4 sources, first Halden Courier",
-            "Port Halden detains tanker", "4 more events", "Why you got this")  # fmt: skip
+    told = ("Varkan interior troops", "7 more stories", "Ostrel calls up engineers", "4 sources, first Halden Courier",
+            "Port Halden detains tanker", "4 more stories", "Why you got this")  # fmt: skip
     assert in_order(visible(message.html), *told)
     assert in_order(
-        message.text, "Varkan interior", "7 MORE EVENTS\n\n1. Ostrel calls up", "3. Port Halden", "4 more events"
+        message.text, "Varkan interior", "7 MORE STORIES\n\n1. Ostrel calls up", "3. Port Halden", "4 more stories"
     )
-    assert in_order(slack_texts(FAMILY["gathered"]), "*7 more events*\n• <https://", "Ostrel calls up")
+    assert in_order(slack_texts(FAMILY["gathered"]), "*7 more stories*\n• <https://", "Ostrel calls up")
     many = family.alert(more=tuple(replace(family.ENGINEERS, id=n) for n in range(300)))
-    assert "300 more events" in visible(mail(many).html)
-    assert "290 more events" in visible(mail(many).html)
+    assert "300 more stories" in visible(mail(many).html)
+    assert "290 more stories" in visible(mail(many).html)
     assert slack_fits(RENDERER.slack(many, READER, SITE, LINKS, AT).blocks)
 
 
@@ -187,8 +187,8 @@ def test_an_empty_digest_names_the_topics_that_were_watched() -> None:
 def test_a_topic_far_louder_than_usual_has_a_message_with_its_days_and_events() -> None:
     message = mail(FAMILY["spike"])
     assert message.subject == "Border deployments: 38 stories, 3.1 times usual"
-    assert in_order(visible(message.html), "Since yesterday at 07:12. Usual in that time: 12.", "Stories a day",
-                    "Varkan interior", "See Border deployments on the desk", "far more stories than usual")  # fmt: skip
+    assert in_order(visible(message.html), "Since yesterday at 07:12. Usual: 12.", "Stories a day",
+                    "Varkan interior", "See Border deployments on the desk", "watched for unusual volume")  # fmt: skip
     assert 'role="img" aria-label="Stories a day, the last is today’s: 9 14 11' in message.html
     assert in_order(message.text, "11 November             9 =========\n", "24 November            38 =====")
     assert message.headers[0] == ("List-Id", "Border deployments <border.corvid.example>")
@@ -201,7 +201,8 @@ def test_a_topic_far_louder_than_usual_has_a_message_with_its_days_and_events() 
 def test_a_topic_that_fell_silent_has_a_message_that_says_since_when() -> None:
     message = mail(FAMILY["quiet"])
     assert message.subject == "Nothing on Sanctioned vessels for 2 days"
-    assert in_order(message.text, "Since Sunday at 05:12.", "Its query or its feeds\nmay need a look.", "silent.")
+    said = ("Since Sunday at 05:12. Usual: 16. Its query or its feeds may need a look.", "watched for silence.")
+    assert in_order(" ".join(message.text.split()), *said)
     assert [b["type"] for b in RENDERER.slack(FAMILY["quiet"], READER, SITE, LINKS, AT).blocks] == [
         "header", "section", "section", "context", "actions",
     ]  # fmt: skip

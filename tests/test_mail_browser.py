@@ -200,12 +200,14 @@ def test_axe_finds_no_violation(page: Page, name: str) -> None:
         opened = Opened(page, html)
         try:
             opened.page.add_script_tag(content=AXE.read_text(encoding="utf-8"))
-            for scheme in SCHEMES:
+            # The scheme changes colours and nothing else, in any language.
+            checks: list[tuple[Scheme, list[str]]] = [("light", RULES), ("dark", ["color-contrast"])]
+            for scheme, rules in checks[: 2 if language == "en" else 1]:
                 opened.show(width, scheme)
-                found = opened.page.evaluate("rules => axe.run(document, {runOnly: rules})", RULES)
+                found = opened.page.evaluate("rules => axe.run(document, {runOnly: rules})", rules)
                 broken = [(v["id"], node["html"]) for v in found["violations"] for node in v["nodes"]]
                 assert broken == [], (language, scheme)
-                assert len(found["passes"]) > 5
+                assert len(found["passes"]) > (5 if scheme == "light" else 0)
         finally:
             opened.close()
 

@@ -6,6 +6,7 @@ it before a template sees it; the surface that shows it makes it harmless with t
 
 from __future__ import annotations
 
+from monitor.render.language import languages
 from monitor.render.messages import Links, MailMessage, PlainMessage, Reader, Site, SlackMessage
 from monitor.render.renderer import (
     MAIL_BYTES,
@@ -31,6 +32,7 @@ __all__ = [
     "Renderer",
     "Site",
     "SlackMessage",
+    "languages",
     "shipped",
     "slack_fits",
 ]

@@ -103,6 +103,11 @@ class Language:
         return escape.pad(text, width, self.is_rtl)
 
 
+def languages(folder: Path) -> tuple[str, ...]:
+    """Return the codes of the languages that the templates in `folder` speak, English among them."""
+    return tuple(sorted({ENGLISH, *(path.stem for path in (folder / "locale").glob("*.po"))}))
+
+
 def load_language(tag: str, folders: Sequence[Path]) -> Language:
     """Return the language of a tag such as `es` or `pt-br` by the catalogs in `folders`; English where there is none.
 
