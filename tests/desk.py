@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from sqlmodel import col, select
 
 from monitor.models import Delivery
+from monitor.pipeline.digest import schedule_slots
 from monitor.web import create_app
 from monitor.web.backend import WebBackend
 from monitor.web.serve import parts
@@ -128,6 +129,8 @@ class World:
             ]
             self.pipe.put(NAMES[day % len(NAMES)], *several)
             self._settle()
+        self.pipe.time = NOW.replace(hour=0)
+        schedule_slots(self.app, self.app.config, self.pipe.time)
         for number, (feed, title, summary, hour) in enumerate(TODAY):
             self.pipe.time = NOW.replace(hour=0, minute=0) + timedelta(hours=hour)
             if number == 3:

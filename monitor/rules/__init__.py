@@ -12,7 +12,7 @@ from monitor.rules.compile import compile_tree
 from monitor.rules.engine import Rules, compile_query, compile_rules, compile_sound
 from monitor.rules.examples import run_examples
 from monitor.rules.explain import outline
-from monitor.rules.values import Explanation, TopicMatch
+from monitor.rules.values import Explanation, TopicMatch, Verdict, unpack
 from monitor.rules.warnings import queries, too_common, warnings
 from monitor.text import Evidence
 
@@ -21,6 +21,7 @@ __all__ = [
     "Explanation",
     "Rules",
     "TopicMatch",
+    "Verdict",
     "compile_query",
     "compile_rules",
     "compile_sound",
@@ -29,5 +30,6 @@ __all__ = [
     "queries",
     "run_examples",
     "too_common",
+    "unpack",
     "warnings",
 ]

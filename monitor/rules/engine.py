@@ -18,14 +18,15 @@ from monitor.rules.compile import (
     compile_tree,
     version,
 )
-from monitor.rules.evaluate import Scope, find, shown, whole
-from monitor.rules.explain import explain
+from monitor.rules.evaluate import Scope, find, holds, shown, whole
+from monitor.rules.explain import close, explain, why_missed
 from monitor.rules.index import build
 from monitor.rules.reading import Reading, Scan
-from monitor.rules.values import Explanation, TopicMatch, tidy
+from monitor.rules.values import Explanation, TopicMatch, Verdict, pack, tidy
 from monitor.text import Evidence, StoryText
 
 _number = itemgetter(0)
+NEAR_MISSES = 5  # of a story that are kept
 ADHOC = "query"  # the topic's name of a query that is no topic
 
 
@@ -79,6 +80,33 @@ class Rules:
         topics: set[int] = set().union(*map(index.anchored.__getitem__, hits))
         sifted = [topic for topic in topics if (guard := guards[topic]) is None or guard in hits]
         return [*index.always, *(topic for topic in sifted if not any(map(found.isdisjoint, needs[topic])))]
+
+    def verdicts(self, story: StoryText, matches: Sequence[TopicMatch]) -> tuple[Verdict, ...]:
+        """Return what is worth keeping of why `story` matched (`matches`), and which topics it came close to."""
+        scope = self.scope(story)
+        text = scope.reading.text
+        matched = {match.topic for match in matches}
+        found = [
+            Verdict(match.topic, match.rule, True, "", pack(explain(self._topics[match.topic].tree, scope)))
+            for match in matches
+        ]
+        near = 0
+        for number in sorted({*self._candidates(text.hits), *(number for number, _ in self._alone(text))}):
+            topic = self._list[number]
+            if topic.name in matched:
+                continue
+            outside = topic.scope.why_not(story)
+            if holds(topic.tree, scope):
+                note = outside
+            elif not outside and close(topic.tree, scope):
+                note = why_missed(topic.tree, scope)
+            else:
+                continue
+            found.append(Verdict(topic.name, topic.version, False, note, pack(explain(topic.tree, scope))))
+            near += 1
+            if near == NEAR_MISSES:
+                break
+        return tuple(found)
 
     def entities(self, story: StoryText) -> dict[str, tuple[Evidence, ...]]:
         """Return the entities named in title, summary or body, each with its aliases found there."""

@@ -15,22 +15,24 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from monitor.app import App, channel_url, feeds_to_poll
-from monitor.config import Config, Feed, Subscriber, load_config
+from monitor.config import Config, Feed, load_config
 from monitor.dispatch import Digest, Notice
 from monitor.entities import Aliases
 from monitor.errors import ConfigError, InputError, NotFoundError, SendError
-from monitor.models import Decision, Delivery, FeedState
+from monitor.models import Delivery, FeedState
 from monitor.pipeline import Polled, make_digest, notify_operators, poll
 from monitor.pipeline.digest import digest_channels, digest_delivery, digest_key, planned, shown_stories
 from monitor.pipeline.health import State, describe, verdict
 from monitor.pipeline.outgoing import message_id
 from monitor.query import EntityRef, MacroRef, Node, parse, walk
 from monitor.render import MailMessage, PlainMessage, SlackMessage
-from monitor.rules import Explanation, Rules, compile_tree, outline
+from monitor.rules import Rules, compile_tree, outline
 from monitor.send import compose
-from monitor.store.archive import Journey, story_text
+from monitor.service.journey import Explained, Told, TopicVerdict, explain, subscriber_of
 from monitor.text import Evidence, StoryText
 from monitor.timing import Rhythm, next_slot
+
+__all__ = ["Explained", "Told", "TopicVerdict", "explain"]  # and all that is defined below
 
 LINE_LIMIT = 32_000_000  # bytes of one line of `monitor match`
 
@@ -267,77 +269,12 @@ def read_query(text: str, folder: Path, env: Mapping[str, str]) -> ReadQuery:
     return ReadQuery(written, tree, tuple(outline(tree, aliases)))
 
 
-@dataclass(frozen=True, slots=True)
-class TopicVerdict:
-    """A topic and a story: whether it matched, and for one that did not, why."""
-
-    topic: str
-    title: str
-    matched: bool
-    explanation: Explanation
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """A decision for a subscriber, and the messages that it made: what became of them is theirs to say."""
-
-    decision: Decision
-    deliveries: tuple[Delivery, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Explained:
-    """A story's journey, and what the rules running now say of it. `told` and `deliveries` are of those asked about."""
-
-    journey: Journey
-    verdicts: tuple[TopicVerdict, ...]
-    told: tuple[Told, ...]
-    deliveries: tuple[Delivery, ...]
-
-
-def explain(app: App, words: str, topic: str | None = None, subscriber: str | None = None) -> Explained:
-    """Return the journey of the story that `words` finds best, for all topics and subscribers or one of each.
-
-    Raises NotFoundError when there is no such story, topic or subscriber.
-    """
-    if topic is not None and topic not in app.config.topics:
-        raise NotFoundError(f"no topic `{topic}` is declared (declared: {', '.join(app.config.topics) or 'none'})")
-    found = app.store.archive.find(words, 1)
-    if not found or found[0].id is None:
-        raise NotFoundError(f"no story is found by {words!r}: give its address, its id or words of its headline")
-    journey = app.store.archive.journey(found[0].id)
-    assert journey is not None
-    # One who is no longer declared may still be asked about.
-    if subscriber is not None and subscriber not in {row.subscriber for row in journey.decisions}:
-        _subscriber(app, subscriber)
-    text = story_text(journey.story)
-    matched = {match.topic for match in journey.matches}
-    verdicts = tuple(
-        TopicVerdict(name, declared.title, name in matched, app.rules.explain(text, name))
-        for name, declared in app.config.topics.items()
-        if topic in (None, name)
-    )
-    deliveries = tuple(row for row in journey.deliveries if subscriber in (None, row.subscriber))
-    told = tuple(
-        Told(decision, tuple(row for row in deliveries if _made_by(row, decision)))
-        for decision in journey.decisions
-        if subscriber in (None, decision.subscriber)
-    )
-    return Explained(journey, verdicts, told, deliveries)
-
-
-def _made_by(row: Delivery, decision: Decision) -> bool:
-    """Whether a message was made by a decision: an alert to the same person by its channels, in one transaction."""
-    same = (row.kind, row.subscriber, row.created_at) == ("alert", decision.subscriber, decision.decided_at)
-    return same and row.channel in decision.channels
-
-
 def preview_digest(app: App, name: str, at: datetime | None, now: datetime) -> Digest:
     """Return a subscriber's digest as it would go `at` a time (now, if none is given), for the first channel.
 
     The window is the one of the slot that is coming; for a time in the past, the 24 hours before it.
     """
-    subscriber = _subscriber(app, name)
+    subscriber = subscriber_of(app, name)
     slot = planned(subscriber, app.store.slots.all().get(name), now)
     until = at or now
     since = slot.last_at if slot is not None and at is None else until - timedelta(days=1)
@@ -347,17 +284,9 @@ def preview_digest(app: App, name: str, at: datetime | None, now: datetime) -> D
         return make_digest(work, app.config, subscriber, channel, since, until, local)
 
 
-def _subscriber(app: App, name: str) -> Subscriber:
-    subscriber = app.config.subscribers.get(name)
-    if subscriber is None:
-        known = ", ".join(app.config.subscribers) or "none"
-        raise NotFoundError(f"no subscriber `{name}` is declared (declared: {known})")
-    return subscriber
-
-
 def render_as(app: App, value: Digest, form: Literal["mail", "slack"]) -> MailMessage | SlackMessage | PlainMessage:
     """Return a digest's message in a form, whatever its channel is."""
-    reader = app.reader(_subscriber(app, value.subscriber))
+    reader = app.reader(subscriber_of(app, value.subscriber))
     topics = (*(s.topic.name for s in value.sections), *(topic.name for topic in value.quiet))
     links = app.links(value.subscriber, topics)
     make = app.renderer.mail if form == "mail" else app.renderer.slack
@@ -369,7 +298,7 @@ def digest_mail(app: App, value: Digest, message: MailMessage) -> EmailMessage:
 
     One without a mail channel gets a recipient that cannot exist.
     """
-    subscriber = _subscriber(app, value.subscriber)
+    subscriber = subscriber_of(app, value.subscriber)
     via = subscriber.digest.via if subscriber.digest is not None else ()
     for channel in dict.fromkeys((*via, *subscriber.channels)):
         url = subscriber.channels[channel].get_secret_value()
@@ -385,7 +314,7 @@ def digest_mail(app: App, value: Digest, message: MailMessage) -> EmailMessage:
 
 def send_digest(app: App, value: Digest, now: datetime) -> list[Delivery]:
     """Put a digest into the outbox for each of the subscriber's digest channels, under a key of its own."""
-    subscriber = _subscriber(app, value.subscriber)
+    subscriber = subscriber_of(app, value.subscriber)
     rows = []
     for channel in digest_channels(subscriber):
         if channel_url(app.config, subscriber.name, channel) is None:

@@ -19,6 +19,7 @@ from monitor.models import (
     Preference,
     Sighting,
     Story,
+    Verdict,
 )
 from monitor.store import feeds, outbox
 
@@ -32,7 +33,7 @@ class Ingest:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._later: list[Sighting | Match | Decision] = []
+        self._later: list[Sighting | Match | Decision | Verdict] = []
         # Read ahead, or made here: what is not in them is looked for in the database.
         self._keys: dict[str, Story | None] = {}
         self._headlines: dict[str, list[Story]] = {}
@@ -171,8 +172,8 @@ class Ingest:
             self._matches[story.id] = {match.topic: match for match in rows}
         return dict(self._matches[story.id])
 
-    def add(self, row: Match | Decision) -> None:
-        """Save a match or a decision."""
+    def add(self, row: Match | Decision | Verdict) -> None:
+        """Save a match, why it is one, or a decision."""
         if isinstance(row, Match):
             self._matches.setdefault(row.story_id, {})[row.topic] = row
         self._later.append(row)

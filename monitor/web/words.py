@@ -66,7 +66,7 @@ class Words:
         if timedelta(0) <= past < timedelta(hours=1):
             seconds = int(past.total_seconds())
             said = count(seconds, "second", "seconds") if seconds < 60 else count(seconds // 60, "minute", "minutes")
-            return self._time(at, f"{said} ago")
+            return self._time(at, f"{said} ago" if seconds else "just now")
         return self.clock(at)
 
     def day(self, day: datetime) -> str:
