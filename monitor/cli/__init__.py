@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import sys
 
-from monitor.cli import commands, exchange, inspect
+from monitor.cli import commands, exchange, inspect, lab
 from monitor.cli.common import cli
 from monitor.errors import ConfigError, InputError, MonitorError, NotFoundError
 from monitor.logs import redact
 
 __all__ = ["cli", "main"]
 
-assert commands, (exchange, inspect)  # imported for the commands that they add
+assert commands, (exchange, inspect, lab)  # imported for the commands that they add
 
 
 def main() -> None:

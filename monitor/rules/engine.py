@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from operator import itemgetter
 
 from monitor.collector import uncollected
 from monitor.config import Config
 from monitor.entities import Aliases
 from monitor.errors import ConfigError, NotFoundError, Problem
+from monitor.query import check_found, parse
 from monitor.rules.compile import (
     CompiledScope,
     CompiledTopic,
@@ -27,6 +29,7 @@ from monitor.text import Evidence, StoryText
 
 _number = itemgetter(0)
 NEAR_MISSES = 5  # of a story that are kept
+DRAFT, SAVED = "draft", "saved"
 ADHOC = "query"  # the topic's name of a query that is no topic
 
 
@@ -116,6 +119,13 @@ class Rules:
             found.setdefault(alias.entity, []).append(text.shown(at))
         return {name: tidy(spans) for name, spans in found.items()}
 
+    def why_not(self, story: StoryText, topic: str) -> str:
+        """Return in a sentence why `story` does not match a topic; "" for one that does. Raises NotFoundError."""
+        compiled, scope = self.compiled(topic), self.scope(story)
+        if outside := compiled.scope.why_not(story):
+            return outside
+        return "" if holds(compiled.tree, scope) else why_missed(compiled.tree, scope)
+
     def explain(self, story: StoryText, topic: str) -> Explanation:
         """Return the topic's tree with each node true or false for `story`. Raises NotFoundError."""
         compiled = self.compiled(topic)
@@ -154,6 +164,22 @@ def compile_sound(config: Config, before: tuple[Config, Rules] | None = None) ->
         aliases = aliases_of(config, earlier)
         topics, problems = compile_topics(config, aliases, earlier)
         return Rules(topics, aliases), problems
+
+
+def compile_draft(text: str, config: Config, rules: Rules, topic: str) -> Rules:
+    """Return rules of a draft (`DRAFT`) and of the saved topic that it is to replace (`SAVED`), where one is named.
+
+    Both have that topic's scope, and the names and macros that `rules`, made of `config`, know. Raises QueryError.
+    """
+    aliases = rules.aliases
+    check_found(parse(text), text)
+    tree = compile_tree(text, config, aliases)
+    saved = rules.compiled(topic) if topic in rules else None
+    scope = CompiledScope() if saved is None else saved.scope
+    topics = [CompiledTopic(DRAFT, tree, scope, version(tree, scope, aliases))]
+    if saved is not None:
+        topics.append(replace(saved, name=SAVED))
+    return Rules(topics, aliases)
 
 
 def compile_query(text: str, config: Config) -> Rules:

@@ -16,6 +16,7 @@ from monitor.app import App
 from monitor.errors import NotFoundError, URLError
 from monitor.service import desk as views
 from monitor.service.journey import journey_of, why
+from monitor.service.lab import DAYS, LONGEST, try_query
 from monitor.service.previews import digest_view
 from monitor.service.record import running
 from monitor.service.stories import story_view
@@ -111,6 +112,7 @@ class Desk:
             ("/topics/{name}", self.topic),
             ("/stories", self.search),
             ("/stories/{number}", self.story),
+            ("/lab", self.lab),
             ("/feeds", self.feeds),
             ("/deliveries", self.deliveries),
             ("/subscribers/{name}/digest", self.digest),
@@ -178,6 +180,15 @@ class Desk:
         answer = why(app, found, who, app.now()) if who in app.config.subscribers else None
         view = story_view(app, found)
         return self.page(request, "story", here="desk", view=view, who=who, answer=answer)
+
+    def lab(self, request: Request, q: str = "", topic: str = "", days: str = "") -> HTMLResponse:
+        """What a draft would change; its address is the draft."""
+        app = self._app
+        topic = topic if topic in app.config.topics else ""
+        period = _number(days, 30)
+        query = q.replace("\r\n", "\n")[: LONGEST + 1]
+        found = try_query(app, query, app.now(), topic=topic, days=period if period in DAYS else 30)
+        return self.page(request, "lab", here="lab", found=found, topic=topic)
 
     def digest(self, request: Request, name: str, form: str = "html") -> HTMLResponse:
         """A subscriber's digest as it would go now, in a frame that nothing of it can leave."""
