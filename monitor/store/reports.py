@@ -308,7 +308,7 @@ class Reports:
             )
             return [(story_id, title) for story_id, title in rows if story_id is not None]
 
-    def page(self, table: type[Any], before: int, limit: int, **fields: Any) -> Sequence[Any]:
+    def page(self, table: type[Any], before: int, limit: int, **fields: Any) -> list[Any]:
         """Return rows of a table with an id below `before` (0: from the latest on) and these values, latest first."""
         query = select(table).order_by(col(table.id).desc()).limit(limit)
         if before:
@@ -317,7 +317,7 @@ class Reports:
             if value:
                 query = query.where(getattr(table, name) == value)
         with self._read() as session:
-            return session.exec(query).all()
+            return list(session.exec(query).all())
 
     def matched(self, topic: str, before: int, limit: int) -> list[tuple[Match, Story]]:
         """Return a topic's matches with their stories, the latest first, those with an id below `before`."""

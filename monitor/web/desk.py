@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from typing import Any, get_args
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI, Request
@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from monitor import service
 from monitor.app import App
-from monitor.errors import NotFoundError, URLError
+from monitor.errors import NotFoundError
 from monitor.service import desk as views
 from monitor.service.journey import journey_of, why
 from monitor.service.lab import DAYS, LONGEST, try_query
@@ -21,13 +21,12 @@ from monitor.service.previews import digest_view
 from monitor.service.record import running
 from monitor.service.stories import story_view
 from monitor.store.reports import STANDINGS, Standing
-from monitor.urls import check_url
 from monitor.web.colours import coloured
 from monitor.web.guard import BEARER, WHO, read_form
 from monitor.web.login import local
 from monitor.web.pages import Pages
 from monitor.web.session import Sessions
-from monitor.web.words import Words, count, few, series, span
+from monitor.web.words import Words, count, few, safe_link, series, span
 
 _SHOW = ["GET", "HEAD"]
 FORMS = ("html", "text", "slack")  # of a digest's preview
@@ -72,14 +71,6 @@ def capfirst(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def link(url: str) -> str:
-    """Return an address as a page may link to it, or "": of http(s) only, and one that our own fetching would take."""
-    try:
-        return url if urlsplit(check_url(url)).scheme in ("http", "https") else ""
-    except URLError:
-        return ""
-
-
 def stands(row: Any, now: Any) -> Standing:
     """Return how a message stands."""
     if row.state == "dead":
@@ -102,7 +93,7 @@ class Desk:
         self._pages, self._sessions = pages, sessions
         pages.use(
             nice=nice, coloured=coloured, count=count, few=few, span=span, series=series, stands=stands,
-            capfirst=capfirst, link=link,            reasons=REASONS, states=STATES, standings=STANDS,
+            capfirst=capfirst, link=safe_link,            reasons=REASONS, states=STATES, standings=STANDS,
             title_of=lambda name: views.title_of(self._app, name),
             name_of=lambda name: views.name_of(self._app, name),
         )  # fmt: skip

@@ -17,6 +17,7 @@ from monitor.web import Part, create_app
 from monitor.web.backend import WebBackend
 from monitor.web.desk import Desk
 from monitor.web.guard import Proxy
+from monitor.web.machines import Machines
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ class _Server(uvicorn.Server):
 
 def parts(app: App) -> tuple[Part, ...]:
     """Return what a running program's application is made of, besides health and signed links."""
-    return (Desk(app).add,)
+    return (Machines(app).add, Desk(app).add)
 
 
 async def serve(app: App) -> None:
@@ -68,6 +69,7 @@ async def serve(app: App) -> None:
             proxy=proxy,
             https=app.config.settings.public_url.startswith("https:"),
             parts=parts(app),
+            opened=Machines(app).opened,
         )
         # No access log: the address of a signed link is the key to it.
         config = uvicorn.Config(
