@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI
 from sqlmodel import col, select
@@ -193,9 +194,6 @@ def world(folder: Path, **files: str) -> Iterator[World]:
     try:
         yield made
     finally:
-        import asyncio
-
-        asyncio.run(made.app.close())
-
-
-LONDON = ZoneInfo("Europe/London")
+        # In a thread, since Playwright leaves a loop running in this one.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(lambda: asyncio.run(made.app.close())).result()
