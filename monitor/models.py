@@ -260,6 +260,24 @@ class Match(SQLModel, table=True):
     policy_id: int | None = Field(default=None, sa_type=_Id)
 
 
+class Verdict(SQLModel, table=True):
+    """Why a story matched a topic, or came close to it and did not: the rule's tree as it was decided then.
+
+    `rule` is the version that decided, `note` what a near miss failed by, `tree` a packed `rules.Explanation`.
+    """
+
+    __table_args__ = (Index("ix_verdict_story", "story_id", "topic"),)
+
+    id: int | None = _id()
+    story_id: int = Field(foreign_key="story.id", sa_type=_Id)
+    topic: str
+    rule: str
+    matched: bool
+    note: str = ""
+    tree: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    decided_at: datetime = Field(sa_type=UTCDateTime)
+
+
 class Event(SQLModel, table=True):
     """The stories of several outlets about one happening. `why` says how the latest one came to join.
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
+
+from pydantic_core import to_jsonable_python
 
 from monitor.app import App
 from monitor.config import FetchSettings
@@ -98,3 +104,29 @@ def export(app: App, what: Exported, since: datetime | None = None) -> Iterator[
     for row, story in app.store.archive.rows(_TABLES[what], since):
         told = {name: getattr(row, name) for name in COLUMNS[what] if name in type(row).model_fields}
         yield told | ({name: getattr(story, name) for name in _OF_STORY} if story is not None else {})
+
+
+# What a spreadsheet takes for a formula, and so for a command (OWASP, CSV injection).
+_FORMULA = re.compile(r"[=+\-@\t\r\n＝＋－＠]")
+
+
+def csv_lines(app: App, what: str, since: datetime | None = None) -> Iterator[str]:
+    """Yield the lines of a table of `COLUMNS` as CSV (RFC 4180), whose cells no spreadsheet takes for a formula."""
+    columns = COLUMNS[cast(Exported, what)]
+    yield _line(columns)
+    for row in export(app, cast(Exported, what), since):
+        yield _line([_cell(row.get(name)) for name in columns])
+
+
+def _line(cells: Any) -> str:
+    written = io.StringIO()
+    csv.writer(written, lineterminator="\r\n").writerow(cells)
+    return written.getvalue()
+
+
+def _cell(value: Any) -> str:
+    """Return a value as a spreadsheet's cell, which shows text and runs none."""
+    value = to_jsonable_python(value)
+    if not isinstance(value, str):
+        return "" if value is None else json.dumps(value, ensure_ascii=False)
+    return f"'{value}" if _FORMULA.match(value) else value

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI
 from sqlmodel import col, select
 
 from monitor.models import Delivery
+from monitor.pipeline.digest import schedule_slots
 from monitor.web import create_app
 from monitor.web.backend import WebBackend
 from monitor.web.serve import parts
@@ -128,6 +130,8 @@ class World:
             ]
             self.pipe.put(NAMES[day % len(NAMES)], *several)
             self._settle()
+        self.pipe.time = NOW.replace(hour=0)
+        schedule_slots(self.app, self.app.config, self.pipe.time)
         for number, (feed, title, summary, hour) in enumerate(TODAY):
             self.pipe.time = NOW.replace(hour=0, minute=0) + timedelta(hours=hour)
             if number == 3:
@@ -190,9 +194,6 @@ def world(folder: Path, **files: str) -> Iterator[World]:
     try:
         yield made
     finally:
-        import asyncio
-
-        asyncio.run(made.app.close())
-
-
-LONDON = ZoneInfo("Europe/London")
+        # In a thread, since Playwright leaves a loop running in this one.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(lambda: asyncio.run(made.app.close())).result()

@@ -175,6 +175,8 @@ WRONG_USAGE = [
     ("export", "stories", "--since", "9999999d"),
     ("export", "stories", "--json", "--format", "csv"),
     ("export", "opml", "--format", "csv"),
+    ("try",),
+    ("try", "a", "--since", "noon"),
 ]
 
 

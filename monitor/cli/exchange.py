@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import csv
-import json
-import re
 import sys
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, cast
 
 import typer
 
-from monitor.cli.common import CONFIG, DATA, Config, Data, Json, cli, err, load_any, moment, plain, to_json, told, using
+from monitor.cli.common import CONFIG, DATA, Config, Data, Json, cli, err, load_any, moment, to_json, told, using
 from monitor.config import Config as Configuration
 from monitor.errors import InputError
 from monitor.opml import as_yaml, write_opml
-from monitor.transfer import COLUMNS, Exported, export, feeds_of
+from monitor.transfer import COLUMNS, Exported, csv_lines, export, feeds_of
 
 READ_LIMIT = 50_000_000  # bytes of a file that is imported
-# What a spreadsheet takes for a formula, and so for a command (OWASP, CSV injection).
-_FORMULA = re.compile(r"[=+\-@\t\r\n]")
 
 
 @cli.command("import")
@@ -92,21 +87,9 @@ def export_(
         sys.stdout.buffer.write(write_opml(declared.feeds.values(), declared.settings.site))
         return
     with using(config, data) as app:
-        rows = export(app, cast(Exported, what), moment(since, app.now()))
         if form != "csv":
-            for row in rows:
+            for row in export(app, cast(Exported, what), moment(since, app.now())):
                 to_json(row)
             return
-        columns = COLUMNS[cast(Exported, what)]
-        table = csv.writer(sys.stdout, lineterminator="\r\n")
-        table.writerow(columns)
-        for row in rows:
-            table.writerow([_cell(row.get(name)) for name in columns])
-
-
-def _cell(value: Any) -> str:
-    """Return a value as a spreadsheet's cell, which shows text and runs none."""
-    value = plain(value)
-    if not isinstance(value, str):
-        return "" if value is None else json.dumps(value, ensure_ascii=False)
-    return f"'{value}" if _FORMULA.match(value) else value
+        for line in csv_lines(app, what, moment(since, app.now())):
+            sys.stdout.write(line)

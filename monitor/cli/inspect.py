@@ -50,6 +50,7 @@ from monitor.pipeline.lanes import PARSE_DEADLINE
 from monitor.query import as_json as tree_as_json
 from monitor.render import MailMessage, SlackMessage
 from monitor.rules import Explanation
+from monitor.service.journey import why
 from monitor.service.record import read_state
 from monitor.text import clean
 from monitor.workers import Workers
@@ -389,6 +390,7 @@ def explain(
     """Show a story's journey: where it was seen, what matched and what did not, who was told, and why."""
     with using(config, data) as app:
         found = service.explain(app, story, topic or None, subscriber or None)
+        answer = why(app, found, subscriber, app.now())
     if as_json:
         to_json(
             {
@@ -413,11 +415,14 @@ def explain(
         return
     _show_story(found)
     for verdict in found.verdicts:
-        mark = "matched" if verdict.matched else "did not match"
+        mark = "matched" if verdict.matched else "came close" if verdict.near else "did not match"
+        mark += f" ({clock(verdict.decided_at)})" if verdict.decided_at else " (by the rule of now)"
         out.print(f"\n{verdict.title} ({verdict.topic}): {mark}", style="bold" if verdict.matched else "", markup=False)
         _show_tree(verdict.explanation, 1)
     out.print()
     _show_told(found, subscriber)
+    if subscriber:
+        out.print(told(" ".join(answer), "bold"))
 
 
 def _show_told(found: service.Explained, subscriber: str) -> None:

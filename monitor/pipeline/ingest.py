@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from monitor import models
 from monitor.app import App, feeds_to_poll
 from monitor.config import Config, Feed
 from monitor.events import Sketch, headline_key, sketch, unlike
@@ -15,7 +16,7 @@ from monitor.models import Match, Page, Story
 from monitor.parse import ParsedStory
 from monitor.pipeline.placing import Placing
 from monitor.pipeline.tell import Teller, as_json
-from monitor.rules import Rules, TopicMatch
+from monitor.rules import Rules, TopicMatch, Verdict
 from monitor.store import Ingest
 from monitor.text import StoryText
 from monitor.urls import host
@@ -29,7 +30,7 @@ SUMMARY_AFTER = 3600.0  # seconds until the summary of what was held back, for o
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A parsed story on its way in: its content hash, the text rules saw (the page's, if read), its matches.
+    """A parsed story on its way in: its content hash, the text rules saw (the page's, if read), its matches and why.
 
     `sketch` is what events compare it by, but for the time, which the transaction knows.
     """
@@ -39,6 +40,7 @@ class Ready:
     text: StoryText
     matches: tuple[TopicMatch, ...]
     sketch: Sketch
+    verdicts: tuple[Verdict, ...] = ()
 
 
 @dataclass(slots=True)
@@ -90,8 +92,8 @@ def match_stories(
     for parsed in stories:
         text = story_text(feed, parsed, feed_language, pages.get(parsed.guid, ""))
         # Entities of the headline and summary: a body names many that the story is not about.
-        entities = rules.entities(replace(text, text=""))
-        ready.append(Ready(parsed, content_hash(parsed), text, rules.match(text), sketch(text, 0.0, entities)))
+        seen, matches = sketch(text, 0.0, rules.entities(replace(text, text=""))), rules.match(text)
+        ready.append(Ready(parsed, content_hash(parsed), text, matches, seen, rules.verdicts(text, matches)))
     return ready
 
 
@@ -141,7 +143,13 @@ def ingest(
 
 
 def ingest_page(
-    app: App, config: Config, feed: Feed, story: Story, text: StoryText, matches: tuple[TopicMatch, ...]
+    app: App,
+    config: Config,
+    feed: Feed,
+    story: Story,
+    text: StoryText,
+    matches: tuple[TopicMatch, ...],
+    verdicts: tuple[Verdict, ...] = (),
 ) -> Ingested | None:
     """Save the text of a story's page, and what matches in it, in one transaction.
 
@@ -156,7 +164,8 @@ def ingest_page(
         if known is None or page is None or page.due_at is None or known.content_hash != story.content_hash:
             return None
         alerting = feed.name in feeds_to_poll(config)
-        _Saver(app, config, feed, work, done, listed=(), alerting=alerting, now=now).read(known, text, matches)
+        saver = _Saver(app, config, feed, work, done, listed=(), alerting=alerting, now=now)
+        saver.read(known, text, matches, verdicts)
         page.due_at, page.error = None, ""
     return done
 
@@ -205,6 +214,7 @@ class _Saver:
             self._ask_for_page(story, one)
             self.done.new += 1
             self._tell(story, one.matches, story.event_why)
+            self._keep(story, one.verdicts)
             return
         told_nobody = self.work.only_baseline(story)
         self._sighting(story, one)
@@ -223,7 +233,9 @@ class _Saver:
         if self.alerting and wants_page(self.feed, one.text) and self.work.page(story) is None:
             self.work.add_page(Page(story_id=story.id, feed=self.feed.name, host=host(story.url), due_at=self.now))
 
-    def read(self, story: Story, text: StoryText, matches: tuple[TopicMatch, ...]) -> None:
+    def read(
+        self, story: Story, text: StoryText, matches: tuple[TopicMatch, ...], verdicts: tuple[Verdict, ...]
+    ) -> None:
         """The story's page was read. Topics that only its text matches are news; the others were told."""
         before = self.work.matches(story)
         story.text, story.page_at = text.text, self.now
@@ -232,6 +244,7 @@ class _Saver:
             # One that does not match the longer text keeps its match, with what stands beside the text.
             match.evidence = found.get(topic) or [one for one in match.evidence if one["field"] != "text"]
         self._tell(story, tuple(m for m in matches if m.topic not in before), "")
+        self._keep(story, tuple(one for one in verdicts if one.topic not in before))
 
     def _took_the_address(self, story: Story, one: Ready) -> bool:
         """Whether `one` only has the address of `story`: a page that stays while the stories on it come and go.
@@ -251,6 +264,7 @@ class _Saver:
         self._rewrite(story, one, before)
         fresh = tuple(m for m in one.matches if m.topic not in before)
         self._tell(story, fresh, "")
+        self._keep(story, tuple(v for v in one.verdicts if v.matched and v.topic not in before))
         if not fresh and title != story.title and one.matches:
             self.done.alerts += self.teller.tell_again(story, one.matches)
 
@@ -261,6 +275,7 @@ class _Saver:
         if more:
             self._rewrite(story, one, before)
             self._tell(story, more, "")
+            self._keep(story, tuple(v for v in one.verdicts if v.matched and v.topic not in before))
 
     def _rewrite(self, story: Story, one: Ready, before: Mapping[str, Match]) -> None:
         if story.page_at is not None and one.text.text != story.text:
@@ -315,6 +330,22 @@ class _Saver:
 
     def _sighting(self, story: Story, one: Ready) -> None:
         self.work.add_sighting(story, self.feed.name, one.parsed.guid, one.content_hash, self.now, not self.alerting)
+
+    def _keep(self, story: Story, verdicts: Sequence[Verdict]) -> None:
+        """Record why topics matched or came close."""
+        assert story.id is not None
+        for one in verdicts:
+            self.work.add(
+                models.Verdict(
+                    story_id=story.id,
+                    topic=one.topic,
+                    rule=one.rule,
+                    matched=one.matched,
+                    note=one.note,
+                    tree=one.tree,
+                    decided_at=self.now,
+                )
+            )
 
 
 def _key(feed: Feed, parsed: ParsedStory) -> str:

@@ -96,7 +96,8 @@ async def _read(app: App, page: Page, story: Story) -> ReadPage:
     tags = tuple(dict.fromkeys((*known.tags, *feed.tags)))
     text = replace(known, text=article.text, feed=feed.name, tags=tags)
     matches = await asyncio.to_thread(rules.match, text)
-    done = await app.db(ingest_page, app, config, feed, story, text, matches)
+    verdicts = await asyncio.to_thread(rules.verdicts, text, matches)
+    done = await app.db(ingest_page, app, config, feed, story, text, matches, verdicts)
     if done is None:
         return ReadPage(page.story_id, "later", error="the story was changed meanwhile")
     if done.alerts:

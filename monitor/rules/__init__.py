@@ -9,25 +9,32 @@ A topic's tree holds or not on word positions, exactly; every surface shows the 
 from __future__ import annotations
 
 from monitor.rules.compile import compile_tree
-from monitor.rules.engine import Rules, compile_query, compile_rules, compile_sound
-from monitor.rules.examples import run_examples
+from monitor.rules.engine import DRAFT, SAVED, Rules, compile_draft, compile_query, compile_rules, compile_sound
+from monitor.rules.examples import run_examples, try_examples
 from monitor.rules.explain import outline
-from monitor.rules.values import Explanation, TopicMatch
-from monitor.rules.warnings import queries, too_common, warnings
+from monitor.rules.values import Explanation, TopicMatch, Verdict, unpack
+from monitor.rules.warnings import lifeless, queries, too_common, warnings
 from monitor.text import Evidence
 
 __all__ = [
+    "DRAFT",
+    "SAVED",
     "Evidence",
     "Explanation",
     "Rules",
     "TopicMatch",
+    "Verdict",
+    "compile_draft",
     "compile_query",
     "compile_rules",
     "compile_sound",
     "compile_tree",
+    "lifeless",
     "outline",
     "queries",
     "run_examples",
     "too_common",
+    "try_examples",
+    "unpack",
     "warnings",
 ]

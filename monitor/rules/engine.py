@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from operator import itemgetter
 
 from monitor.collector import uncollected
 from monitor.config import Config
 from monitor.entities import Aliases
 from monitor.errors import ConfigError, NotFoundError, Problem
+from monitor.query import check_found, parse
 from monitor.rules.compile import (
     CompiledScope,
     CompiledTopic,
@@ -18,14 +20,16 @@ from monitor.rules.compile import (
     compile_tree,
     version,
 )
-from monitor.rules.evaluate import Scope, find, shown, whole
-from monitor.rules.explain import explain
+from monitor.rules.evaluate import Scope, find, holds, shown, whole
+from monitor.rules.explain import close, explain, why_missed
 from monitor.rules.index import build
 from monitor.rules.reading import Reading, Scan
-from monitor.rules.values import Explanation, TopicMatch, tidy
+from monitor.rules.values import Explanation, TopicMatch, Verdict, pack, tidy
 from monitor.text import Evidence, StoryText
 
 _number = itemgetter(0)
+NEAR_MISSES = 5  # of a story that are kept
+DRAFT, SAVED = "draft", "saved"
 ADHOC = "query"  # the topic's name of a query that is no topic
 
 
@@ -80,6 +84,33 @@ class Rules:
         sifted = [topic for topic in topics if (guard := guards[topic]) is None or guard in hits]
         return [*index.always, *(topic for topic in sifted if not any(map(found.isdisjoint, needs[topic])))]
 
+    def verdicts(self, story: StoryText, matches: Sequence[TopicMatch]) -> tuple[Verdict, ...]:
+        """Return what is worth keeping of why `story` matched (`matches`), and which topics it came close to."""
+        scope = self.scope(story)
+        text = scope.reading.text
+        matched = {match.topic for match in matches}
+        found = [
+            Verdict(match.topic, match.rule, True, "", pack(explain(self._topics[match.topic].tree, scope)))
+            for match in matches
+        ]
+        near = 0
+        for number in sorted({*self._candidates(text.hits), *(number for number, _ in self._alone(text))}):
+            topic = self._list[number]
+            if topic.name in matched:
+                continue
+            outside = topic.scope.why_not(story)
+            if holds(topic.tree, scope):
+                note = outside
+            elif not outside and close(topic.tree, scope):
+                note = why_missed(topic.tree, scope)
+            else:
+                continue
+            found.append(Verdict(topic.name, topic.version, False, note, pack(explain(topic.tree, scope))))
+            near += 1
+            if near == NEAR_MISSES:
+                break
+        return tuple(found)
+
     def entities(self, story: StoryText) -> dict[str, tuple[Evidence, ...]]:
         """Return the entities named in title, summary or body, each with its aliases found there."""
         found: dict[str, list[Evidence]] = {}
@@ -87,6 +118,13 @@ class Rules:
         for at, alias in text.occurrences():
             found.setdefault(alias.entity, []).append(text.shown(at))
         return {name: tidy(spans) for name, spans in found.items()}
+
+    def why_not(self, story: StoryText, topic: str) -> str:
+        """Return in a sentence why `story` does not match a topic; "" for one that does. Raises NotFoundError."""
+        compiled, scope = self.compiled(topic), self.scope(story)
+        if outside := compiled.scope.why_not(story):
+            return outside
+        return "" if holds(compiled.tree, scope) else why_missed(compiled.tree, scope)
 
     def explain(self, story: StoryText, topic: str) -> Explanation:
         """Return the topic's tree with each node true or false for `story`. Raises NotFoundError."""
@@ -126,6 +164,22 @@ def compile_sound(config: Config, before: tuple[Config, Rules] | None = None) ->
         aliases = aliases_of(config, earlier)
         topics, problems = compile_topics(config, aliases, earlier)
         return Rules(topics, aliases), problems
+
+
+def compile_draft(text: str, config: Config, rules: Rules, topic: str) -> Rules:
+    """Return rules of a draft (`DRAFT`) and of the saved topic that it is to replace (`SAVED`), where one is named.
+
+    Both have that topic's scope, and the names and macros that `rules`, made of `config`, know. Raises QueryError.
+    """
+    aliases = rules.aliases
+    check_found(parse(text), text)
+    tree = compile_tree(text, config, aliases)
+    saved = rules.compiled(topic) if topic in rules else None
+    scope = CompiledScope() if saved is None else saved.scope
+    topics = [CompiledTopic(DRAFT, tree, scope, version(tree, scope, aliases))]
+    if saved is not None:
+        topics.append(replace(saved, name=SAVED))
+    return Rules(topics, aliases)
 
 
 def compile_query(text: str, config: Config) -> Rules:

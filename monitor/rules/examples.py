@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from monitor.config import Config, Example
+from dataclasses import dataclass
+
+from monitor.config import Config, Example, Topic
 from monitor.errors import Problem
 from monitor.rules.engine import Rules
 from monitor.rules.evaluate import evidence, holds
@@ -27,6 +29,29 @@ def run_examples(config: Config, rules: Rules) -> tuple[Problem, ...]:
                     message = f"topic `{name}`: the example `{_shown(example)}` {failure[0]}"
                     problems.append(Problem("error", place.file, place.line, place.column, message, failure[1]))
     return tuple(problems)
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """An example and a rule: whether it was to match, whether all is well, and the words or the reason."""
+
+    title: str
+    wanted: bool
+    good: bool
+    why: str
+
+
+def try_examples(rules: Rules, name: str, topic: Topic) -> tuple[Tried, ...]:
+    """Try the rule called `name` on a topic's examples; those that fail come first."""
+    tried = []
+    for wanted, examples in ((True, topic.examples.match), (False, topic.examples.no_match)):
+        for example in examples:
+            story = _story(example)
+            failure = _failure(rules, name, story, wanted=wanted)
+            found = evidence(rules.compiled(name).tree, rules.scope(story)) if wanted or failure else ()
+            why = failure[0].partition(": ")[2] if failure else why_matched(found) if wanted else ""
+            tried.append(Tried(_shown(example), wanted, failure is None, why))
+    return tuple(sorted(tried, key=lambda one: one.good))
 
 
 def _failure(rules: Rules, topic: str, story: StoryText, *, wanted: bool) -> tuple[str, str] | None:

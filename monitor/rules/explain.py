@@ -157,3 +157,20 @@ def why_missed(node: Node, scope: Scope) -> str:
     if isinstance(node, Or):
         return f"none of its words ({brief(node)}) occurs"
     return f"{node} fails ({_why_not(node, scope) or 'what it asks for does not occur'})"
+
+
+def close(node: Node, scope: AnyScope) -> bool:
+    """Whether `node`, which does not hold, has all its words in the story and fails by distance, or by what must be
+    absent. That some of its words occur is nothing to tell of.
+    """
+    if isinstance(node, Near):
+        return all(spans(child, scope) for child in node.children)
+    if isinstance(node, Or):
+        return any(close(child, scope) for child in node.children if isinstance(child, And | Near | Or))
+    if isinstance(node, And):
+        failing = [child for child in node.children if not holds(child, scope)]
+        if len(failing) != 1:
+            return False
+        there = any(not isinstance(child, Not) for child in node.children if child is not failing[0])
+        return (there and isinstance(failing[0], Not)) or close(failing[0], scope)
+    return False

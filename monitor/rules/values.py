@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from monitor.text import FIELDS, Evidence
 
@@ -29,6 +29,44 @@ class Explanation:
     evidence: tuple[Evidence, ...] = ()
     note: str = ""
     children: tuple[Explanation, ...] = ()
+
+
+class Verdict(NamedTuple):
+    """What was found of a topic and a story, to be kept: one that matched, or one that came close and why it failed."""
+
+    topic: str
+    rule: str
+    matched: bool
+    note: str
+    tree: dict[str, Any]
+
+
+def pack(node: Explanation) -> dict[str, Any]:
+    """Return an explanation to be stored as JSON: of many terms that are not there, the first few and how many more."""
+    kept: dict[str, Any] = {"text": node.text[:_LONGEST], "true": node.true}
+    if node.note:
+        kept["note"] = node.note[:_LONGEST]
+    if node.evidence and not node.children:
+        kept["found"] = [list(one) for one in node.evidence[:_PLACES]]
+    absent = [child for child in node.children if not child.true and not child.children]
+    left_out = {id(child) for child in absent[_ABSENT:]}
+    if node.children:
+        kept["children"] = [pack(child) for child in node.children if id(child) not in left_out]
+    if left_out:
+        kept["more"] = len(left_out)
+    return kept
+
+
+def unpack(kept: Mapping[str, Any]) -> Explanation:
+    """Return what was stored."""
+    below = [unpack(child) for child in kept.get("children", ())]
+    if more := kept.get("more", 0):
+        below.append(Explanation(f"{more} more", False, (), "do not occur"))
+    found = tuple(Evidence(*one) for one in kept.get("found", ()))
+    return Explanation(kept["text"], kept["true"], found, kept.get("note", ""), tuple(below))
+
+
+_LONGEST, _PLACES, _ABSENT = 300, 5, 8
 
 
 def tidy(found: Iterable[Evidence]) -> tuple[Evidence, ...]:

@@ -113,6 +113,12 @@ def queries(config: Config) -> Iterator[tuple[tuple[str | int, ...], str, bool]]
                 yield ("topics", name, "all", group, "any", number), item, True
 
 
+def lifeless(query: str) -> tuple[str, ...]:
+    """Return what no text can match in a query that has no mistake, in sentences."""
+    found = ((node, _lifeless(node)) for node in _searched(parse(query, part=True)))
+    return tuple(f"no text can match `{node}`: {why}" for node, why in found if why)
+
+
 def _searched(tree: Node) -> Iterator[Term | Phrase | Exact | Forms]:
     """Yield the terms that are looked up in a story's words, so none of the fields that hold other things."""
     stack = [tree]

@@ -15,25 +15,27 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from monitor.app import App, channel_url, feeds_to_poll
-from monitor.config import Config, Feed, Subscriber, load_config
-from monitor.dispatch import Digest, Notice, Reason, alert_key
+from monitor.config import Config, Feed, load_config
+from monitor.dispatch import Digest, Notice
 from monitor.entities import Aliases
 from monitor.errors import ConfigError, InputError, NotFoundError, SendError
 from monitor.events import WINDOW, Stream
 from monitor.hubs import is_live
-from monitor.models import Audit, Decision, Delivery, Endpoint, Escalation, FeedState, HubLease, Policy, Recipient
+from monitor.models import Audit, Delivery, Endpoint, FeedState, HubLease, Recipient
 from monitor.pipeline import Polled, audit, make_digest, notify_operators, poll
 from monitor.pipeline.digest import digest_channels, digest_delivery, digest_key, planned, shown_stories
 from monitor.pipeline.health import State, describe, verdict
 from monitor.pipeline.outgoing import message_id
 from monitor.query import EntityRef, MacroRef, Node, parse, walk
 from monitor.render import MailMessage, PlainMessage, SlackMessage
-from monitor.rules import Explanation, Rules, compile_tree, outline
+from monitor.rules import Rules, compile_tree, outline
 from monitor.send import compose
-from monitor.store.archive import Journey, story_text
+from monitor.service.journey import Explained, Told, TopicVerdict, explain, subscriber_of
 from monitor.text import Evidence, StoryText
 from monitor.timing import Rhythm, next_slot
 from monitor.urls import host
+
+__all__ = ["Explained", "Told", "TopicVerdict", "explain"]  # and all that is defined below
 
 LINE_LIMIT = 32_000_000  # bytes of one line of `monitor match`
 
@@ -358,127 +360,12 @@ def read_query(text: str, folder: Path, env: Mapping[str, str]) -> ReadQuery:
     return ReadQuery(written, tree, tuple(outline(tree, aliases)))
 
 
-@dataclass(frozen=True, slots=True)
-class TopicVerdict:
-    """A topic and a story: whether it matched, and for one that did not, why."""
-
-    topic: str
-    title: str
-    matched: bool
-    explanation: Explanation
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """A decision for a subscriber, and the messages that it made: what became of them is theirs to say."""
-
-    decision: Decision
-    deliveries: tuple[Delivery, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Untold:
-    """Why nothing had to be decided for a subscriber: worked out from the policy of the time, and not recorded."""
-
-    subscriber: str
-    reason: Reason
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Explained:
-    """A story's journey, and what the rules running now say of it.
-
-    `told`, `untold` (those without a decision) and `deliveries` are of those asked about; `watched` says of incidents
-    whether they were acknowledged.
-    """
-
-    journey: Journey
-    verdicts: tuple[TopicVerdict, ...]
-    told: tuple[Told, ...]
-    untold: tuple[Untold, ...]
-    deliveries: tuple[Delivery, ...]
-    watched: Mapping[str, Escalation]
-
-
-def explain(app: App, words: str, topic: str | None = None, subscriber: str | None = None) -> Explained:
-    """Return the journey of the story that `words` finds best, for all topics and subscribers or one of each.
-
-    Raises NotFoundError when there is no such story, topic or subscriber.
-    """
-    if topic is not None:
-        _topic(app, topic)
-    found = app.store.archive.find(words, 1)
-    if not found or found[0].id is None:
-        raise NotFoundError(f"no story is found by {words!r}: give its address, its id or words of its headline")
-    journey = app.store.archive.journey(found[0].id)
-    assert journey is not None
-    # One who is no longer declared may still be asked about.
-    if subscriber is not None and subscriber not in {row.subscriber for row in journey.decisions}:
-        _subscriber(app, subscriber)
-    text = story_text(journey.story)
-    matched = {match.topic for match in journey.matches}
-    verdicts = tuple(
-        TopicVerdict(name, declared.title, name in matched, app.rules.explain(text, name))
-        for name, declared in app.config.topics.items()
-        if topic in (None, name)
-    )
-    watched = app.store.escalations.of([row.incident for row in journey.deliveries if row.incident])
-    # What was escalated concerns all who were to be told.
-    deliveries = tuple(
-        row for row in journey.deliveries if row.kind == "escalation" or subscriber in (None, row.subscriber)
-    )
-    told = tuple(
-        Told(decision, tuple(row for row in deliveries if row.key in _keys(decision)))
-        for decision in journey.decisions
-        if subscriber in (None, decision.subscriber)
-    )
-    return Explained(journey, verdicts, told, tuple(_untold(app, journey, verdicts, subscriber)), deliveries, watched)
-
-
-def _untold(app: App, journey: Journey, verdicts: Sequence[TopicVerdict], asked: str | None) -> Iterator[Untold]:
-    """Yield those, or the one `asked` about, for whom nothing was decided, as the policy of the time has it."""
-    policy = app.store.policies.policy(max((m.policy_id or 0 for m in journey.matches), default=0), journey.story)
-    if policy is None:
-        return
-    decided = {row.subscriber for row in journey.decisions}
-    matched = ", ".join(match.topic for match in journey.matches) or "none"
-    for name in [asked] if asked is not None else policy.topics:
-        if name in decided:
-            continue
-        followed = policy.topics.get(name, [])
-        outside = [
-            f"{verdict.topic}: {verdict.explanation.note}{_changed(app, policy, verdict.topic)}"
-            for verdict in verdicts
-            if verdict.topic in followed and _out_of_scope(verdict.explanation)
-        ]
-        if outside:
-            yield Untold(name, Reason.OUT_OF_SCOPE, "; ".join(outside))
-        else:
-            yield Untold(name, Reason.NOT_SUBSCRIBED, f"no subscription covered a topic that matched ({matched})")
-
-
-def _out_of_scope(found: Explanation) -> bool:
-    """Whether a topic's words are in a story that its scope leaves out (see `Rules.explain`)."""
-    return found.text == "in scope" and all(child.true for child in found.children)
-
-
-def _changed(app: App, policy: Policy, topic: str) -> str:
-    same = policy.rules.get(topic) == app.rules.compiled(topic).version
-    return "" if same else " (by the rule of now, which is another one than then)"
-
-
-def _keys(decision: Decision) -> set[str]:
-    """The keys of the messages that a decision made, or went into."""
-    return {alert_key(decision.subscriber, channel, decision.key) for channel in decision.channels if decision.key}
-
-
 def preview_digest(app: App, name: str, at: datetime | None, now: datetime) -> Digest:
     """Return a subscriber's digest as it would go `at` a time (now, if none is given), for the first channel.
 
     The window is the one of the slot that is coming; for a time in the past, the 24 hours before it.
     """
-    subscriber = _subscriber(app, name)
+    subscriber = subscriber_of(app, name)
     slot = planned(subscriber, app.store.slots.all().get(name), now)
     until = at or now
     since = slot.last_at if slot is not None and at is None else until - timedelta(days=1)
@@ -488,17 +375,9 @@ def preview_digest(app: App, name: str, at: datetime | None, now: datetime) -> D
         return make_digest(work, app.config, subscriber, channel, since, until, local, now)
 
 
-def _subscriber(app: App, name: str) -> Subscriber:
-    subscriber = app.config.subscribers.get(name)
-    if subscriber is None:
-        known = ", ".join(app.config.subscribers) or "none"
-        raise NotFoundError(f"no subscriber `{name}` is declared (declared: {known})")
-    return subscriber
-
-
 def render_as(app: App, value: Digest, form: Literal["mail", "slack"]) -> MailMessage | SlackMessage | PlainMessage:
     """Return a digest's message in a form, whatever its channel is."""
-    reader = app.reader(_subscriber(app, value.subscriber))
+    reader = app.reader(subscriber_of(app, value.subscriber))
     topics = (*(s.topic.name for s in value.sections), *(topic.name for topic in value.quiet))
     links = app.links(value.subscriber, topics)
     make = app.renderer.mail if form == "mail" else app.renderer.slack
@@ -510,7 +389,7 @@ def digest_mail(app: App, value: Digest, message: MailMessage) -> EmailMessage:
 
     One without a mail channel gets a recipient that cannot exist.
     """
-    subscriber = _subscriber(app, value.subscriber)
+    subscriber = subscriber_of(app, value.subscriber)
     via = subscriber.digest.via if subscriber.digest is not None else ()
     for channel in dict.fromkeys((*via, *subscriber.channels)):
         url = subscriber.channels[channel].get_secret_value()
@@ -526,7 +405,7 @@ def digest_mail(app: App, value: Digest, message: MailMessage) -> EmailMessage:
 
 def send_digest(app: App, value: Digest, now: datetime) -> list[Delivery]:
     """Put a digest into the outbox for each of the subscriber's digest channels, under a key of its own."""
-    subscriber = _subscriber(app, value.subscriber)
+    subscriber = subscriber_of(app, value.subscriber)
     rows = []
     for channel in digest_channels(subscriber):
         if channel_url(app.config, subscriber.name, channel) is None:
@@ -575,7 +454,7 @@ def lift_silence(app: App, topic: str, now: datetime) -> None:
 
 def pause(app: App, name: str, until: datetime, now: datetime) -> None:
     """Send a subscriber nothing until then. Raises NotFoundError for one that is not declared."""
-    app.store.policies.pause(_subscriber(app, name).name, until, now)
+    app.store.policies.pause(subscriber_of(app, name).name, until, now)
 
 
 def resume(app: App, name: str, now: datetime) -> None:

@@ -26,6 +26,7 @@ from monitor.models import (
     Silence,
     Story,
     StorySketch,
+    Verdict,
 )
 from monitor.store.feeds import LISTED_WITHIN
 from monitor.store.ingest import outlets
@@ -47,6 +48,7 @@ class Journey:
     outlets: tuple[str, ...]
     sightings: Sequence[Sighting]
     matches: Sequence[Match]
+    verdicts: Sequence[Verdict]
     decisions: Sequence[Decision]
     deliveries: Sequence[Delivery]
 
@@ -109,6 +111,7 @@ class Archive:
                 outlets(session, {event.id}).get(event.id, ()) if event and event.id else (),
                 session.exec(select(Sighting).where(Sighting.story_id == story_id)).all(),
                 session.exec(select(Match).where(Match.story_id == story_id)).all(),
+                session.exec(select(Verdict).where(Verdict.story_id == story_id).order_by(col(Verdict.id))).all(),
                 session.exec(select(Decision).where(Decision.story_id == story_id)).all(),
                 session.exec(told.where(Story.event_id == story.event_id).distinct()).all(),
             )
@@ -199,7 +202,7 @@ class Archive:
                 .limit(PRUNE_CHUNK)
             ).all()
             gone = [story_id for story_id, _ in rows]
-            for table in (Match, Decision, Page, StorySketch):
+            for table in (Match, Verdict, Decision, Page, StorySketch):
                 session.execute(delete(table).where(col(table.story_id).in_(gone)))
             session.execute(update(Sighting).where(col(Sighting.story_id).in_(gone)).values(story_id=None))
             session.execute(delete(Story).where(col(Story.id).in_(gone)))

@@ -23,6 +23,7 @@ from monitor.models import (
     Sighting,
     Story,
     StorySketch,
+    Verdict,
 )
 from monitor.store import feeds, outbox, policies
 from monitor.store.policies import Spending
@@ -43,7 +44,7 @@ class Ingest(Spending):
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self._later: list[Sighting | Match | Decision | StorySketch] = []
+        self._later: list[Sighting | Match | Decision | StorySketch | Verdict] = []
         # Read ahead, or made here: what is not in them is looked for in the database.
         self._keys: dict[str, Story | None] = {}
         self._matches: dict[int, dict[str, Match]] = {}
@@ -204,8 +205,8 @@ class Ingest(Spending):
             self._matches[story.id] = {match.topic: match for match in rows}
         return dict(self._matches[story.id])
 
-    def add(self, row: Match | Decision) -> None:
-        """Save a match or a decision."""
+    def add(self, row: Match | Decision | Verdict) -> None:
+        """Save a match, why it is one, or a decision."""
         if isinstance(row, Match):
             self._matches.setdefault(row.story_id, {})[row.topic] = row
         self._later.append(row)

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, Literal
 
+from sqlalchemy import select as sa_select
 from sqlalchemy.orm import defer
 from sqlmodel import Session, and_, col, func, or_, select
 
 from monitor.models import Decision, Delivery, DeliveryStory, Match, Sighting, Story
+from monitor.text import StoryText
 
 Transaction = Callable[[], AbstractContextManager[Session]]
 Standing = Literal["failed", "retrying", "held", "queued", "sent", "cancelled"]
 STANDINGS: tuple[Standing, ...] = ("failed", "retrying", "held", "queued", "sent", "cancelled")
+CHUNK = 1_000  # stories read at a time
 MOST_DAYS = 400  # of counts that are kept
 MOST_STORIES = 100  # of one event
 MOST_EVIDENCE = 2_000  # matches whose words are counted
@@ -29,6 +32,16 @@ class Covered:
     event_id: int
     sources: int
     latest: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A story as rules see it, with its event and when it was first seen."""
+
+    id: int
+    event_id: int
+    at: datetime
+    text: StoryText
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +72,29 @@ class Reports:
             ).one()
             latest = session.exec(select(func.max(Story.first_seen_at))).one()
             return Since(stories, matched, events, latest)
+
+    def count_since(self, at: datetime) -> int:
+        """Return how many stories were first seen since a time."""
+        with self._read() as session:
+            return session.exec(select(func.count()).select_from(Story).where(col(Story.first_seen_at) >= at)).one()
+
+    def reading(self, since: datetime) -> Iterator[list[Read]]:
+        """Yield the stories first seen since a time as rules see them, the newest first, in chunks of a transaction."""
+        columns: tuple[Any, ...] = (
+            Story.id, Story.event_id, Story.first_seen_at, Story.title, Story.summary, Story.text, Story.language,
+            Story.source, Story.feed, Story.tags, Story.url, Story.author, Story.country,
+        )  # fmt: skip
+        last = 0
+        while True:
+            query = sa_select(*columns).where(col(Story.first_seen_at) >= since).order_by(col(Story.id).desc())
+            if last:
+                query = query.where(col(Story.id) < last)
+            with self._read() as session:
+                rows: Sequence[Any] = session.execute(query.limit(CHUNK)).all()
+            if not rows:
+                return
+            yield [_read(*row) for row in rows]
+            last = rows[-1][0]
 
     def by_day(self, bounds: Sequence[datetime], now: datetime) -> list[Mapping[str, int]]:
         """Return how many stories matched each topic as news, between each two of `bounds`, which go upward."""
@@ -272,7 +308,7 @@ class Reports:
             )
             return [(story_id, title) for story_id, title in rows if story_id is not None]
 
-    def page(self, table: type[Any], before: int, limit: int, **fields: Any) -> Sequence[Any]:
+    def page(self, table: type[Any], before: int, limit: int, **fields: Any) -> list[Any]:
         """Return rows of a table with an id below `before` (0: from the latest on) and these values, latest first."""
         query = select(table).order_by(col(table.id).desc()).limit(limit)
         if before:
@@ -281,7 +317,7 @@ class Reports:
             if value:
                 query = query.where(getattr(table, name) == value)
         with self._read() as session:
-            return session.exec(query).all()
+            return list(session.exec(query).all())
 
     def matched(self, topic: str, before: int, limit: int) -> list[tuple[Match, Story]]:
         """Return a topic's matches with their stories, the latest first, those with an id below `before`."""
@@ -293,6 +329,12 @@ class Reports:
                 (match, story)
                 for match, story in session.exec(query.order_by(col(Match.matched_at).desc()).limit(limit))
             ]
+
+
+def _read(story_id: int, event_id: int, at: datetime, *told: Any) -> Read:
+    title, summary, text, language, source, feed, tags, url, author, country = told
+    seen = StoryText(str(story_id), title, summary, text, language, source, feed, tuple(tags), url, author, country)
+    return Read(story_id, event_id, at, seen)
 
 
 def _standing(name: Standing, now: datetime) -> Any:

@@ -93,14 +93,15 @@ def create_app(
     secret: bytes,
     proxy: Proxy | None = None,
     https: bool = False,
+    opened: Callable[[str], bool] = lambda _: False,
     parts: Sequence[Part] = (),
 ) -> FastAPI:
     """Make the application. `site` is the name shown; `host_names` are answered to besides loopback's (no ports).
 
     With `token`, all but health, signed links and style sheets demand it, or a session begun with it, signed with
     `secret`; a `proxy` may vouch for visitors. Without either, they are shown to this machine only. `parts` add the
-    desk and what machines read. `https`: visitors come by it, and cookies go no other way. Raises ValueError for an
-    empty token.
+    desk and what machines read, of which everybody may see the paths that are `opened`. `https`: visitors come by it,
+    and cookies go no other way. Raises ValueError for an empty token.
     """
     if token is not None and not token.strip():
         raise ValueError("the desk's token is empty: anybody could send that")
@@ -110,7 +111,7 @@ def create_app(
     # The last one added is the outermost: even a refused Host gets the security headers.
     app.add_middleware(FormGuard, sessions=sessions, refuse=pages.refusal)
     app.add_middleware(BodyLimit, refuse=pages.refusal)
-    app.add_middleware(Gate, sessions=sessions, refuse=pages.refusal, proxy=proxy)
+    app.add_middleware(Gate, sessions=sessions, refuse=pages.refusal, proxy=proxy, opened=opened)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)
     app.add_middleware(SecurityHeaders)
     _add_errors(app, pages)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from typing import Any, get_args
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI, Request
@@ -14,16 +15,21 @@ from monitor import service
 from monitor.app import App
 from monitor.errors import NotFoundError
 from monitor.service import desk as views
+from monitor.service.journey import journey_of, why
+from monitor.service.lab import DAYS, LONGEST, try_query
+from monitor.service.previews import digest_view
 from monitor.service.record import running
+from monitor.service.stories import story_view
 from monitor.store.reports import STANDINGS, Standing
 from monitor.web.colours import coloured
 from monitor.web.guard import BEARER, WHO, read_form
 from monitor.web.login import local
 from monitor.web.pages import Pages
 from monitor.web.session import Sessions
-from monitor.web.words import Words, count, few, series, span
+from monitor.web.words import Words, count, few, safe_link, series, span
 
 _SHOW = ["GET", "HEAD"]
+FORMS = ("html", "text", "slack")  # of a digest's preview
 
 # How a decision reads on a page: its badge, and the words on it. Other codes are shown as they are.
 REASONS: Mapping[str, tuple[str, str]] = {
@@ -87,7 +93,7 @@ class Desk:
         self._pages, self._sessions = pages, sessions
         pages.use(
             nice=nice, coloured=coloured, count=count, few=few, span=span, series=series, stands=stands,
-            capfirst=capfirst,            reasons=REASONS, states=STATES, standings=STANDS,
+            capfirst=capfirst, link=safe_link,            reasons=REASONS, states=STATES, standings=STANDS,
             title_of=lambda name: views.title_of(self._app, name),
             name_of=lambda name: views.name_of(self._app, name),
         )  # fmt: skip
@@ -95,8 +101,13 @@ class Desk:
             ("/", self.desk),
             ("/topics", self.topics),
             ("/topics/{name}", self.topic),
+            ("/stories", self.search),
+            ("/stories/{number}", self.story),
+            ("/lab", self.lab),
             ("/feeds", self.feeds),
             ("/deliveries", self.deliveries),
+            ("/subscribers/{name}/digest", self.digest),
+            ("/subscribers/{name}/digest/mail", self.mail),
         )
         for path, page in shown:
             fastapi.add_api_route(path, page, methods=_SHOW, response_class=HTMLResponse, include_in_schema=False)
@@ -141,6 +152,45 @@ class Desk:
             self._app, name, self._app.now(), period=_number(days, 30), newest=order == "newest", skip=_number(skip)
         )
         return self.page(request, "topic", here="topics", view=view, skip=_number(skip))
+
+    def search(self, request: Request, story: str = "", who: str = "") -> Response:
+        """Find a story by its address or words of its headline: the one there is, or a choice."""
+        found = self._app.store.archive.find(story[:2000], 20) if story.strip() else ()
+        if len(found) == 1:
+            query = urlencode({"who": who}) if who in self._app.config.subscribers else ""
+            return RedirectResponse(f"stories/{found[0].id}{'?' if query else ''}{query}", 303)
+        since = self._app.store.reports.first_seen()
+        status = 200 if found or not story else 404
+        values = {"found": found, "asked": story[:200], "who": who, "since": since}
+        return self.page(request, "stories", status, here="desk", **values)
+
+    def story(self, request: Request, number: str, who: str = "", topic: str = "") -> HTMLResponse:
+        """A story's whole journey."""
+        app = self._app
+        found = journey_of(app, _number(number), topic if topic in app.config.topics else None)
+        answer = why(app, found, who, app.now()) if who in app.config.subscribers else None
+        view = story_view(app, found)
+        return self.page(request, "story", here="desk", view=view, who=who, answer=answer)
+
+    def lab(self, request: Request, q: str = "", topic: str = "", days: str = "") -> HTMLResponse:
+        """What a draft would change; its address is the draft."""
+        app = self._app
+        topic = topic if topic in app.config.topics else ""
+        period = _number(days, 30)
+        query = q.replace("\r\n", "\n")[: LONGEST + 1]
+        found = try_query(app, query, app.now(), topic=topic, days=period if period in DAYS else 30)
+        return self.page(request, "lab", here="lab", found=found, topic=topic)
+
+    def digest(self, request: Request, name: str, form: str = "html") -> HTMLResponse:
+        """A subscriber's digest as it would go now, in a frame that nothing of it can leave."""
+        view = digest_view(self._app, name, self._app.now())
+        return self.page(request, "digest", here="deliveries", view=view, form=form if form in FORMS else "html")
+
+    def mail(self, name: str) -> HTMLResponse:
+        """The mail in that frame: as it would go, so with styles of its own, and shut off from all else."""
+        view = digest_view(self._app, name, self._app.now())
+        policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox"
+        return HTMLResponse(view.html, headers={"Content-Security-Policy": policy})
 
     def feeds(
         self, request: Request, q: str = "", state: str = "", sort: str = "problems", skip: str = ""

@@ -104,8 +104,16 @@ class Gate:
     included. A token in the address is not accepted, since addresses are logged, kept in histories and sent on.
     """
 
-    def __init__(self, app: ASGIApp, sessions: Sessions, refuse: Refuse, proxy: Proxy | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        sessions: Sessions,
+        refuse: Refuse,
+        proxy: Proxy | None = None,
+        opened: Callable[[str], bool] = lambda _: False,
+    ) -> None:
         self.app = app
+        self._opened = opened
         self._sessions = sessions
         self._token = None if sessions.token is None else sessions.token.encode()
         self._proxy = proxy
@@ -115,7 +123,8 @@ class Gate:
         """Pass the request on, or answer 401 or 403."""
         status = 0
         if scope["type"] in ("http", "websocket") and not is_public(scope["path"]):
-            status = self._verdict(scope)
+            shown = scope.get("method") in ("GET", "HEAD") and self._opened(scope["path"])
+            status = 0 if shown else self._verdict(scope)
         if not status:
             await self.app(scope, receive, send)
             return

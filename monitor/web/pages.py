@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 
 from monitor import __version__
 from monitor.render import shipped
@@ -63,6 +63,11 @@ class Pages:
         up = "../" * (path.count("/") - 1)
         source = self._environment.get_template(f"{template}.html.j2")
         return HTMLResponse(source.render(up=up, **values), status_code=status)
+
+    def document(self, path: str, template: str, kind: str, **values: object) -> Response:
+        """Render `template` (without `.j2`) as a document of another kind than a page."""
+        text = self._environment.get_template(f"{template}.j2").render(up="../" * (path.count("/") - 1), **values)
+        return Response(text, media_type=kind)
 
     def refusal(self, path: str, status: int) -> HTMLResponse:
         """The page for an error `status`: what happened and what to do."""

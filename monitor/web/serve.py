@@ -18,6 +18,7 @@ from monitor.web.backend import WebBackend
 from monitor.web.desk import Desk
 from monitor.web.guard import Proxy
 from monitor.web.hubs import Inbox, add_callbacks
+from monitor.web.machines import Machines
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ class _Server(uvicorn.Server):
 
 def parts(app: App) -> tuple[Part, ...]:
     """Return what a running program's application is made of, besides health and signed links."""
-    return (Desk(app).add,)
+    return (Machines(app).add, Desk(app).add)
 
 
 async def serve(app: App) -> None:
@@ -69,6 +70,7 @@ async def serve(app: App) -> None:
             proxy=proxy,
             https=app.config.settings.public_url.startswith("https:"),
             parts=parts(app),
+            opened=Machines(app).opened,
         )
         inbox = Inbox(app)
         add_callbacks(pages, inbox)

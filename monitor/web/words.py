@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from markupsafe import Markup, escape
+
+from monitor.errors import URLError
+from monitor.urls import check_url
 
 _MONTHS = [
     "January",
@@ -22,6 +26,14 @@ _MONTHS = [
     "December",
 ]  # the pages' language, whatever the machine's
 _DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+
+
+def safe_link(url: str) -> str:
+    """Return an address as a page may link to it, or "": of http(s) only, and one that our own fetching would take."""
+    try:
+        return url if urlsplit(check_url(url)).scheme in ("http", "https") else ""
+    except URLError:
+        return ""
 
 
 class Words:
@@ -66,7 +78,7 @@ class Words:
         if timedelta(0) <= past < timedelta(hours=1):
             seconds = int(past.total_seconds())
             said = count(seconds, "second", "seconds") if seconds < 60 else count(seconds // 60, "minute", "minutes")
-            return self._time(at, f"{said} ago")
+            return self._time(at, f"{said} ago" if seconds else "just now")
         return self.clock(at)
 
     def day(self, day: datetime) -> str:

@@ -1,0 +1,266 @@
+"""A story's journey, from what was recorded on the way: read, matched, grouped, decided, delivered.
+
+And in one sentence, why somebody did or did not get it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from monitor.app import App
+from monitor.config import Subscriber
+from monitor.dispatch import Reason, alert_key
+from monitor.errors import NotFoundError
+from monitor.models import Decision, Delivery, Escalation, Policy, Story
+from monitor.rules import Explanation, unpack
+from monitor.store.archive import Journey, story_text
+
+
+@dataclass(frozen=True, slots=True)
+class TopicVerdict:
+    """A topic and a story: whether it matched, and for one that did not, why.
+
+    `decided_at` is when that was decided and kept; None: nothing was kept of it, and `explanation` is what the rule
+    that runs now says. `near` tells in a sentence what a topic that came close failed by.
+    """
+
+    topic: str
+    title: str
+    matched: bool
+    explanation: Explanation
+    decided_at: datetime | None = None
+    near: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A decision for a subscriber, and the messages that it made: what became of them is theirs to say."""
+
+    decision: Decision
+    deliveries: tuple[Delivery, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Untold:
+    """Why nothing had to be decided for a subscriber: worked out from the policy of the time, and not recorded."""
+
+    subscriber: str
+    reason: Reason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A story's journey. `told`, `untold` (those without a decision) and `deliveries` are of those asked about.
+
+    `others` are topics that were not looked at, since nothing was kept of them: they did not come close. `event` holds
+    the stories it was grouped with, and `watched` says of incidents whether they were acknowledged.
+    """
+
+    journey: Journey
+    verdicts: tuple[TopicVerdict, ...]
+    told: tuple[Told, ...]
+    deliveries: tuple[Delivery, ...]
+    others: tuple[str, ...] = ()
+    event: tuple[Story, ...] = ()
+    untold: tuple[Untold, ...] = ()
+    watched: Mapping[str, Escalation] = field(default_factory=dict)
+
+
+def subscriber_of(app: App, name: str) -> Subscriber:
+    """Return a declared subscriber. Raises NotFoundError."""
+    subscriber = app.config.subscribers.get(name)
+    if subscriber is None:
+        known = ", ".join(app.config.subscribers) or "none"
+        raise NotFoundError(f"no subscriber `{name}` is declared (declared: {known})")
+    return subscriber
+
+
+def explain(app: App, words: str, topic: str | None = None, subscriber: str | None = None) -> Explained:
+    """Return the journey of the story that `words` finds best, for all topics and subscribers or one of each.
+
+    Raises NotFoundError when there is no such story, topic or subscriber.
+    """
+    if topic is not None and topic not in app.config.topics:
+        raise NotFoundError(f"no topic `{topic}` is declared (declared: {', '.join(app.config.topics) or 'none'})")
+    found = app.store.archive.find(words, 1)
+    if not found or found[0].id is None:
+        raise NotFoundError(f"no story is found by {words!r}: give its address, its id or words of its headline")
+    return journey_of(app, found[0].id, topic, subscriber, whole=True)
+
+
+def journey_of(
+    app: App, story_id: int, topic: str | None = None, subscriber: str | None = None, *, whole: bool = False
+) -> Explained:
+    """Return a story's journey. Topics of which nothing was kept are tried with the rules of now only when they are
+    asked for, one by name or all by `whole`: that takes time, and is not what was decided. Raises NotFoundError.
+    """
+    journey = app.store.archive.journey(story_id)
+    if journey is None:
+        raise NotFoundError(f"no story has the number {story_id}: it may have been removed with its age")
+    # One who is no longer declared may still be asked about.
+    if subscriber is not None and subscriber not in {row.subscriber for row in journey.decisions}:
+        subscriber_of(app, subscriber)
+    watched = app.store.escalations.of([row.incident for row in journey.deliveries if row.incident])
+    # What was escalated concerns all who were to be told.
+    deliveries = tuple(
+        row for row in journey.deliveries if row.kind == "escalation" or subscriber in (None, row.subscriber)
+    )
+    told = tuple(
+        Told(decision, tuple(row for row in deliveries if row.key in _keys(decision)))
+        for decision in journey.decisions
+        if subscriber in (None, decision.subscriber)
+    )
+    verdicts, others = _verdicts(app, journey, topic, whole)
+    event = (
+        app.store.reports.stories_of([journey.event.id])[journey.event.id] if journey.event and journey.event.id else []
+    )
+    untold = tuple(_untold(app, journey, verdicts, subscriber))
+    return Explained(journey, verdicts, told, deliveries, others, tuple(event), untold, watched)
+
+
+def _verdicts(
+    app: App, journey: Journey, topic: str | None, whole: bool
+) -> tuple[tuple[TopicVerdict, ...], tuple[str, ...]]:
+    kept = {row.topic: row for row in journey.verdicts}  # the latest of each
+    matched = {match.topic for match in journey.matches}
+    text = story_text(journey.story)
+    verdicts, others = [], []
+    for name in dict.fromkeys((*app.config.topics, *sorted(matched))):
+        if topic not in (None, name):
+            continue
+        title = app.config.topics[name].title if name in app.config.topics else name
+        row = kept.get(name)
+        # A near miss that matches since (an edit, the story's page) says no more than the present rule does.
+        if row is not None and row.matched >= (name in matched):
+            verdicts.append(
+                TopicVerdict(
+                    name, title, name in matched, unpack(row.tree), row.decided_at, "" if row.matched else row.note
+                )
+            )
+        elif name in app.config.topics and (whole or topic == name or name in matched):
+            verdicts.append(TopicVerdict(name, title, name in matched, app.rules.explain(text, name)))
+        elif name not in matched:
+            others.append(name)
+    return tuple(verdicts), tuple(others)
+
+
+def _untold(app: App, journey: Journey, verdicts: Sequence[TopicVerdict], asked: str | None) -> Iterator[Untold]:
+    """Yield those, or the one `asked` about, for whom nothing was decided, as the policy of the time has it."""
+    policy = app.store.policies.policy(max((m.policy_id or 0 for m in journey.matches), default=0), journey.story)
+    if policy is None:
+        return
+    decided = {row.subscriber for row in journey.decisions}
+    matched = ", ".join(match.topic for match in journey.matches) or "none"
+    for name in [asked] if asked is not None else policy.topics:
+        if name in decided:
+            continue
+        followed = policy.topics.get(name, [])
+        outside = [
+            f"{verdict.topic}: {verdict.explanation.note}{_changed(app, policy, verdict.topic)}"
+            for verdict in verdicts
+            if verdict.topic in followed and _out_of_scope(verdict.explanation)
+        ]
+        if outside:
+            yield Untold(name, Reason.OUT_OF_SCOPE, "; ".join(outside))
+        else:
+            yield Untold(name, Reason.NOT_SUBSCRIBED, f"no subscription covered a topic that matched ({matched})")
+
+
+def _out_of_scope(found: Explanation) -> bool:
+    """Whether a topic's words are in a story that its scope leaves out (see `Rules.explain`)."""
+    return found.text == "in scope" and all(child.true for child in found.children)
+
+
+def _changed(app: App, policy: Policy, topic: str) -> str:
+    same = policy.rules.get(topic) == app.rules.compiled(topic).version
+    return "" if same else " (by the rule of now, which is another one than then)"
+
+
+def _keys(decision: Decision) -> set[str]:
+    """The keys of the messages that a decision made, or went into."""
+    return {alert_key(decision.subscriber, channel, decision.key) for channel in decision.channels if decision.key}
+
+
+def why(app: App, found: Explained, name: str, now: datetime) -> tuple[str, str]:
+    """Return why a subscriber did or did not get a story: the answer, and what stands behind it."""
+    subscriber = app.config.subscribers.get(name)
+    who = subscriber.title if subscriber is not None else name
+    decisions = [told for told in found.told if told.decision.subscriber == name]
+    if decisions:
+        return _decided(app, who, decisions, ZoneInfo(subscriber.timezone if subscriber else "UTC"), now)
+    topics = [match.topic for match in found.journey.matches]
+    if topics:
+        titles = ", ".join(_title(app, topic) for topic in topics)
+        if subscriber is not None and not subscriber.enabled:
+            return f"{who} did not get it.", "They are switched off in subscribers.yaml."
+        return f"{who} did not get it.", f"It matched {titles}, and no subscription of theirs covers that."
+    near = [one for one in found.verdicts if one.near]
+    if near:
+        told = f"It came close to {near[0].title}: {near[0].near}"
+        return f"{who} did not get it: it matched no topic.", f"{told}."
+    return f"{who} did not get it: it matched no topic.", "None came close."
+
+
+def _decided(app: App, who: str, decisions: Sequence[Told], zone: ZoneInfo, now: datetime) -> tuple[str, str]:
+    told = max(decisions, key=lambda one: (_WEIGHT.get(one.decision.reason, 0), one.decision.id or 0))
+    decision = told.decision
+    topics = ", ".join(_title(app, topic) for topic in decision.topics)
+    behind = f"It matched {topics} at {_at(decision.decided_at, zone, now)}"
+    rows = told.deliveries
+    dead = [row for row in rows if row.state == "dead"]
+    sent = [row for row in rows if row.state == "sent" and row.finished_at is not None]
+    if decision.reason == Reason.SENT and sent:
+        accepted = min(row.finished_at for row in sent if row.finished_at is not None)
+        by = " and ".join(dict.fromkeys(row.channel for row in sent))
+        also = f" By {dead[0].channel} it failed for good: {dead[0].detail or dead[0].code}." if dead else ""
+        return f"{who} got it by {by} at {_at(accepted, zone, now)}.", f"{behind}.{also}"
+    if dead:
+        return (
+            f"{who} did not get it: {dead[0].channel} failed for good.",
+            f"{behind}. {_sentence(dead[0].detail or dead[0].code)}.",
+        )
+    if decision.reason in (Reason.SENT, Reason.HELD):
+        due = [row.next_attempt_at for row in rows if row.state == "pending"]
+        at = _at(min(due), zone, now) if due else ""
+        if decision.reason == Reason.HELD and sent:
+            accepted = min(row.finished_at for row in sent if row.finished_at is not None)
+            return f"{who} got it at {_at(accepted, zone, now)}.", f"{behind}; quiet hours held it until then."
+        if decision.reason == Reason.HELD and due:
+            return f"{who} will get it at {at}.", f"{behind}, in quiet hours."
+        if due:
+            tried = next((row for row in rows if row.attempts and row.state == "pending"), None)
+            said = f" The last try failed: {tried.detail or tried.code}." if tried is not None else ""
+            return f"{who} has not got it yet; it is due at {at}.", f"{behind}.{said}"
+        return f"{who} was to get it; what became of it is not kept any more.", f"{behind}."
+    answer = {
+        Reason.LIMITED: f"{who} did not get it at once: the limit was reached.",
+        Reason.DIGEST: f"{who} gets it in the digest only.",
+        Reason.MUTED: f"{who} did not get it: they turned it off.",
+        Reason.OLD: f"{who} was not alerted: the story was old.",
+        Reason.BASELINE: f"{who} was not alerted: it was there at the feed’s first poll.",
+        Reason.ALREADY_TOLD: f"{who} had been told of this event before.",
+    }.get(decision.reason, f"{who} did not get it: {decision.reason}.")  # type: ignore[call-overload]  # a stored reason may be an unknown one
+    detail = f" {_sentence(decision.detail)}." if decision.detail else ""
+    return answer, f"{behind}.{detail}"
+
+
+# Which of several decisions answers the question: what reached somebody before what did not.
+_WEIGHT = {"sent": 9, "held": 8, "limited": 7, "digest": 6, "old": 5, "already told": 4, "muted": 3, "baseline": 2}
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _title(app: App, topic: str) -> str:
+    return app.config.topics[topic].title if topic in app.config.topics else topic
+
+
+def _at(at: datetime, zone: ZoneInfo, now: datetime) -> str:
+    local = at.astimezone(zone)
+    day = "" if local.date() == now.astimezone(zone).date() else f"{local:%Y-%m-%d} "
+    return f"{day}{local:%H:%M} ({zone.key})"

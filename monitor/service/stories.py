@@ -1,0 +1,190 @@
+"""A story's page: its journey with the words that matched marked, and the positions of each term."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from monitor.app import App
+from monitor.models import Decision, Delivery, Page, Sighting, Story
+from monitor.rules import Explanation
+from monitor.service.journey import Explained, Told, TopicVerdict
+from monitor.service.marks import Piece, label, numbers, pieces
+from monitor.text import Evidence, words
+
+MOST_NODES = 120  # of a rule's tree that a page shows
+PARAGRAPHS = 12  # of a text
+_BODY = 6_000  # characters of a text that are shown
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A line of a rule's tree: how deep, what it says, whether it holds, where it was found, and why not."""
+
+    depth: int
+    text: str
+    true: bool
+    leaf: bool
+    number: int
+    places: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class MatchedTopic:
+    """A topic on the page: its tree, and the story's words with those that matched numbered as in the tree."""
+
+    verdict: TopicVerdict
+    rule: str
+    tree: tuple[Leaf, ...]
+    title: tuple[Piece, ...]
+    summary: tuple[Piece, ...]
+    body: tuple[tuple[Piece, ...], ...]
+    cut: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoryPage:
+    """The whole journey of a story. `removed` says that retention took what stood before."""
+
+    story: Story
+    page: Page | None
+    sightings: Sequence[Sighting]
+    matched: tuple[MatchedTopic, ...]
+    near: tuple[TopicVerdict, ...]
+    asked: tuple[TopicVerdict, ...]
+    others: int
+    event_why: str
+    event: tuple[Story, ...]
+    outlets: tuple[str, ...]
+    told: tuple[Told, ...]
+    silent: tuple[str, ...]
+    deliveries: Sequence[Delivery]
+    counts: dict[str, int]
+    last_accepted: datetime | None
+
+
+def story_view(app: App, found: Explained) -> StoryPage:
+    """Return the page of a story's journey."""
+    journey = found.journey
+    evidence = {match.topic: [Evidence(**part) for part in match.evidence] for match in journey.matches}
+    rules = {match.topic: match.rule for match in journey.matches}
+    matched = tuple(
+        _matched(journey.story, verdict, rules.get(verdict.topic, ""), evidence.get(verdict.topic, []))
+        for verdict in found.verdicts
+        if verdict.matched
+    )
+    of_story = tuple(row for row in found.deliveries if row.kind != "digest")
+    accepted = [row.finished_at for row in of_story if row.state == "sent" and row.finished_at is not None]
+    decided = {told.decision.subscriber for told in found.told}
+    return StoryPage(
+        story=journey.story,
+        page=journey.page,
+        sightings=journey.sightings,
+        matched=matched,
+        near=tuple(verdict for verdict in found.verdicts if verdict.near),
+        asked=tuple(verdict for verdict in found.verdicts if not verdict.matched and not verdict.near),
+        others=len(found.others),
+        event_why=journey.event.why if journey.event is not None else "",
+        event=found.event,
+        outlets=journey.outlets,
+        told=tuple(sorted(found.told, key=lambda told: _order(told.decision))),
+        silent=tuple(
+            one.title for one in app.config.subscribers.values() if journey.matches and one.name not in decided
+        ),
+        deliveries=found.deliveries,
+        counts=_counts(found.told),
+        last_accepted=max(accepted, default=None),
+    )
+
+
+_FIRST = ("sent", "held", "limited", "digest")
+
+
+def _order(decision: Decision) -> tuple[int, str]:
+    place = _FIRST.index(decision.reason) if decision.reason in _FIRST else len(_FIRST)
+    return place, decision.subscriber
+
+
+def _counts(told: Sequence[Told]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for one in told:
+        counts[one.decision.reason] = counts.get(one.decision.reason, 0) + 1
+    return counts
+
+
+def _matched(story: Story, verdict: TopicVerdict, rule: str, evidence: Sequence[Evidence]) -> MatchedTopic:
+    known = numbers(evidence)
+    starts = {
+        field: [word.start for word in words(text)]
+        for field, text in (("title", story.title), ("summary", story.summary), ("text", story.text[:_BODY]))
+    }
+    by_term: dict[str, list[Evidence]] = {}
+    for one in evidence:
+        by_term.setdefault(label(one), []).append(one)
+        by_term.setdefault(one.term, []).append(one)
+    tree = []
+    for depth, node in _walk(verdict.explanation):
+        # A term may hold without being what made the rule true; where it stands is with the node then.
+        here = (by_term.get(node.text) or node.evidence) if not node.children and node.true else ()
+        tree.append(
+            Leaf(
+                depth,
+                node.text,
+                node.true,
+                not node.children,
+                known.get(node.text, 0),
+                _places(here, starts),
+                node.note,
+            )
+        )
+        if len(tree) == MOST_NODES:
+            break
+    summary = story.summary if story.summary != story.title else ""
+    body = story.text if story.text not in (story.summary, story.title) else ""
+    return MatchedTopic(
+        verdict,
+        rule,
+        tuple(tree),
+        tuple(pieces(story.title, "title", evidence, known)),
+        tuple(pieces(summary, "summary", evidence, known)),
+        tuple(_paragraphs(body, evidence, known)),
+        len(body) > _BODY,
+    )
+
+
+def _walk(node: Explanation, depth: int = 0) -> Iterator[tuple[int, Explanation]]:
+    yield depth, node
+    for child in node.children:
+        yield from _walk(child, depth + 1)
+
+
+_SPOKEN = {"title": "headline", "summary": "summary", "text": "text"}
+_SHOWN = 4  # positions of a term
+
+
+def _places(found: Sequence[Evidence], starts: dict[str, list[int]]) -> str:
+    """Say where a term stands, by the number of the word: "headline 2, text 4 and 58"."""
+    by_field: dict[str, dict[str, None]] = {}
+    for one in found:
+        if one.field in starts:
+            at = sum(start <= one.start for start in starts[one.field])
+            by_field.setdefault(one.field, {})[str(at)] = None
+        else:
+            by_field.setdefault(one.field, {})[""] = None
+    said = []
+    for field, places in by_field.items():
+        shown = list(places)[:_SHOWN]
+        more = f" and {len(places) - _SHOWN} more" if len(places) > _SHOWN else ""
+        said.append(f"{_SPOKEN.get(field, field)} {', '.join(shown)}".strip() + more)
+    return "; ".join(said)
+
+
+def _paragraphs(text: str, evidence: Sequence[Evidence], known: dict[str, int]) -> Iterator[tuple[Piece, ...]]:
+    at = 0
+    for number, line in enumerate(text[:_BODY].split("\n")):
+        here = [one._replace(start=one.start - at, end=one.end - at) for one in evidence if one.field == "text"]
+        if line.strip() and number < PARAGRAPHS * 3:
+            yield tuple(pieces(line, "text", here, known))
+        at += len(line) + 1

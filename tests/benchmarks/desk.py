@@ -1,0 +1,273 @@
+"""The desk on a large archive: each page's server time and bytes, and how long a draft takes in the rule lab.
+
+`python -m tests.benchmarks.desk [--stories N] [--requests N] [--keep DIR]`
+
+The archive is made up: 100,000 stories of 60 days in 1,000 feeds, 200 topics, 10,000 messages, words drawn with the
+frequencies of English text. Times are wall-clock and processor seconds of this process, whose pages are asked for in
+it, without a network: on a busy machine only the latter say what a page costs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import resource
+import tempfile
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import insert
+
+from monitor.app import App, open_app
+from monitor.models import Decision, Delivery, DeliveryStory, Event, FeedState, Match, Sighting, Story
+from monitor.service.lab import try_query
+from monitor.web import create_app
+from monitor.web.backend import WebBackend
+from monitor.web.serve import parts
+from tests import make
+
+NOW = datetime(2026, 11, 24, 14, 32, tzinfo=UTC)
+DAYS, FEEDS, TOPICS, MESSAGES = 60, 1_000, 200, 10_000
+PAGES = (
+    "/", "/topics", "/topics/topic-3", "/topics/topic-3?days=90&order=newest", "/stories/99000",
+    "/stories?story=border", "/feeds", "/feeds?state=problems", "/deliveries", "/deliveries?state=sent&before=5000",
+    "/subscribers/s1/digest", "/subscribers/s1/digest/mail", "/lab", "/api/stories", "/api/events", "/api/feeds",
+    "/topics/topic-3.atom", "/metrics",
+)  # fmt: skip
+QUERIES = (
+    "border AND troops", "(troops OR soldier*) NEAR/12 (border OR frontier)", "title:sanctions", "the AND of",
+    "w1500 OR w1600",
+)  # fmt: skip
+
+
+def vocabulary() -> tuple[list[str], list[float]]:
+    """Words and their weights: rank for rank as in English (Zipf), everyday words first."""
+    common = [
+        "the",
+        "of",
+        "and",
+        "to",
+        "in",
+        "a",
+        "is",
+        "that",
+        "for",
+        "it",
+        "as",
+        "was",
+        "with",
+        "be",
+        "by",
+        "on",
+        "not",
+        "he",
+        "his",
+        "but",
+        "at",
+        "are",
+        "this",
+        "have",
+        "from",
+    ]
+    own = [
+        "border",
+        "troops",
+        "sanctions",
+        "frontier",
+        "soldiers",
+        "strike",
+        "port",
+        "grain",
+        "price",
+        "embargo",
+        "battalion",
+        "convoy",
+        "ferry",
+    ]
+    words = [*common, *own, *(f"w{number}" for number in range(20_000))]
+    return words, [1 / (rank + 2.7) for rank in range(len(words))]
+
+
+def build(folder: Path, stories: int) -> App:
+    """Make the archive and open it."""
+    chance = random.Random(7)
+    words, weights = vocabulary()
+    pool = chance.choices(words, weights, k=400_000)
+    topics = "topics:\n" + "".join(
+        f"  topic-{n}: {{title: Topic number {n}, query: 'w{n * 7} AND (w{n * 3 + 1} OR border)'}}\n"
+        for n in range(TOPICS)
+    )
+    feeds = "feeds:\n" + "".join(
+        f'  f{n}: {{url: "https://f{n}.example/rss", source: Outlet {n}}}\n' for n in range(FEEDS)
+    )
+    people = "subscribers:\n" + "".join(
+        f'  s{n}: {{channels: {{mail: "mailto://127.0.0.1:2525?to=s{n}@corvid.example"}}, digest: {{at: ["17:00"]}}, '
+        f"subscriptions: [{{topics: all, alert: {{via: [mail]}}, digest: true}}]}}\n"
+        for n in range(20)
+    )
+    config = make.config(folder / "config", topics=topics, feeds=feeds, subscribers=people)
+    app = open_app(config, folder / "data", lambda: NOW)
+    with app.store.write() as session:
+        _stories(session, chance, pool, stories)
+        _messages(session, chance, stories)
+        _feeds(session, chance)
+    return app
+
+
+def _stories(session: Any, chance: random.Random, pool: list[str], count: int) -> None:
+    event = 0
+    for start in range(1, count + 1, 5_000):
+        rows: dict[Any, list[dict[str, Any]]] = {table: [] for table in (Event, Story, Sighting, Match, Decision)}
+        for number in range(start, min(start + 5_000, count + 1)):
+            at = NOW - timedelta(days=DAYS) * (1 - number / count)
+            if not event or chance.random() < 0.8:
+                event += 1
+                rows[Event].append(
+                    {"id": event, "key": f"k{number}", "started_at": at, "updated_at": at, "stories": 1, "why": ""}
+                )
+            place, feed = chance.randrange(len(pool) - 800), chance.randrange(FEEDS)
+            body = pool[place : place + int(chance.lognormvariate(5, 0.8)) + 20]
+            title = " ".join(body[:9])
+            rows[Story].append({
+                "id": number, "key": f"url:https://f{feed}.example/{number}", "event_id": event, "feed": f"f{feed}",
+                "source": f"Outlet {feed}", "url": f"https://f{feed}.example/{number}", "title": title,
+                "title_fold": title, "summary": " ".join(body[9:40]), "text": " ".join(body[40:]), "author": "",
+                "language": "en", "country": "", "tags": [], "published_raw": "", "claimed_at": at,
+                "first_seen_at": at, "effective_at": at, "date_doubtful": False, "content_hash": "", "edits": 0,
+            })  # fmt: skip
+            rows[Sighting].append({
+                "story_id": number, "feed": f"f{feed}", "guid": f"g{number}", "content_hash": "", "seen_at": at,
+                "listed_at": at, "baseline": False,
+            })  # fmt: skip
+            for topic in {int(chance.triangular(0, TOPICS, 0)) for _ in range(chance.choice((0, 0, 1, 1, 2)))}:
+                evidence = [{"field": "title", "start": 0, "end": len(body[0]), "term": body[0], "entity": ""}]
+                rows[Match].append({
+                    "story_id": number, "topic": f"topic-{topic}", "rule": "r", "evidence": evidence, "matched_at": at,
+                    "alerting": True,
+                })  # fmt: skip
+                rows[Decision].append({
+                    "story_id": number, "event_id": event, "subscriber": f"s{number % 20}", "reason": "sent",
+                    "detail": "",
+                    "topics": [], "channels": ["mail"], "decided_at": at, "due_at": at,
+                })  # fmt: skip
+        for table, found in rows.items():
+            if found:
+                session.execute(insert(table), found)
+
+
+def _messages(session: Any, chance: random.Random, stories: int) -> None:
+    rows, told = [], []
+    for number in range(1, MESSAGES + 1):
+        at = NOW - timedelta(days=30) * (1 - number / MESSAGES)
+        state = chance.choices(("sent", "dead", "pending"), (97, 1, 2))[0]
+        rows.append({
+            "id": number, "key": f"m{number}", "kind": "alert", "subscriber": f"s{number % 20}", "channel": "mail",
+            "topics": ["topic-3"], "subject": f"Message {number}", "message_id": f"{number}@x",
+            "payload": {"t": "x" * 4000},
+            "state": state, "attempts": 1, "fence": 1, "maybe_dup": 0, "created_at": at, "next_attempt_at": at,
+            "expires_at": at + timedelta(days=3), "finished_at": at + timedelta(seconds=30), "code": "250",
+            "detail": "", "receipt": "250 ok",
+        })  # fmt: skip
+        told.append({"delivery_id": number, "story_id": max(1, stories * number // MESSAGES)})
+    session.execute(insert(Delivery), rows)
+    session.execute(insert(DeliveryStory), told)
+
+
+def _feeds(session: Any, chance: random.Random) -> None:
+    rows = []
+    for number in range(FEEDS):
+        failures = 5 if number % 50 == 0 else 0
+        rows.append({
+            "feed": f"f{number}", "url": f"https://f{number}.example/rss", "next_poll_at": NOW + timedelta(minutes=5),
+            "polled_at": NOW, "succeeded_at": NOW, "changed_at": NOW, "interval": 600.0, "failures": failures,
+            "failing_since": NOW if failures else None, "error": "its server refuses us (403)" if failures else None,
+            "took": chance.random(), "rhythm": [1.0] * 24 + [24.0] * 7, "baseline_open": False, "moved_polls": 0,
+            "reading": 0.0, "stories": 30, "ttl": 0.0, "told": "",
+        })  # fmt: skip
+    session.execute(insert(FeedState), rows)
+
+
+async def ask(app: Any, path: str) -> tuple[int, int, float, float]:
+    """Ask for a page within this process; return its status, bytes, wall-clock and processor seconds."""
+    sent: list[Any] = []
+    plain, _, query = path.partition("?")
+    scope = {
+        "type": "http", "method": "GET", "path": plain, "raw_path": plain.encode(), "query_string": query.encode(),
+        "headers": [(b"host", b"localhost")], "client": ("127.0.0.1", 1), "server": ("localhost", 80),
+        "scheme": "http", "root_path": "", "http_version": "1.1",
+    }  # fmt: skip
+
+    async def receive() -> dict[str, Any]:
+        if not sent:
+            return {"type": "http.request", "body": b"", "more_body": False}
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    wall, used = time.perf_counter(), time.process_time()
+    await app(scope, receive, send)
+    size = sum(len(message.get("body", b"")) for message in sent)
+    return sent[0]["status"], size, time.perf_counter() - wall, time.process_time() - used
+
+
+async def pages(app: App, requests: int) -> None:
+    """Print what each page costs; the least of several, since the machine has other work."""
+    web = create_app(WebBackend(app), site="Bench", token=None, host_names=[], secret=b"x", parts=parts(app))
+    print(f"{'page':48} status   KB   first ms   wall ms    cpu ms")
+    for path in PAGES:
+        first = await ask(web, path)
+        rest = [await ask(web, path) for _ in range(5)]
+        wall, used = min(one[2] for one in rest), min(one[3] for one in rest)
+        print(
+            f"{path:48} {first[0]:6} {first[1] / 1000:4.0f} {first[3] * 1000:10.0f} {wall * 1000:9.0f} "
+            f"{used * 1000:9.0f}"
+        )
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for number in range(requests):
+        await ask(web, PAGES[number % len(PAGES)])
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    print(f"{requests} more requests: the process's peak grew by {grown / 1024:.1f} MB")
+
+
+def lab(app: App) -> None:
+    """Print how long drafts take over 30 days."""
+    for query in QUERIES:
+        wall, used = time.perf_counter(), time.process_time()
+        found = try_query(app, query, NOW, topic="topic-3", days=30)
+        print(json.dumps({
+            "query": query, "stories": found.searched, "found": found.hits,
+            "seconds": round(time.perf_counter() - wall, 2),
+            "cpu": round(time.process_time() - used, 2), "whole": found.whole,
+        }))  # fmt: skip
+
+
+def main() -> None:
+    """Run it all."""
+    options = argparse.ArgumentParser()
+    options.add_argument("--stories", type=int, default=100_000)
+    options.add_argument("--requests", type=int, default=200)
+    options.add_argument("--keep", type=Path, help="a folder to make the archive in, or to find it in")
+    chosen = options.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = chosen.keep or Path(scratch)
+        if (folder / "data" / "monitor.db").exists():
+            from monitor.config import load_config
+
+            app = open_app(load_config(folder / "config", {}), folder / "data", lambda: NOW)
+        else:
+            began = time.perf_counter()
+            app = build(folder, chosen.stories)
+            print(f"made in {time.perf_counter() - began:.0f} s")
+        asyncio.run(pages(app, chosen.requests))
+        lab(app)
+        asyncio.run(app.close())
+
+
+if __name__ == "__main__":
+    main()

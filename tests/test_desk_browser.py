@@ -1,0 +1,294 @@
+"""The desk in a real browser: for everybody, at every width, by keyboard alone, without script, and with the worst
+that a publisher can write.
+
+`MONITOR_TEST_PICTURES=DIR` keeps a picture of each page at both widths and in both schemes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Dialog, Page, expect, sync_playwright
+
+from monitor.service.record import STATE
+from tests.desk import TOPICS, World, world
+from tests.pipe import item
+from tests.test_web import Client, serving
+
+AXE = (resources.files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
+HOSTILE = Path(__file__).resolve().parents[2] / "shared" / "data" / "hostile"
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+Scheme = Literal["light", "dark"]
+SCHEMES: tuple[Scheme, ...] = ("light", "dark")
+WIDTHS = (1280, 390)
+
+WORD = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft"
+LONG_NAME = "Deployments of every kind of force at any border of any land"
+assert (len(WORD), len(LONG_NAME)) == (80, 60)
+RUN = "document.title='run'"
+VECTORS = [
+    f"<script>{RUN}</script>", f'<img src=x onerror="{RUN}">', f"<svg/onload={RUN}>", "{{ 7 * 7 }}",
+    f"</textarea><script>{RUN}</script>", f'"><iframe srcdoc="<script>parent.{RUN}</script>">',
+    "<style>body{display:none}</style>", "<base href=http://evil.example/>",
+]  # fmt: skip
+PAGES = {
+    "desk": "/",
+    "topics": "/topics",
+    "topic": "/topics/border-deployments",
+    "quiet-topic": "/topics/long?days=7",
+    "story": "/stories/{story}?who=ines",
+    "search": "/stories?story=varkan",
+    "lab": "/lab?topic=border-deployments&q=battalion*+NEAR/20+(border+OR+crossing*)",
+    "lab-mistake": "/lab?topic=grain&q=grain+NEAR+price",
+    "feeds": "/feeds",
+    "deliveries": "/deliveries",
+    "digest": "/subscribers/ruth/digest",
+    "missing": "/topics/nope",
+}
+
+
+def hostile_titles() -> list[str]:
+    """Headlines of the worst kinds, those of the collected vectors among them where they are at hand."""
+    titles = ["Border " + "troops move on " * 20, f"Border {WORD}", "قوات على border الحدود", "", *VECTORS]
+    if HOSTILE.is_dir():
+        titles += json.loads((HOSTILE / "xss" / "own_vectors.json").read_text(encoding="utf-8"))
+    return [title if "border" in title.lower() or not title else f"Border {title}" for title in titles]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    more = f"{TOPICS}  long: {{title: {LONG_NAME}, query: nothing-like-it}}\n  wide: {{title: Wide, query: border}}\n"
+    with world(tmp_path_factory.mktemp("desk"), topics=more) as one:
+        one.pipe.put("meridian-times", *(item(f"h{n}", t, summary=t) for n, t in enumerate(hostile_titles())))
+        yield one
+
+
+@pytest.fixture(scope="module")
+def ask(made: World) -> Iterator[Client]:
+    with serving(made.web()) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        message = "no Chromium is installed (apt-get install chromium)"
+        if os.environ.get("MONITOR_TEST_REQUIRE_ALL"):
+            pytest.fail(message)
+        pytest.skip(message)
+    with sync_playwright() as playwright:
+        # Without a sandbox, since the tests may run as root in a container; the pages are our own and without network.
+        launched = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="module")
+def addresses(made: World, ask: Client) -> dict[str, str]:
+    story = min(one.id or 0 for one in made.app.store.archive.find("Varkan interior troops take over", 50))
+    return {name: f"http://127.0.0.1:{ask.port}{path.format(story=story)}" for name, path in PAGES.items()}
+
+
+class Visit:
+    """A page in a context of its own; `said` is what it wrote to the console, `asked` what it wanted from elsewhere."""
+
+    def __init__(self, context: BrowserContext) -> None:
+        self.said: list[str] = []
+        self.asked: list[str] = []
+        self.page: Page = context.new_page()
+        self.page.set_default_timeout(20_000)
+        self.page.on("console", lambda message: self.said.append(message.text))
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.on("dialog", self._dismiss)
+
+    def _dismiss(self, dialog: Dialog) -> None:
+        self.said.append(dialog.message)
+        dialog.dismiss()
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Visit]:
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    yield Visit(context)
+    context.close()
+
+
+def violations(page: Page, rules: list[str], kind: str) -> list[str]:
+    """What axe finds, one line each. It loads no style sheet by itself, which the pages' policy forbids."""
+    options = {"preload": False, "runOnly": {"type": kind, "values": rules}, "resultTypes": ["violations"]}
+    found: dict[str, Any] = page.evaluate(
+        f"async options => {{ {AXE}; return await axe.run(document, options) }}", options
+    )
+    return [
+        f"{one['id']}: {node['html'][:150]} {node['failureSummary'][:150]}"
+        for one in found["violations"]
+        for node in one["nodes"][:3]
+    ]
+
+
+def picture(page: Page, name: str) -> None:
+    if folder := os.environ.get("MONITOR_TEST_PICTURES"):
+        page.screenshot(path=str(Path(folder) / f"{name}.png"), full_page=True)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_axe_finds_nothing_and_the_console_is_silent(browser: Browser, addresses: dict[str, str], width: int) -> None:
+    found: dict[str, list[str]] = {}
+    for scheme in SCHEMES:
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        visit = Visit(context)
+        for name, address in addresses.items():
+            visit.page.goto(address)
+            picture(visit.page, f"{name}-{width}-{scheme}")
+            said = [line for line in visit.said if "404" not in line]  # of the page that is not there
+            # Only colours differ between the schemes.
+            wrong = (
+                violations(visit.page, RULES, "tag")
+                if scheme == "light"
+                else violations(visit.page, ["color-contrast"], "rule")
+            )
+            if wrong or said:
+                found[f"{name} {scheme}"] = [*wrong, *said]
+            visit.said.clear()
+        context.close()
+    assert found == {}
+
+
+def test_nothing_is_wider_than_the_screen(visit: Visit, addresses: dict[str, str]) -> None:
+    wide = []
+    for name, address in addresses.items():
+        visit.page.goto(address)
+        for width in (320, 390, 640, 768, 1024, 1280):  # 640: 1280 at a zoom of 200 %
+            visit.page.set_viewport_size({"width": width, "height": 900})
+            over = visit.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            if over > 0:
+                wide.append((name, width, over))
+    assert wide == []
+
+
+def test_what_publishers_write_is_shown_and_does_nothing(visit: Visit, made: World, ask: Client) -> None:
+    ids = [one.id for one in made.app.store.archive.find("border", 100) if one.feed == "meridian-times"]
+    assert len(ids) >= len(VECTORS)
+    base = f"http://127.0.0.1:{ask.port}"
+    script = "%3Cscript%3Edocument.title='run'%3C/script%3E"
+    paths = [f"/stories/{number}" for number in ids[:24]]
+    paths += ["/", "/topics/wide?order=newest", "/topics/wide?order=newest&skip=8", "/deliveries", "/feeds?q=" + script]
+    paths += [
+        "/stories?story=border",
+        "/lab?q=border&days=7",
+        "/lab?q=</textarea>" + script,
+        "/subscribers/ruth/digest",
+    ]
+    visit.page.set_viewport_size({"width": 320, "height": 900})
+    for path in paths:
+        visit.page.goto(base + path)
+        assert "run" not in visit.page.title().split(), path
+        assert (
+            visit.page.locator(
+                "main script, main style, main iframe[srcdoc], main img, main form[action^=java]"
+            ).count()
+            == 0
+        )
+        assert visit.page.locator("body").is_visible(), path
+        over = visit.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert over <= 0, (path, over)
+    assert visit.said == []
+    assert [url for url in visit.asked if not url.startswith(base)] == []
+
+
+def test_with_the_keyboard_alone_all_can_be_done(visit: Visit, addresses: dict[str, str]) -> None:
+    page = visit.page
+    page.goto(addresses["feeds"])
+    page.keyboard.press("Tab")
+    expect(page.locator(".skip")).to_be_focused()
+    expect(page.locator(".skip")).to_be_in_viewport()
+    outline = "getComputedStyle(document.activeElement).outlineStyle"
+    assert page.evaluate(outline) != "none"
+    page.keyboard.press("Enter")
+    _tab_to(page, "input#f")
+    page.keyboard.type("gazette")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/feeds?q=gazette*")
+    expect(page.locator("tbody th")).to_have_count(1)
+
+    page.goto(addresses["lab-mistake"])
+    _tab_to(page, "a:has-text('Use NEAR/12')")
+    page.keyboard.press("Enter")
+    expect(page.locator("#r")).to_have_text("What would change")
+    expect(page.locator("main")).to_contain_text("0 stories gained, 0 lost, 1 the same.")
+
+
+def test_without_script_a_message_is_sent_again_and_a_query_tried(browser: Browser, addresses: dict[str, str]) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    page.goto(addresses["deliveries"] + "?state=failed")
+    page.get_by_role("button", name="Send again").first.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/deliveries?state=failed")
+    expect(page.get_by_text("No message stands so")).to_be_visible()
+    page.goto(addresses["lab"])
+    page.get_by_label("Query").fill("grain NEAR/10 price*")
+    page.get_by_label("Compare with").select_option("grain")
+    page.get_by_role("button", name="Try it").click()
+    expect(page.get_by_text("0 stories gained, 0 lost, 1 the same.")).to_be_visible()
+    context.close()
+
+
+def test_the_digest_is_seen_in_its_frame(visit: Visit, addresses: dict[str, str]) -> None:
+    visit.page.goto(addresses["digest"])
+    frame = visit.page.frame_locator("iframe")
+    expect(frame.get_by_text("Why you got this.")).to_be_visible()
+    assert visit.page.frames[1].evaluate("location.origin") == "null" or visit.said == []
+
+
+def test_in_forced_colours_states_keep_a_shape_and_a_border(browser: Browser, addresses: dict[str, str]) -> None:
+    context = browser.new_context(forced_colors="active")
+    page = context.new_page()
+    page.goto(addresses["deliveries"])
+    style = "element => { const s = getComputedStyle(element); return [s.borderTopStyle, s.outlineStyle] }"
+    assert page.locator(".badge").first.evaluate(style)[0] == "solid"
+    assert page.locator(".tabs [aria-current]").first.evaluate(style)[1] == "solid"
+    assert page.locator(".nav [aria-current]").first.evaluate(style)[1] == "solid"
+    context.close()
+
+
+def test_a_mistake_in_the_files_is_seen_with_the_next_look(
+    visit: Visit, made: World, addresses: dict[str, str]
+) -> None:
+    visit.page.goto(addresses["desk"])
+    expect(visit.page.get_by_text("Rules valid")).to_be_visible()
+    mistake = {
+        "file": "topics.yaml",
+        "line": 4,
+        "message": "NEAR needs a distance\n  a NEAR b\n    ^^^^",
+        "fix": "write NEAR/12",
+    }
+    record = {"ok": False, "since": "2026-11-24T14:29:00+00:00", "mistakes": [mistake], "problems": []}
+    (made.app.data / STATE).write_text(json.dumps(record))
+    try:
+        visit.page.reload()
+        expect(visit.page.get_by_role("alert")).to_contain_text("topics.yaml line 4 has a mistake")
+        picture(visit.page, "bad-rules-1280-light")
+        assert violations(visit.page, RULES, "tag") == []
+    finally:
+        (made.app.data / STATE).unlink()
+
+
+def _tab_to(page: Page, wanted: str, most: int = 60) -> None:
+    """Press Tab until the element has the focus."""
+    target = page.locator(wanted).first.element_handle()
+    for _ in range(most):
+        if page.evaluate("element => document.activeElement === element", target):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"{wanted} cannot be reached with the keyboard")

@@ -1,0 +1,220 @@
+"""A story's journey as it is told, and why each subscriber did or did not get it: word by word."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlmodel import select
+
+from monitor.models import Delivery, Verdict
+from monitor.service.journey import explain, journey_of, why
+from monitor.service.marks import pieces
+from monitor.text import Evidence
+from tests.desk import NOW, World, world
+from tests.pipe import Pipe, item
+from tests.test_desk import text_of
+from tests.test_web import Client, serving
+
+VARKAN = "Varkan interior troops take over two Kolva river crossings"
+LA = "(America/Los_Angeles)"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with world(tmp_path_factory.mktemp("desk")) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def ask(made: World) -> Iterator[Client]:
+    with serving(made.web()) as client:
+        yield client
+
+
+def number_of(made: World, words: str) -> int:
+    """The story that these words find best; of several with the very headline, the first."""
+    found = made.app.store.archive.find(words, 50)
+    return min(story.id or 0 for story in found if story.title == found[0].title)
+
+
+CASES = {
+    "sent": (
+        "Insurers suspend", "risk-desk",
+        "#risk-desk got it by slack at 12:00 (Europe/London).",
+        "It matched Sarn Strait disruption at 12:00 (Europe/London).",
+    ),
+    "held": (
+        VARKAN, "ines",
+        f"Ines Okafor will get it at 07:00 {LA}.",
+        f"It matched Border deployments at 01:00 {LA}, in quiet hours.",
+    ),
+    "limited": (
+        "Battalion 1-1", "arden",
+        "J. Arden did not get it at once: the limit was reached.",
+        "It matched Border deployments at 2026-11-23 11:32 (Europe/London). The limit of 1 alerts an hour was reached.",
+    ),
+    "digest": (
+        VARKAN, "ruth",
+        "Ruth Whitcombe gets it in the digest only.",
+        "It matched Border deployments at 09:00 (Europe/London). The subscription asks for the digest only.",
+    ),
+    "muted": (
+        "Battalion moves in", "kai",
+        "Kai Brandt did not get it: they turned it off.",
+        "It matched Border deployments at 10:36 (Europe/London). The topic was turned off by the link in a mail.",
+    ),
+    "not subscribed": (
+        "Insurers suspend", "ines",
+        "Ines Okafor did not get it.",
+        "It matched Sarn Strait disruption, and no subscription of theirs covers that.",
+    ),
+    "failed for good": (
+        "Council sanctions", "risk-desk",
+        "#risk-desk did not get it: slack failed for good.",
+        "It matched Sanctions at 13:54 (Europe/London). The channel does not exist, says Slack: channel_not_found.",
+    ),
+    "waiting": (
+        "Grain rises", "risk-desk",
+        "#risk-desk has not got it yet; it is due at 14:32 (Europe/London).",
+        "It matched Grain prices at 13:00 (Europe/London). The last try failed: Slack asked us to wait 30 seconds.",
+    ),
+    "no match": (
+        "Mayor opens", "ines",
+        "Ines Okafor did not get it: it matched no topic.",
+        "None came close.",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_why_is_told_word_by_word(made: World, case: str) -> None:
+    words, who, *answer = CASES[case]
+    found = journey_of(made.app, number_of(made, words))
+    assert list(why(made.app, found, who, NOW)) == answer
+
+
+OWN = """
+topics:
+  strait: {query: '"Sarn Strait" NEAR/3 closed', scope: {languages: [en]}}
+  ports: {query: 'strike AND dock AND NOT drill'}
+  border: {any: [border]}
+"""
+ONE = """
+subscribers:
+  ines: {name: Ines, channels: {mail: "mailto://127.0.0.1:2525?to=i@x.example"}, subscriptions: [{topics: all, alert: {via: [mail]}}]}
+"""  # noqa: E501  # one line of YAML
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> Pipe:
+    return Pipe(tmp_path, topics=OWN, subscribers=ONE)
+
+
+def told(pipe: Pipe, words: str) -> tuple[str, str]:
+    return why(pipe.app, explain(pipe.app, words), "ines", pipe.time)
+
+
+def test_a_near_miss_is_kept_with_what_it_failed_by(pipe: Pipe) -> None:
+    pipe.put("wire", item("1", "Sarn Strait pilots say that the lane is closed"), item("2", "A dock strike, a drill"))
+    assert told(pipe, "pilots")[1] == "It came close to strait: NEAR/3 fails (nearest: 6 words apart)."
+    assert told(pipe, "strike")[1] == ("It came close to ports: what must be absent is there: `drill` in title.")
+    assert {(row.topic, row.matched) for row in pipe.rows(Verdict)} == {("strait", False), ("ports", False)}
+
+
+def test_words_that_are_missing_make_no_near_miss(pipe: Pipe) -> None:
+    pipe.put("wire", item("1", "Sarn Strait in sunshine"), item("2", "A strike, a drill"))
+    assert pipe.rows(Verdict) == []
+
+
+def test_out_of_scope_is_told(pipe: Pipe) -> None:
+    pipe.put("wire", replace(item("1", "Sarn Strait closed"), language="fr"))
+    assert told(pipe, "closed")[1] == "It came close to strait: its language fr is not one of en."
+
+
+def test_old_and_first_poll_are_told(pipe: Pipe) -> None:
+    pipe.put("wire", item("1", "An old border", published=pipe.time - timedelta(days=30)))
+    pipe.put("post", item("2", "A first border"), baseline=True)
+    assert told(pipe, "old border")[0] == "Ines was not alerted: the story was old."
+    assert told(pipe, "first border")[0] == "Ines was not alerted: it was there at the feed’s first poll."
+
+
+def test_what_was_decided_stays_as_it_was_when_the_rule_changes(pipe: Pipe) -> None:
+    pipe.put("wire", item("1", "A border"))
+    pipe.reload(topics="topics: {border: {any: [frontier]}}")
+    (verdict,) = explain(pipe.app, "border").verdicts
+    assert verdict.matched
+    assert verdict.explanation.true  # the rule of now would say no
+    assert verdict.decided_at == pipe.time
+
+
+def test_what_was_not_kept_is_tried_with_the_rule_of_now_and_says_so(pipe: Pipe) -> None:
+    pipe.put("wire", item("1", "A border"))
+    verdicts = {one.topic: one for one in explain(pipe.app, "border").verdicts}
+    assert verdicts["border"].decided_at is not None
+    assert (verdicts["ports"].decided_at, verdicts["ports"].matched) == (None, False)
+    assert journey_of(pipe.app, 1).others == ("strait", "ports")
+
+
+def test_retention_takes_what_was_kept_with_the_story(pipe: Pipe) -> None:
+    pipe.put("wire", item("1", "A dock strike and a drill"))
+    pipe.app.store.archive.prune(pipe.time + timedelta(days=1), pipe.time)
+    assert pipe.rows(Verdict) == []
+
+
+def test_marks_never_leave_the_text_and_overlapping_ones_are_one() -> None:
+    found = [Evidence("title", 2, 5, "a"), Evidence("title", 4, 7, "b"), Evidence("title", 8, 99, "c")]
+    assert pieces("0123456789", "title", found, {"a": 1, "b": 2}) == [("01", ()), ("23456", (1, 2)), ("789", ())]
+
+
+def test_the_page_shows_the_whole_journey(made: World, ask: Client) -> None:
+    page = text_of(ask("GET", f"/stories/{number_of(made, VARKAN)}?who=ines").text)
+    for said in (
+        "read from 1 feed, matched 1 of 5 topics, in an event of 5 stories from 5 sources.",
+        "Sent to 3, held for 1, in the digest of 1.",
+        f"Ines Okafor will get it at 07:00 {LA}.",
+        '"interior troops" 1 headline 2; summary 4',
+        "frontier summary 23",
+        "Sarn Strait disruption: NEAR/8 fails (nearest: 13 words apart). As decided 09:00.",
+        "Started an event of 5 stories",
+        "Decided for 5 subscribers",
+        "Delivered 3 of 4",
+        "250 2.0.0 queued as",
+    ):
+        assert said in page, said
+
+
+def test_a_search_leads_to_the_story_or_offers_a_choice(ask: Client) -> None:
+    one = ask("GET", "/stories?story=Insurers&who=ines")
+    assert one.status == 303
+    assert re.fullmatch(r"stories/\d+\?who=ines", one.headers["Location"])
+    assert "5 stories have these words" in text_of(ask("GET", "/stories?story=varkan").text)
+    none = ask("GET", "/stories?story=no+such+words")
+    assert (none.status, "No story with those words" in none.text) == (404, True)
+    assert ask("GET", "/stories?story=https://x.example/%00").status == 404
+    assert ask("GET", "/stories/99999").status == ask("GET", "/stories/x").status == 404
+
+
+def test_a_digest_is_shown_in_a_frame_that_is_shut_off(ask: Client) -> None:
+    page = ask("GET", "/subscribers/ruth/digest")
+    said = text_of(page.text)
+    assert re.search(r"would get at 17:00 if it went out now: \d+ stories since 00:32", said), said
+    assert re.search(r'<iframe src="../../subscribers/ruth/digest/mail"[^>]* sandbox></iframe>', page.text)
+    mail = ask("GET", "/subscribers/ruth/digest/mail")
+    policy = mail.headers["Content-Security-Policy"]
+    assert policy == "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox"
+    assert "Varkan interior" in mail.text
+    assert "Varkan interior" in ask("GET", "/subscribers/ruth/digest?form=text").text
+    assert ask("GET", "/subscribers/nobody/digest").status == 404
+
+
+def test_seeing_a_digest_sends_and_changes_nothing(made: World, ask: Client) -> None:
+    with made.app.store.read() as session:
+        before = [row.model_dump() for row in session.exec(select(Delivery))]
+    ask("GET", "/subscribers/ruth/digest/mail")
+    with made.app.store.read() as session:
+        assert [row.model_dump() for row in session.exec(select(Delivery))] == before

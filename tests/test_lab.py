@@ -1,0 +1,186 @@
+"""The rule lab: a draft on the archive, against the saved topic."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+import yaml
+
+from monitor.config import load_config
+from monitor.errors import NotFoundError
+from monitor.rules import DRAFT, compile_draft, compile_rules
+from monitor.service.lab import try_query
+from tests.desk import NOW, World, world
+from tests.pipe import Pipe, item
+from tests.test_desk import text_of
+from tests.test_web import Client, serving
+
+TOPICS = """
+topics:
+  border:
+    title: Border deployments
+    query: 'troops AND border'
+    scope: {languages: [en]}
+    examples: {match: ["Troops at the border", "Soldiers at the border"], no_match: ["Troops at home"]}
+"""
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> Pipe:
+    made = Pipe(tmp_path, topics=TOPICS)
+    titles = ("Troops at the border", "Soldiers cross the border", "Troops and a border collie show", "Nothing at all")
+    for day, title in enumerate(titles):
+        made.put("wire", item(str(day), title, summary="A summary."))
+        made.forward(days=1)
+    return made
+
+
+def test_gained_and_lost_are_told_with_the_clause_that_is_the_cause(pipe: Pipe) -> None:
+    found = try_query(pipe.app, "(troops OR soldiers) AND border AND NOT collie", pipe.time, topic="border")
+    assert (found.searched, found.hits, found.was, found.whole) == (4, 2, 2, True)
+    assert (found.gained_count, found.lost_count, found.same) == (1, 1, 1)
+    (gained,), (lost,) = found.gained, found.lost
+    assert "".join(text for text, _ in gained.title) == "Soldiers cross the border"
+    assert [text for text, marks in gained.title if marks] == ["Soldiers", "border"]
+    assert gained.cause == "nothing of group 1 (troops) occurs"
+    assert lost.cause == "what must be absent is there: `collie` in title"
+
+
+def test_hits_are_counted_by_day_and_alerts_by_event(pipe: Pipe) -> None:
+    pipe.put("post", item("again", "Troops at the border of the north today"))
+    pipe.put("wire", item("copy", "Troops at the border of the north today"))
+    found = try_query(pipe.app, "troops", pipe.time, days=7)
+    assert [draft for _, draft, _ in found.days] == [0, 0, 1, 0, 1, 0, 2]
+    assert (found.hits, found.events, found.was) == (4, 3, None)
+
+
+def test_examples_of_the_topic_are_tried_on_the_draft(pipe: Pipe) -> None:
+    found = try_query(pipe.app, "troops", pipe.time, topic="border")
+    assert [(one.title, one.wanted, one.good) for one in found.examples] == [
+        ("Soldiers at the border", True, False),
+        ("Troops at home", False, False),
+        ("Troops at the border", True, True),
+    ]
+    assert found.examples[1].why == "`troops` in title"
+
+
+def test_without_a_query_the_saved_one_is_tried(pipe: Pipe) -> None:
+    found = try_query(pipe.app, " ", pipe.time, topic="border")
+    assert (found.query, found.gained_count, found.lost_count) == ("troops AND border", 0, 0)
+
+
+def test_a_draft_has_the_scope_of_its_topic(pipe: Pipe) -> None:
+    pipe.put("wire", replace(item("fr", "Troops border in French"), language="fr"))
+    assert try_query(pipe.app, "french", pipe.time, topic="border").hits == 0
+    assert try_query(pipe.app, "french", pipe.time).hits == 1
+
+
+def test_what_the_time_did_not_allow_is_said(pipe: Pipe) -> None:
+    found = try_query(pipe.app, "troops", pipe.time, seconds=-1)
+    assert found.whole  # all four are in the first chunk
+    for number in range(3):
+        pipe.put("wire", *(item(f"{number}-{n}", f"Story {number} {n}") for n in range(400)))
+    found = try_query(pipe.app, "troops", pipe.time, seconds=-1)
+    assert (found.whole, found.searched, found.total) == (False, 1000, 1204)
+    assert found.reached == pipe.time
+
+
+MISTAKES = [
+    ("a NEAR b", "NEAR needs a distance", ["a NEAR/12 b"]),
+    ("a b", "no operator between", ['"a b"', "a AND b", "a OR b"]),
+    ("(a OR b", "never closed", ["(a OR b)"]),
+    ("a and b", "no operator between", ["a AND b"]),
+    ("a OR b AND c", "which comes first", ["a OR (b AND c)", "(a OR b) AND c"]),
+    ("a NOT b", "no operator between", ["a AND NOT b"]),
+    ("tittle:x", "unknown field", ["title:x"]),
+    ("NOT a", "only says what a story must not have", []),
+    ("@nobody", "unknown entity", []),
+]
+
+
+@pytest.mark.parametrize(("query", "said", "fixes"), MISTAKES, ids=[query for query, _, _ in MISTAKES])
+def test_a_mistake_is_told_with_fixes_that_mend_it(pipe: Pipe, query: str, said: str, fixes: list[str]) -> None:
+    wrong = try_query(pipe.app, query, pipe.time).wrong
+    assert wrong is not None
+    assert said in wrong.message
+    assert "^" in wrong.carets
+    assert [fix.query for fix in wrong.fixes] == fixes
+    for fix in wrong.fixes:
+        assert try_query(pipe.app, fix.query, pipe.time).wrong is None
+
+
+def test_a_query_of_any_length_and_an_unknown_topic_are_told(pipe: Pipe) -> None:
+    wrong = try_query(pipe.app, "a OR " * 5000 + "a", pipe.time).wrong
+    assert wrong is not None
+    assert "longer than 10,000 characters" in wrong.message
+    with pytest.raises(NotFoundError, match="no topic `nope`"):
+        try_query(pipe.app, "a", pipe.time, topic="nope")
+
+
+def test_what_no_text_can_match_is_warned_of(pipe: Pipe) -> None:
+    (said,) = try_query(pipe.app, "troops OR ½", pipe.time).warnings
+    assert said == "no text can match `½`: it holds no word"
+
+
+@pytest.mark.parametrize("query", ["troops AND border", '"a: b" OR\n  # OR {x}', "title:troops\n\nAND border"])
+def test_the_yaml_to_paste_says_the_same(tmp_path: Path, pipe: Pipe, query: str) -> None:
+    found = try_query(pipe.app, query.replace("# OR ", ""), pipe.time, topic="border")
+    assert found.wrong is None
+    assert found.place == "topics.yaml line 3"
+    pasted = "topics:\n" + "".join(f"  {line}\n" for line in found.yaml.splitlines())
+    assert yaml.safe_load(pasted)["topics"]["border"]["title"] == "Border deployments"
+    (tmp_path / "config" / "topics.yaml").write_text(pasted)
+    config = load_config(tmp_path / "config", {})
+    again = compile_rules(config).compiled("border").tree
+    assert str(again) == str(try_query_tree(pipe, found.query))
+
+
+def try_query_tree(pipe: Pipe, query: str) -> object:
+    return compile_draft(query, pipe.app.config, pipe.app.rules, "").compiled(DRAFT).tree
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with world(tmp_path_factory.mktemp("desk")) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def ask(made: World) -> Iterator[Client]:
+    with serving(made.web()) as client:
+        yield client
+
+
+def test_the_page_leads_with_a_verdict(ask: Client) -> None:
+    query = {"q": "suspend* NEAR/20 strait OR grain", "topic": "sarn-strait", "days": "30"}
+    page = text_of(ask("GET", f"/lab?{urlencode(query)}").text)
+    assert "1 story gained, 0 lost, 1 the same." in page
+    assert "Whoever takes it right away would get about 1 more alert every 30 days." in page
+    assert "Not in the saved topic: NEAR/8 fails" in page
+    assert re.search(r"YAML to paste at topics.yaml line \d+", page)
+
+
+def test_the_page_of_a_mistake_offers_a_fix_and_no_old_result(ask: Client) -> None:
+    page = ask("GET", "/lab?q=grain+NEAR+price&topic=grain").text
+    assert "<title>Error: NEAR needs a distance" in page
+    assert 'aria-invalid="true"' in page
+    assert "No result yet" in page
+    fix = re.search(r'href="(\?q=[^"]*)">Use NEAR/12', page)
+    assert fix
+    mended = text_of(ask("GET", "/lab" + fix[1].replace("&amp;", "&")).text)
+    assert "0 stories gained, 0 lost, 1 the same." in mended
+
+
+@pytest.mark.parametrize(
+    "query", ["", "q=&topic=nope&days=x", "q=%3Cscript%3Ealert(1)%3C/script%3E", "q=%00%ff", "q=%F0%9F%92%A9"]
+)
+def test_the_page_answers_whatever_is_asked(made: World, ask: Client, query: str) -> None:
+    answer = ask("GET", f"/lab?{query}")
+    assert answer.status == 200
+    assert "<script" not in answer.text
+    assert made.app.now() == NOW
