@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import json
 import logging
+import math
 import os
 import signal
 import time
@@ -28,7 +29,7 @@ from monitor.collector import lasting, set_aside
 from monitor.config import Config, copy_files
 from monitor.errors import ConfigError, MonitorError, Problem
 from monitor.pipeline import Watch, ask_hubs, deliver_due, digest_due, poll_due, prune, read_due
-from monitor.service import feed_health, report_bad_config
+from monitor.service import report_bad_config
 
 log = logging.getLogger(__name__)
 
@@ -192,10 +193,12 @@ class Daemon:
     async def _tell_what_is_wrong(self) -> None:
         """Say what is on record at the start: feeds that fail, and files that were not loaded."""
         app, now = self.app, self.app.now()
-        failing = [one for one in await app.db(feed_health, app) if one.failures]
+        feeds = feeds_to_poll(app.config)
+        recorded = await app.db(app.store.feeds.remarkable, math.inf, now)
+        failing = [one for name, one in recorded.items() if one.failures and name in feeds]
         if failing:
             since = min(one.failing_since for one in failing if one.failing_since is not None)
-            following = min(one.next_poll_at for one in failing if one.next_poll_at is not None)
+            following = min(one.next_poll_at for one in failing)
             log.warning(
                 "%d feeds could not be read when last tried, the first since %s UTC; the next try is at %s UTC",
                 len(failing),
