@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import json
 import logging
+import math
 import os
 import signal
 import time
@@ -42,7 +43,7 @@ from monitor.pipeline import (
     volume_due,
 )
 from monitor.pipeline.deliver import LEASE
-from monitor.service import feed_health, report_bad_config
+from monitor.service import report_bad_config
 from monitor.service.record import STATE, read_state
 
 log = logging.getLogger(__name__)
@@ -206,10 +207,12 @@ class Daemon:
     async def _tell_what_is_wrong(self) -> None:
         """Say what is on record at the start: feeds that fail, and files that were not loaded."""
         app, now = self.app, self.app.now()
-        failing = [one for one in await app.db(feed_health, app) if one.failures]
+        feeds = feeds_to_poll(app.config)
+        recorded = await app.db(app.store.feeds.remarkable, math.inf, now)
+        failing = [one for name, one in recorded.items() if one.failures and name in feeds]
         if failing:
             since = min(one.failing_since for one in failing if one.failing_since is not None)
-            following = min(one.next_poll_at for one in failing if one.next_poll_at is not None)
+            following = min(one.next_poll_at for one in failing)
             log.warning(
                 "%d feeds could not be read when last tried, the first since %s UTC; the next try is at %s UTC",
                 len(failing),

@@ -18,6 +18,7 @@ from monitor import service
 from monitor.app import open_app, utc_now
 from monitor.cli import cli
 from monitor.daemon import Daemon
+from monitor.errors import StoreError
 from monitor.models import HubLease, Story
 from monitor.pipeline import ask_hubs, take_push
 from monitor.pipeline.hubs import is_reachable
@@ -500,6 +501,51 @@ async def test_what_has_no_room_is_polled(pipe: Site, server: FeedServer, hub: F
         assert await hub.push(make.rss(NEW)) == 202
     assert pipe.wait == 0
     assert len(pipe.rows(Story)) == 1
+
+
+async def test_what_is_acknowledged_is_saved_or_its_feed_is_due(
+    pipe: Site, server: FeedServer, hub: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await pipe.subscribed(server, hub)
+    assert await hub.push(make.rss(NEW)) == 202
+    assert {row.title for row in pipe.rows(Story)} == {"Old news", "Sanctions agreed"}  # by then, and not soon
+    assert pipe.wait > 120
+
+    async def hanging(*_: object) -> None:
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr("monitor.web.hubs.take_push", hanging)
+    monkeypatch.setattr("monitor.web.hubs.ANSWER_WITHIN", 0.1)
+    assert await hub.push(make.rss(LATER)) == 202
+    assert pipe.wait == 0
+
+
+async def test_a_push_that_could_not_be_saved_has_the_feed_polled(
+    pipe: Site, server: FeedServer, hub: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await pipe.subscribed(server, hub)
+
+    async def failing(*_: object) -> None:
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr("monitor.web.hubs.take_push", failing)
+    assert await hub.push(make.rss(NEW)) == 202
+    assert pipe.wait == 0
+
+
+async def test_news_that_a_hub_tells_of_during_a_poll_is_polled_for(
+    pipe: Site, server: FeedServer, hub: FakeHub
+) -> None:
+    await pipe.subscribed(server, hub)
+    pipe.forward(hours=1)
+    server.route("/feed.xml", Answer(make.rss(OLD), delay=1.0))
+    polling = asyncio.create_task(pipe.poll())
+    await eventually(lambda: server.count() == 2)  # it was asked, and answers with what was there before the news
+    pipe.forward(seconds=1)
+    assert await hub.push(b"") == 202
+    assert not polling.done()
+    assert (await polling).result == "unchanged"
+    assert pipe.wait == 0
 
 
 async def test_a_push_outlives_a_restart(tmp_path: Path, server: FeedServer, hub: FakeHub) -> None:

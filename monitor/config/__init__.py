@@ -23,7 +23,7 @@ from monitor.config.models import (
     Subscription,
     Topic,
 )
-from monitor.config.places import Place
+from monitor.config.places import Place, Places
 from monitor.config.schema import json_schema
 from monitor.config.settings import EventSettings, FetchSettings, OldStories, Polling, Retention, Settings, Web
 from monitor.config.values import Rate
@@ -44,6 +44,7 @@ __all__ = [
     "Group",
     "OldStories",
     "Place",
+    "Places",
     "Polling",
     "QuietHours",
     "Rate",

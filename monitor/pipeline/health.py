@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -94,8 +94,10 @@ class Watch:
     def look(self, app: App) -> None:
         """Tell the operators what changed. Uses the database."""
         now, feeds = app.now(), feeds_to_poll(app.config)
-        states = {name: state for name, state in app.store.feeds.states().items() if name in feeds}
-        since = offline(states)
+        found = app.store.feeds.remarkable(SLOW, now - RECENT)
+        states = {name: state for name, state in found.items() if name in feeds}
+        answered, hosts = app.store.feeds.answered(), _hosts(feeds.values())
+        since = offline(states.values(), hosts, answered)
         if since is not None:
             if self.offline_since is None:
                 self.offline_since = since
@@ -109,7 +111,7 @@ class Watch:
             return
         if self.offline_since is not None:
             self._online(app, now)
-        self._tell(app, states, now)
+        self._tell(app, states, hosts, answered, now)
         self._summarise(app, states, now)
 
     def _online(self, app: App, now: datetime) -> None:
@@ -122,10 +124,12 @@ class Watch:
         app.store.feeds.hurry(self.offline_since, now)
         self.offline_since, self.online_since = None, now
 
-    def _tell(self, app: App, states: Mapping[str, FeedState], now: datetime) -> None:
+    def _tell(
+        self, app: App, states: Mapping[str, FeedState], hosts: int, answered: datetime | None, now: datetime
+    ) -> None:
         if self.told_at is not None and timedelta(0) <= now - self.told_at < GATHER:
             return
-        changed = {name: state for name, state in states.items() if self._changed(state, states)}
+        changed = {name: state for name, state in states.items() if self._changed(state, hosts, answered)}
         if not changed:
             return
         told = {name: _to_tell(state) for name, state in changed.items()}
@@ -134,26 +138,25 @@ class Watch:
         self.told_at = now
         log.warning("%s: %s", notice.title, ", ".join(changed))
 
-    def _changed(self, state: FeedState, states: Mapping[str, FeedState]) -> bool:
+    def _changed(self, state: FeedState, hosts: int, answered: datetime | None) -> bool:
         """Whether the operators are to hear of a feed: it is not as they were told, and that not by our own fault."""
         if _to_tell(state) == state.told or (state.told and not _to_tell(state) and state.failures):
             return False
         if state.failures and state.status is None and state.failing_since is not None:
-            answers = [one.polled_at for one in states.values() if one.status is not None and one.polled_at is not None]
-            others = len({host(one.url) for one in states.values()}) > 1
-            if others and not any(at > state.failing_since for at in answers):
+            if hosts > 1 and (answered is None or answered <= state.failing_since):
                 return False  # nobody has answered since: it may be us
             if self.online_since is not None and state.polled_at is not None and state.polled_at < self.online_since:
                 return False
         return True
 
     def _summarise(self, app: App, states: Mapping[str, FeedState], now: datetime) -> None:
-        """Once a day, where anything is not as it should be, say how all feeds are."""
+        """Once a day, where anything is not as it should be, say how all feeds are; `states` are of the others."""
         local = now.astimezone(ZoneInfo(app.config.settings.timezone))
         today = f"{local:%Y-%m-%d}"
         if local.hour < SUMMARY_HOUR or self.summary_of == today:
             return
         self.summary_of = today
+        feeds = feeds_to_poll(app.config)
         bad = {name: state for name, state in sorted(states.items()) if _to_tell(state)}
         gaps = sorted(name for name, state in states.items() if state.gap_at and now - state.gap_at < RECENT)
         moved = {name: state.address for name, state in sorted(states.items()) if state.address}
@@ -161,9 +164,13 @@ class Watch:
         if gaps:
             lines.append(f"May have lost stories between two polls since yesterday: {', '.join(gaps[:LINES])}.")
         lines += [f"{name} has moved: write {address} in feeds.yaml." for name, address in moved.items()]
+        broken = sorted(lease.feed for lease in app.store.hubs.all() if lease.state == "broken" and lease.feed in feeds)
+        if broken:
+            lines.append(f"Not pushed by their hubs, and polled instead: {', '.join(broken[:LINES])}.")
         if not lines:
             return
         counts = Counter(verdict(state) for state in states.values())
+        counts["healthy"] += len(feeds.keys() - states.keys())
         title = f"Feeds today: {', '.join(f'{counts[state]} {state}' for state in _ORDER if counts[state])}"
         notify_operators(app, f"feeds-today:{today}", Notice(title, _few(lines)), now)
 
@@ -201,25 +208,30 @@ def _few(lines: list[str]) -> tuple[str, ...]:
     return (*lines[:LINES], f"And {more} more: `monitor feeds` shows all.") if more > 0 else tuple(lines)
 
 
-def offline(states: Mapping[str, FeedState]) -> datetime | None:
+def _hosts(addresses: Iterable[str]) -> int:
+    """Return on how many hosts feeds are; more than `HOSTS_OF_AN_OUTAGE` are not counted."""
+    found: set[str] = set()
+    for address in addresses:
+        found.add(host(address))
+        if len(found) > HOSTS_OF_AN_OUTAGE:
+            break
+    return len(found)
+
+
+def offline(states: Iterable[FeedState], hosts: int, answered: datetime | None) -> datetime | None:
     """Return since when our own network seems to be down; None when it does not.
 
     It does when several hosts' feeds (all, where there are but two) have begun to fail without any answer, and have
-    failed again, since the last time that any server answered anything.
+    failed again, since a server `answered` last. `hosts` is on how many the feeds are.
     """
-    hosts = {host(state.url) for state in states.values()}
-    answered = [
-        state.polled_at for state in states.values() if state.status is not None and state.polled_at is not None
-    ]
-    last = max(answered, default=None)
     fell = [
         (state.failing_since, host(state.url))
-        for state in states.values()
+        for state in states
         if state.failures >= 2
         and state.status is None
         and state.failing_since is not None
-        and (last is None or state.failing_since > last)
+        and (answered is None or state.failing_since > answered)
     ]
-    if len(hosts) < 2 or len({name for _, name in fell}) < min(HOSTS_OF_AN_OUTAGE, len(hosts)):
+    if hosts < 2 or len({name for _, name in fell}) < min(HOSTS_OF_AN_OUTAGE, hosts):
         return None
     return min(fell)[0]

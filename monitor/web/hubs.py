@@ -1,6 +1,7 @@
 """Where WebSub hubs ask back and push: /websub/TOKEN. What is pushed waits here, in memory, until it is taken in.
 
-Whatever is turned away, or lost with the process, polling finds.
+A push is acknowledged once its stories are saved, or once it is on record that the feed is to be polled for them: a
+crash between loses nothing. Whatever is turned away, polling finds.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ READ_AT_ONCE = 8  # bodies, one for a hub's lease
 A_MINUTE = 60  # pushes for one lease
 WAITING, WAITING_BYTES, WAITING_OF_ONE = 200, 32_000_000, 4  # pushes that are not taken in yet
 TAKEN_AT_ONCE = 2
+ANSWER_WITHIN = 3.0  # seconds; hubs give up after five or more
 
 _CLOSE = {"Connection": "close"}  # what is still on its way is not read
 
@@ -39,6 +41,7 @@ class _Push:
     lease: HubLease
     body: bytes
     content_type: str
+    taken: asyncio.Future[bool]  # whether it was taken in
 
 
 class Inbox:
@@ -67,7 +70,7 @@ class Inbox:
         return PlainTextResponse(challenge) if known else Response(status_code=404)
 
     async def receive(self, request: Request, token: str) -> Response:
-        """Take a push. It is acknowledged once it is here; one with a wrong signature too, and dropped (WebSub, 8)."""
+        """Take a push. One with a wrong signature is acknowledged too, and dropped (WebSub, 8)."""
         lease = await self._lease(token)
         if lease is None or lease.state == "leaving" or lease.verified_at is None:
             return Response(status_code=410, headers=_CLOSE)  # the hub is to forget us
@@ -86,13 +89,20 @@ class Inbox:
         if not is_signed(body, request.headers.get("X-Hub-Signature", ""), lease.secret):
             log.warning("%s: a push with a wrong signature was dropped", lease.feed)
             await self._app.db(self._app.store.hubs.forged, key)
-        elif self._has_room(key, len(body)):
-            self._waiting[key] += 1
-            self._bytes += len(body)
-            self._queue.put_nowait(_Push(lease, body, request.headers.get("Content-Type", "")[:200]))
-        else:
+        elif not await self._taken(lease, body, request.headers.get("Content-Type", "")[:200]):
             await self._app.db(self._app.store.hubs.pinged, key, self._app.now())
         return Response(status_code=202)
+
+    async def _taken(self, lease: HubLease, body: bytes, content_type: str) -> bool:
+        """Have a push taken in; False where there is no room for it, or it still waits after `ANSWER_WITHIN`."""
+        if not self._has_room(lease.key, len(body)):
+            return False
+        push = _Push(lease, body, content_type, asyncio.get_running_loop().create_future())
+        self._waiting[lease.key] += 1
+        self._bytes += len(body)
+        self._queue.put_nowait(push)
+        await asyncio.wait([push.taken], timeout=ANSWER_WITHIN)
+        return push.taken.done() and push.taken.result()
 
     async def _lease(self, token: str) -> HubLease | None:
         # Not in the thread that writes: whoever guesses at tokens takes none of its time.
@@ -118,8 +128,10 @@ class Inbox:
     async def _take_in_turn(self) -> None:
         while True:
             push = await self._queue.get()
+            done = False
             try:
                 await take_push(self._app, push.lease, push.body, push.content_type)
+                done = True
             except MonitorError as error:
                 log.error("%s: a push could not be taken in; polling finds it: %s", push.lease.feed, error)
             except Exception:
@@ -129,6 +141,7 @@ class Inbox:
                 self._waiting[push.lease.key] -= 1
                 self._waiting += Counter()  # without those that are at nothing
                 self._bytes -= len(push.body)
+                push.taken.set_result(done)
 
 
 async def _body(request: Request) -> bytes | Response:

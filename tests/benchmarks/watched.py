@@ -138,15 +138,12 @@ def memory() -> tuple[float, float]:
 
 def _start_now(app: App) -> None:
     """Put the schedule off to the present: the database was made a while ago."""
-    from sqlmodel import select
+    from sqlmodel import text
 
-    from monitor.models import FeedState
-
+    shifted = "strftime('%Y-%m-%d %H:%M:%f', next_poll_at, :late || ' seconds') || '000'"
     with app.store.write() as session:
-        states = session.exec(select(FeedState)).all()
-        late = app.now() - min(state.next_poll_at for state in states)
-        for state in states:
-            state.next_poll_at += late
+        late = session.execute(text("SELECT (julianday('now') - julianday(min(next_poll_at))) * 86400 FROM feed_state"))
+        session.execute(text(f"UPDATE feed_state SET next_poll_at = {shifted}"), {"late": late.scalar_one()})
 
 
 async def _run(config: Path, data: Path, seen: Path) -> None:
