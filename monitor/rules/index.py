@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import NamedTuple
-
-from ahocorasick_rs import BytesAhoCorasick
+from typing import Any, NamedTuple
 
 from monitor.entities import Alias, Aliases
 from monitor.query import (
@@ -34,7 +32,10 @@ from monitor.query import (
     Term,
     children,
 )
-from monitor.rules.patterns import ExactText, exact_text, is_wild, literal_prefix, pattern
+from monitor.rules import core
+from monitor.rules.flat import Layout
+from monitor.rules.patterns import exact_text, is_wild, literal_prefix, pattern
+from monitor.rules.sieve import Lookup, Places, Sieve
 
 # How often a word is expected in a story: what anchors are chosen by. The commonest words of the languages that news is
 # mostly written in; for all others length tells enough.
@@ -50,25 +51,6 @@ _NEVER = 1e-9
 _LOOKED_UP = (Term, Phrase, Exact)
 
 
-# Neither frozen nor compared: ten thousands are made while a reload is waited for, and each is one of its kind.
-@dataclass(slots=True, eq=False)
-class Lookup:
-    """Where a leaf (`term`, as written) is looked up: pattern `number`, of `length` words.
-
-    `open`: the last word may go on (deploy*). `wild`: the words as patterns, to be compared one by one. `exact`: the
-    text as it must be published. `units`: the parts of a phrase in any order, all within `reach` words.
-    """
-
-    term: str
-    number: int
-    length: int
-    open: bool = False
-    wild: tuple[str, ...] = ()
-    exact: ExactText | None = None
-    units: tuple[Lookup, ...] = ()
-    reach: int = 0
-
-
 _UNSEEN = Lookup("", -1, 0)
 
 
@@ -82,25 +64,25 @@ class Group:
 
 @dataclass(slots=True)
 class Index:
-    """The compiled patterns. `anchored` maps a pattern to the topics (by number) to decide where it is found, `alone`
-    to those that are one leaf and so are decided by its places; `always` are those without an anchor, decided for every
-    story.
+    """The compiled patterns, and what leads from them to topics, by number. `always` are the topics without an anchor,
+    decided for every story. `sieve` or `matcher`: the others, as Python or the compiled core looks for them.
     """
 
     aliases: Aliases
-    automaton: BytesAhoCorasick = field(init=False)
-    anchored: list[tuple[int, ...]] = field(init=False)
-    alone: list[tuple[tuple[Lookup, tuple[int, ...]], ...]] = field(init=False)  # by pattern: topics of one leaf each
+    sieve: Sieve = field(init=False)
+    matcher: Any = None
     always: tuple[int, ...] = ()
-    # Of each topic, beside its anchor: a pattern that must be found, and sets of patterns of each of which one must be.
-    guards: list[int | None] = field(default_factory=list)
-    needs: list[tuple[frozenset[int], ...]] = field(default_factory=list)
     named: dict[int, tuple[Alias, ...]] = field(default_factory=dict)
     beginnings: set[int] = field(default_factory=set)  # of inflected names: what all their forms have
     lookups: dict[int, Lookup] = field(default_factory=dict)  # by the identity of a leaf of the trees
     groups: dict[int, Group] = field(default_factory=dict)  # by the identity of an OR of the trees
     # By the identity of an @name of the trees: the entities that it stands for, and as it is written.
     references: dict[int, tuple[frozenset[str], str]] = field(default_factory=dict)
+
+    def places(self, data: bytes) -> Places:
+        """Return where each pattern stands that is found in a folded story."""
+        found: Places = self.sieve.places(data) if self.matcher is None else self.matcher.places(data)
+        return found
 
 
 @dataclass(slots=True)
@@ -126,8 +108,11 @@ class _Building:
         return found
 
 
-def build(trees: Sequence[Node], aliases: Aliases) -> Index:
-    """Return the index of the topics' trees, which must live as long as it does: leaves are known by identity."""
+def build(trees: Sequence[Node], aliases: Aliases, labels: Sequence[tuple[str, str]] = ()) -> Index:
+    """Return the index of the topics' trees, which must live as long as it does: leaves are known by identity.
+
+    `labels`: each topic's name and version, which the compiled core tells with what it decided.
+    """
     index = Index(aliases)
     building = _Building(index)
     for entity in aliases.entities():
@@ -142,37 +127,36 @@ def build(trees: Sequence[Node], aliases: Aliases) -> Index:
             index.beginnings.add(number)
             numbers.append(number)
         building.of_entity[entity] = tuple(numbers)
-    anchored: dict[int, list[int]] = {}
-    alone: dict[int, dict[Lookup, list[int]]] = {}
+    sieve: Sieve | Layout = Sieve(len(trees)) if core.CORE is None else Layout(index.lookups, labels, len(trees))
     always = []
-    index.guards, index.needs = [None] * len(trees), [()] * len(trees)
     for topic, tree in enumerate(trees):
         _add(building, tree)
         lookup = index.lookups.get(id(tree))
         if lookup is not None and not lookup.units:
-            alone.setdefault(lookup.number, {}).setdefault(lookup, []).append(topic)
+            sieve.alone(topic, lookup)
             continue
         needs = _needs(building, tree)
         if not needs:
             always.append(topic)
+            if isinstance(sieve, Layout):
+                sieve.always(tree)
             continue
         anchor = min(needs, key=_often)
-        for number in anchor.any_of:
-            anchored.setdefault(number, []).append(topic)
         others = {need.any_of: need for need in needs if need.any_of != anchor.any_of}
         single = [need for need in others.values() if len(need.any_of) == 1]
+        guard = None
         if single:
-            guard = min(single, key=_often).any_of
-            (index.guards[topic],) = guard
-            del others[guard]
-        index.needs[topic] = tuple(others)
+            rarest = min(single, key=_often).any_of
+            (guard,) = rarest
+            del others[rarest]
+        sieve.anchor(topic, tree, anchor.any_of, guard, others)
     index.always = tuple(always)
-    index.anchored, index.alone = [()] * len(building.numbers), [()] * len(building.numbers)
-    for number, topics in anchored.items():
-        index.anchored[number] = tuple(topics)
-    for number, leaves in alone.items():
-        index.alone[number] = tuple((lookup, tuple(topics)) for lookup, topics in leaves.items())
-    index.automaton = BytesAhoCorasick(list(building.numbers))
+    patterns = list(building.numbers)
+    if isinstance(sieve, Layout):
+        index.matcher = sieve.matcher(patterns, (*index.named, *index.beginnings))
+    else:
+        sieve.finish(patterns)
+        index.sieve = sieve
     return index
 
 
