@@ -151,11 +151,11 @@ def test_a_match_may_be_asked_for_within_another() -> None:
     inner: list[Any] = []
 
     def place(start: int, end: int) -> tuple[str, int, int]:
-        inner.append(matcher.match(folded.data, folded.origins, folded.before, folded.place)[:2])
+        inner.append(matcher.match(folded.data, folded.joined, folded.origins, folded.before, folded.place)[:2])
         return folded.place(start, end)
 
-    told = matcher.match(folded.data, None, folded.before, place)[:2]
-    assert told == matcher.match(folded.data, folded.origins, folded.before, folded.place)[:2]
+    told = matcher.match(folded.data, folded.joined, None, folded.before, place)[:2]
+    assert told == matcher.match(folded.data, folded.joined, folded.origins, folded.before, folded.place)[:2]
     assert inner == [told] * 4
 
 
@@ -168,8 +168,8 @@ def test_an_error_of_a_place_comes_through_and_leaves_the_matcher_usable() -> No
 
     for _ in range(3):
         with pytest.raises(LookupError):
-            matcher.match(folded.data, None, folded.before, place)
-    numbers, _, _, _ = matcher.match(folded.data, folded.origins, folded.before, folded.place)
+            matcher.match(folded.data, folded.joined, None, folded.before, place)
+    numbers, _, _, _ = matcher.match(folded.data, folded.joined, folded.origins, folded.before, folded.place)
     assert numbers == [0, 1]
 
 
@@ -177,7 +177,7 @@ def test_an_error_of_a_place_comes_through_and_leaves_the_matcher_usable() -> No
 def test_what_is_no_folded_story_is_refused(data: Any) -> None:
     matcher = compile_rules(topics("one"))._index.matcher
     with pytest.raises((ValueError, TypeError)):
-        matcher.match(data, None, (0, 0, 0), None)
+        matcher.match(data, "", None, (0, 0, 0), None)
 
 
 @settings(deadline=None)
@@ -186,7 +186,7 @@ def test_bytes_of_any_kind_are_scanned_within_their_bounds(noise: bytes, words: 
     rules = compile_rules(topics("one*", "one NEAR/3 two", '"one two three"', "title:one", "FIRST/2(two)"))
     data = b" " + (noise.replace(b"\xff", b" one ").replace(b"\xfe", b" two ") if words else noise) + b" "
     origins = array("i", range(len(data))).tobytes()
-    rules._index.matcher.match(data, origins, (1, 1, 1), None)
+    rules._index.matcher.match(data, noise.hex(), origins, (1, 1, 1), None)
     assert all(number >= 0 for number in rules._index.places(data))
 
 
@@ -228,7 +228,7 @@ def test_rows_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> No
         except ValueError:
             refused += 1
         else:
-            matcher.match(folded.data, folded.origins, folded.before, folded.place)
+            matcher.match(folded.data, folded.joined, folded.origins, folded.before, folded.place)
     assert refused > 1_000
 
 

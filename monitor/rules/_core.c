@@ -10,6 +10,7 @@
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030b0000
 #include <Python.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,22 +86,14 @@ typedef struct {
     unsigned char *bytes;
     int32_t *origins; /* of each byte: the character that it came from */
     Py_ssize_t length;
-    int apart; /* whether what comes next is another word */
 } Output;
 
-static void put(Output *out, uint32_t character, Py_ssize_t origin)
+static Py_ssize_t put(const Output *out, Py_ssize_t length, uint32_t character, Py_ssize_t origin)
 {
-    int width = write_character(out->bytes + out->length, character);
+    int width = write_character(out->bytes + length, character);
     while (width-- > 0)
-        out->origins[out->length++] = (int32_t)origin;
-}
-
-static void put_letter(Output *out, uint32_t character, Py_ssize_t origin)
-{
-    if (out->apart && out->length > 1) /* the first space is there from the beginning */
-        put(out, SPACE, origin);
-    out->apart = 0;
-    put(out, character, origin);
+        out->origins[length++] = (int32_t)origin;
+    return length;
 }
 
 /* Whether the s behind the apostrophe at `at` is a possessive's. -1: its neighbours are such that words() must tell. */
@@ -120,42 +113,50 @@ static int possessive(const uint32_t *codes, Py_ssize_t count, Py_ssize_t at)
 /* Write the folded words; 0: only words() knows them. */
 static int fold_codes(const uint32_t *codes, Py_ssize_t count, Output *out, int *gone)
 {
-    Py_ssize_t at, dropped = -1;
-    put(out, SPACE, 0);
+    Py_ssize_t at, dropped = -1, length = put(out, 0, SPACE, 0);
+    int apart = 0; /* whether what comes next is another word than what was written last */
     for (at = 0; at < count; at++) {
-        uint32_t code = codes[at], before = at ? codes[at - 1] : SPACE;
-        if (code == APOSTROPHE) {
+        uint32_t code = codes[at];
+        if (code == SPACE || code == NUMBER || at == dropped) {
+            apart = length > 1; /* the first space is there from the beginning */
+        } else if (code == APOSTROPHE) {
             int is = possessive(codes, count, at);
             if (is < 0)
                 return 0;
             if (is)
                 dropped = at + 1;
-            out->apart = 1;
-        } else if (code == SPACE || code == NUMBER || at == dropped) {
-            out->apart = 1;
-        } else if (code <= PLAIN) {
-            put_letter(out, code, at);
+            apart = length > 1;
+        } else if (code <= PLAIN || code & (TWO | SPREAD)) {
+            if (code & SPREAD)
+                apart = length > 1;
+            if (apart) {
+                out->bytes[length] = SPACE;
+                out->origins[length++] = (int32_t)at;
+            }
+            if (code & TWO) {
+                length = put(out, length, code & 0xFF, at);
+                length = put(out, length, code >> 8 & 0xFF, at);
+            } else {
+                length = put(out, length, code & PLAIN, at);
+            }
+            apart = (code & SPREAD) != 0;
         } else if (code & GONE) {
             *gone = 1;
-        } else if (code & ACCENT) {
-            if (before <= APOSTROPHE || before > 127)
-                return 0;
-            *gone = 1;
-        } else if (code & MARK) {
+        } else {
+            uint32_t before = at ? codes[at - 1] : SPACE;
             if (before == SPACE || before == 0 || before == APOSTROPHE || before == NUMBER || at - 1 == dropped)
                 return 0;
-            put(out, code & PLAIN, at);
-        } else if (code & TWO) {
-            put_letter(out, code & 0xFF, at);
-            put(out, code >> 8 & 0xFF, at);
-        } else {
-            out->apart = 1;
-            put_letter(out, code & PLAIN, at);
-            out->apart = 1;
+            if (code & MARK)
+                length = put(out, length, code & PLAIN, at);
+            else if (before <= 127)
+                *gone = 1; /* an accent on a letter from a to z */
+            else
+                return 0;
         }
     }
-    if (out->bytes[out->length - 1] != SPACE)
-        put(out, SPACE, count - 1);
+    if (out->bytes[length - 1] != SPACE)
+        length = put(out, length, SPACE, count - 1);
+    out->length = length;
     return 1;
 }
 
@@ -172,7 +173,7 @@ static PyObject *fold(PyObject *module, PyObject *args)
     const uint32_t *meanings;
     uint32_t *codes = NULL, bits = 0;
     Py_ssize_t size, count = 0, room;
-    Output out = {NULL, NULL, 0, 0};
+    Output out = {NULL, NULL, 0};
     int gone = 0;
     (void)module;
     if (!PyArg_ParseTuple(args, "Uy*", &text, &table))
@@ -228,7 +229,7 @@ done:
 
 /* ---- a matcher: patterns in a hash table, topics as rows of numbers */
 
-enum { LEAF, AND, OR, NOT, NEAR, AT_LEAST, FIELD, FIRST }; /* flat.py writes them */
+enum { LEAF, ENTITY, AND, OR, NOT, NEAR, AT_LEAST, FIELD, FIRST }; /* flat.py writes them */
 enum { TITLE, LEAD, BODY };
 
 typedef struct {
@@ -241,21 +242,47 @@ typedef struct {
     int shift;
 } Filter;
 
+/* A pattern. What begins here ends where that of the next one begins; there is one more at the end. */
 typedef struct {
-    int32_t pattern, words, open, term;
-} LeafRow;
+    int32_t text, next;      /* bytes in `text`; the next pattern with the same tag and key, or -1 */
+    int32_t anchored, named; /* topics that it leads to; aliases that it is */
+    int32_t flags;
+} Pattern;
+#define WANTED 1    /* Python may ask for its places */
+#define BEGINNING 2 /* a name may be here in another form, of which Python knows */
 
 typedef struct {
-    int32_t topic, guard; /* guard: a pattern that must be found too, or -1 */
+    int32_t topic, guard, program; /* guard: a pattern that must be found too, or -1; program -1: Python decides it */
 } Anchored;
 
 typedef struct {
-    int32_t pattern, start, word, next;
+    int32_t entity, exact; /* exact: the text that must stand there, -1: none, UNTOLD: Python knows whether it counts */
+} Alias;
+#define UNTOLD (-2)
+
+typedef struct {
+    PyObject *text; /* borrowed from the matcher's tuple */
+    int32_t before, after;
+} Exact;
+
+typedef struct {
+    int32_t start, word, next; /* next: of the same pattern, -1: the last */
 } Hit;
 
 typedef struct {
-    int32_t start, end, first, last;
-    PyObject *term; /* borrowed from the matcher */
+    int32_t first, last; /* hits of a pattern */
+} Chain;
+
+typedef struct {
+    uint64_t hash;
+    int32_t start, word, pattern;
+} Guess; /* what a filter let through */
+#define GUESSES 64
+
+typedef struct {
+    int32_t start, end, first, last; /* bytes; numbers of words, both included */
+    int32_t before, after;           /* characters around them that belong to it */
+    PyObject **term, **entity;       /* in the matcher's */
 } Span;
 
 typedef struct {
@@ -267,12 +294,23 @@ typedef struct {
     int32_t low[3], high[3]; /* numbers of words: from, up to but not including */
 } Zones;
 
+/* The way back to what was published. */
+typedef struct {
+    PyObject *joined; /* the three fields as one text */
+    const int32_t *origins; /* of each byte of the data its character there; NULL: `place` knows */
+    int32_t before[3]; /* characters before each field */
+    PyObject *place, *no_entity;
+} Way;
+
 /* What a story is matched in. Every array is as long as it can get, or grows. */
 typedef struct {
     uint64_t *seen, *asked;        /* bits: of patterns found, of topics met */
-    int32_t *head, *tail;          /* by pattern, where it was seen: its first and last hit */
+    Chain *chains;                 /* by pattern, where it was seen */
+    Guess guesses[GUESSES];
+    int guess_count;
     int32_t *found, found_count;   /* patterns, each once */
-    int32_t *topics, topic_count;  /* met */
+    Anchored *asking;              /* topics met, each once */
+    int32_t asking_count;
     int32_t *undecided, undecided_count;
     Hit *hits;
     int32_t hit_count, hit_room;
@@ -284,28 +322,34 @@ typedef struct {
     int32_t match_count;
     Span *shown;
     int32_t shown_count, shown_room;
+    Span *names;
+    int32_t name_count, name_room, names_known; /* names_known: 0 not yet looked for, 1 yes, -1 Python knows */
     const unsigned char *data;
     int32_t size;
     Zones fields; /* words of title, summary and body */
+    Way way;
 } Scratch;
 
 typedef struct {
     PyObject_HEAD
-    int32_t patterns, topics, leaves;
+    int32_t patterns, topics;
     unsigned char *text; /* all patterns, one behind the other */
-    int32_t *text_at, *next;
+    Pattern *rows;
     Slot *slots;
     int slot_shift;
     Filter closed, going_on, open, inner; /* what may be a whole key; a key's first words; an open end; inside a word */
     uint64_t open_lengths;                /* bit n: a key with an open end has n bytes; the last bit: that many or more */
     int32_t inner_longest;                /* bytes; 0: no pattern begins inside a word */
-    int32_t *anchored_at;
     Anchored *anchored;
+    Alias *aliases;
     int32_t *needs_at, *needs; /* by topic: sets of patterns, each as its size and its members */
-    int32_t *program_at, *programs;
-    LeafRow *leaf_rows;
-    unsigned char *wanted; /* by pattern: whether Python may ask for its places */
-    PyObject *terms, *names, *versions, *evidence_type, *match_type, *fields;
+    int32_t *programs;
+    Exact *exacts;
+    int32_t exact_count;
+    PyObject *kept; /* a tuple of what the following belong to */
+    PyObject **terms, **entities, **labels, **fields; /* labels: name and version of each topic */
+    int32_t term_count, entity_count;
+    PyObject *evidence_type, *match_type;
     Scratch *idle;
     int ready;
 } Matcher;
@@ -363,53 +407,94 @@ static int make_filter(Filter *filter, int64_t keys)
 
 /* ---- scanning */
 
+static int grow(void **rows, int32_t *room, int32_t wanted, size_t size)
+{
+    void *grown;
+    if (wanted <= *room)
+        return 1;
+    if (wanted > INT32_MAX / 4)
+        return 0;
+    grown = realloc(*rows, (size_t)wanted * 2 * size);
+    if (grown == NULL)
+        return 0;
+    *rows = grown;
+    *room = wanted * 2;
+    return 1;
+}
+
 static int add_hit(Scratch *s, int32_t pattern, int32_t start, int32_t word)
 {
     Hit *hit;
-    if (s->hit_count == s->hit_room) {
-        int32_t room = s->hit_room * 2;
-        Hit *grown = room > 0 ? realloc(s->hits, (size_t)room * sizeof *grown) : NULL;
-        if (grown == NULL)
-            return 0;
-        s->hits = grown;
-        s->hit_room = room;
-    }
+    Chain *chain = &s->chains[pattern];
+    if (!grow((void **)&s->hits, &s->hit_room, s->hit_count + 1, sizeof *s->hits))
+        return 0;
     if (!bit(s->seen, (uint32_t)pattern)) {
         set_bit(s->seen, (uint32_t)pattern);
         s->found[s->found_count++] = pattern;
-        s->head[pattern] = s->hit_count;
+        chain->first = s->hit_count;
     } else {
-        if (s->hits[s->tail[pattern]].start == start) /* two keys with one hash */
+        if (s->hits[chain->last].start == start) /* two keys with one hash */
             return 1;
-        s->hits[s->tail[pattern]].next = s->hit_count;
+        s->hits[chain->last].next = s->hit_count;
     }
-    s->tail[pattern] = s->hit_count;
+    chain->last = s->hit_count;
     hit = &s->hits[s->hit_count++];
-    hit->pattern = pattern;
     hit->start = start;
     hit->word = word;
     hit->next = -1;
     return 1;
 }
 
-/* Note the patterns whose key has this hash and that stand at `start`. */
-static int look_up(const Matcher *m, Scratch *s, uint64_t hash, int32_t start, int32_t word)
+static int32_t length_of(const Matcher *m, int32_t pattern)
 {
-    uint32_t mask = ((uint32_t)1 << (64 - m->slot_shift)) - 1, at = (uint32_t)(hash >> m->slot_shift);
-    uint32_t tag = (uint32_t)(hash >> 16);
-    for (; m->slots[at].pattern >= 0; at = (at + 1) & mask) {
+    return m->rows[pattern + 1].text - m->rows[pattern].text;
+}
+
+/* Note which of the guesses are patterns. Step by step for all of them, so that memory is fetched for many at once. */
+static int settle(const Matcher *m, Scratch *s)
+{
+    uint32_t mask = ((uint32_t)1 << (64 - m->slot_shift)) - 1;
+    int number;
+    for (number = 0; number < s->guess_count; number++) {
+        Guess *guess = &s->guesses[number];
+        uint32_t at = (uint32_t)(guess->hash >> m->slot_shift), tag = (uint32_t)(guess->hash >> 16);
+        while (m->slots[at].pattern >= 0 && m->slots[at].tag != tag)
+            at = (at + 1) & mask;
+        guess->pattern = m->slots[at].pattern;
+        if (guess->pattern >= 0)
+            __builtin_prefetch(&m->rows[guess->pattern]);
+    }
+    for (number = 0; number < s->guess_count; number++) {
+        int32_t pattern = s->guesses[number].pattern;
+        if (pattern >= 0) {
+            __builtin_prefetch(m->text + m->rows[pattern].text);
+            __builtin_prefetch(&s->chains[pattern]);
+        }
+    }
+    for (number = 0; number < s->guess_count; number++) {
+        const Guess *guess = &s->guesses[number];
         int32_t pattern;
-        if (m->slots[at].tag != tag)
-            continue;
-        for (pattern = m->slots[at].pattern; pattern >= 0; pattern = m->next[pattern]) {
-            int32_t length = m->text_at[pattern + 1] - m->text_at[pattern];
-            if (length <= s->size - start && !memcmp(m->text + m->text_at[pattern], s->data + start, (size_t)length) &&
-                !add_hit(s, pattern, start, word))
+        for (pattern = guess->pattern; pattern >= 0; pattern = m->rows[pattern].next) {
+            int32_t length = length_of(m, pattern);
+            if (length <= s->size - guess->start &&
+                !memcmp(m->text + m->rows[pattern].text, s->data + guess->start, (size_t)length) &&
+                !add_hit(s, pattern, guess->start, guess->word))
                 return 0;
         }
-        return 1;
     }
+    s->guess_count = 0;
     return 1;
+}
+
+/* Note that a pattern with a key of this hash may stand at `start`. */
+static int look_up(const Matcher *m, Scratch *s, uint64_t hash, int32_t start, int32_t word)
+{
+    Guess *guess = &s->guesses[s->guess_count++];
+    guess->hash = hash;
+    guess->start = start;
+    guess->word = word;
+    __builtin_prefetch(&m->slots[hash >> m->slot_shift]);
+    return s->guess_count < GUESSES || settle(m, s);
 }
 
 /* Find the patterns that begin with the word behind the space at `start`; set `next` to the space behind that word. */
@@ -482,7 +567,7 @@ static int scan(const Matcher *m, Scratch *s, const unsigned char *data, int32_t
         }
     }
     s->fields.high[field] = word;
-    return !m->inner_longest || scan_inside(m, s);
+    return (!m->inner_longest || scan_inside(m, s)) && settle(m, s);
 }
 
 /* ---- deciding */
@@ -496,36 +581,209 @@ static int inside(const Zones *zones, int32_t first, int32_t last)
     return 0;
 }
 
+static int field_of(const Scratch *s, int32_t word)
+{
+    return word < s->fields.low[1] ? 0 : word < s->fields.low[2] ? 1 : 2;
+}
+
+static int is_blank(uint32_t character)
+{
+    return character == ' ' || (character >= 9 && character <= 13) || (character >= 28 && character <= 31);
+}
+
+/* Whether an exact text is published around the words from byte `start` to `end` (ExactText.at); -1: Python knows. */
+static int stands_exactly(const Scratch *s, const Exact *exact, int32_t start, int32_t end, int32_t word)
+{
+    const Way *way = &s->way;
+    int field = field_of(s, word), same = 1, blank = 0;
+    int64_t low, high, last, at, place = 0, length = PyUnicode_GetLength(exact->text);
+    int64_t whole = way->joined == NULL ? 0 : PyUnicode_GetLength(way->joined);
+    if (way->origins == NULL || way->joined == NULL)
+        return -1;
+    low = (int64_t)way->origins[start + 1] - exact->before;
+    high = (int64_t)way->origins[end - 2] + 1 + exact->after;
+    last = field < 2 ? way->before[field + 1] - 3 : whole - 1;
+    if (low < way->before[field])
+        return 0;
+    if (high > last)
+        high = last;
+    if (low < 0 || last > whole || high < low)
+        return -1;
+    for (at = low; at < high && same; at++, place++)
+        same = place < length && PyUnicode_ReadChar(way->joined, at) == PyUnicode_ReadChar(exact->text, place);
+    if (same && place == length)
+        return 1;
+    /* Runs of blanks are one, and other characters may be composed in other ways. */
+    for (at = low, place = 0, same = 1; at < high; at++) {
+        uint32_t character = PyUnicode_ReadChar(way->joined, at);
+        if (character > 127)
+            return -1;
+        if (is_blank(character)) {
+            if (blank)
+                continue;
+            character = SPACE;
+        }
+        blank = character == SPACE;
+        same &= place < length && PyUnicode_ReadChar(exact->text, place) == character;
+        place++;
+    }
+    return same && place == length;
+}
+
+/* What a LEAF is made of, and an ENTITY, of which `PATTERN` is how many entities follow. */
+enum { PATTERN = 1, WORDS, OPEN, TERM, EXACT, LEAF_SIZE };
+
+static Span *new_span(Scratch *s, Span *spans, int32_t *count)
+{
+    if (*count == MAX_SPANS) {
+        s->overflow = 1;
+        return NULL;
+    }
+    return &spans[(*count)++];
+}
+
 /* Append the places of a leaf in the zones (NULL: everywhere). */
-static void add_leaf(const Matcher *m, Scratch *s, const LeafRow *leaf, const Zones *zones, Span *spans, int32_t *count)
+static void add_leaf(const Matcher *m, Scratch *s, const int32_t *leaf, const Zones *zones, Span *spans, int32_t *count)
 {
     int32_t at, length;
-    PyObject *term;
-    if (!bit(s->seen, (uint32_t)leaf->pattern))
+    if (!bit(s->seen, (uint32_t)leaf[PATTERN]))
         return;
-    length = m->text_at[leaf->pattern + 1] - m->text_at[leaf->pattern];
-    term = PyTuple_GetItem(m->terms, leaf->term);
-    for (at = s->head[leaf->pattern]; at >= 0; at = s->hits[at].next) {
+    length = length_of(m, leaf[PATTERN]);
+    for (at = s->chains[leaf[PATTERN]].first; at >= 0 && !s->overflow; at = s->hits[at].next) {
         const Hit *hit = &s->hits[at];
-        int32_t last = hit->word + leaf->words - 1, end = hit->start + length;
+        int32_t last = hit->word + leaf[WORDS] - 1, end = hit->start + length;
+        const Exact *exact = leaf[EXACT] < 0 ? NULL : &m->exacts[leaf[EXACT]];
         Span *span;
         if (zones != NULL && !inside(zones, hit->word, last))
             continue;
-        if (*count == MAX_SPANS) {
-            s->overflow = 1;
-            return;
-        }
-        if (leaf->open) {
+        if (leaf[OPEN]) {
             const unsigned char *space = memchr(s->data + end, SPACE, (size_t)(s->size - end));
             end = space == NULL ? s->size : (int32_t)(space - s->data) + 1;
         }
-        span = &spans[(*count)++];
+        if (exact != NULL) {
+            int stands = stands_exactly(s, exact, hit->start, end, hit->word);
+            if (stands < 0)
+                s->overflow = 1;
+            if (stands <= 0)
+                continue;
+        }
+        span = new_span(s, spans, count);
+        if (span == NULL)
+            return;
         span->start = hit->start;
         span->end = end;
         span->first = hit->word;
         span->last = last;
-        span->term = term;
+        span->before = exact == NULL ? 0 : exact->before;
+        span->after = exact == NULL ? 0 : exact->after;
+        span->term = m->terms + leaf[TERM];
+        span->entity = &s->way.no_entity;
     }
+}
+
+static int by_place(const void *one, const void *other)
+{
+    const Span *a = one, *b = other;
+    if (a->start != b->start)
+        return a->start < b->start ? -1 : 1;
+    if (a->end != b->end)
+        return a->end > b->end ? -1 : 1;
+    if (a->term != b->term)
+        return PyUnicode_Compare(*a->term, *b->term);
+    return a->entity == b->entity ? 0 : PyUnicode_Compare(*a->entity, *b->entity);
+}
+
+/* Find the aliases that stand in the story; of those within one another the longest (entities.longest). 0: no memory. */
+static int find_names(const Matcher *m, Scratch *s)
+{
+    int32_t number, at, entry, kept = 0, reach = -1, widest = -1;
+    s->names_known = 1;
+    for (number = 0; number < s->found_count; number++) {
+        int32_t pattern = s->found[number], length = length_of(m, pattern);
+        if (m->rows[pattern].flags & BEGINNING)
+            s->names_known = -1;
+        for (entry = m->rows[pattern].named; entry < m->rows[pattern + 1].named; entry++) {
+            const Alias *alias = &m->aliases[entry];
+            if (alias->exact == UNTOLD)
+                s->names_known = -1;
+            for (at = s->chains[pattern].first; at >= 0 && s->names_known > 0; at = s->hits[at].next) {
+                const Hit *hit = &s->hits[at];
+                int32_t end = hit->start + length, place;
+                Span *name;
+                if (alias->exact >= 0) {
+                    int stands = stands_exactly(s, &m->exacts[alias->exact], hit->start, end, hit->word);
+                    if (stands < 0)
+                        s->names_known = -1;
+                    if (stands <= 0)
+                        continue;
+                }
+                if (!grow((void **)&s->names, &s->name_room, s->name_count + 1, sizeof *s->names))
+                    return 0;
+                name = &s->names[s->name_count++];
+                memset(name, 0, sizeof *name);
+                name->start = hit->start;
+                name->end = end;
+                name->first = hit->word;
+                for (name->last = hit->word - 1, place = hit->start; place < end - 1; place++)
+                    name->last += s->data[place] == SPACE;
+                name->entity = m->entities + alias->entity;
+                name->term = m->terms; /* until a query names it */
+            }
+        }
+        if (s->names_known < 0)
+            return 1;
+    }
+    if (s->name_count)
+        qsort(s->names, (size_t)s->name_count, sizeof *s->names, by_place);
+    for (number = 0; number < s->name_count; number++) {
+        const Span *name = &s->names[number];
+        if (name->end > reach || (name->start == widest && name->end == reach)) {
+            widest = name->start;
+            reach = name->end;
+            s->names[kept++] = *name;
+        }
+    }
+    s->name_count = kept;
+    return 1;
+}
+
+/* Append where the entities stand that the node names. */
+static void add_names(const Matcher *m, Scratch *s, const int32_t *node, const Zones *zones, Span *spans, int32_t *count)
+{
+    int32_t number, member;
+    if (!s->names_known && !find_names(m, s))
+        s->names_known = -1; /* no memory: Python may have some */
+    if (s->names_known < 0) {
+        s->overflow = 1;
+        return;
+    }
+    for (number = 0; number < s->name_count; number++) {
+        const Span *name = &s->names[number];
+        Span *span;
+        if (zones != NULL && !inside(zones, name->first, name->last))
+            continue;
+        for (member = 0; member < node[1] && name->entity != m->entities + node[3 + member];)
+            member++;
+        if (member == node[1])
+            continue;
+        span = new_span(s, spans, count);
+        if (span == NULL)
+            return;
+        *span = *name;
+        span->term = m->terms + node[2];
+    }
+}
+
+/* Append the places of a leaf of either kind; return how many numbers it takes. */
+static int32_t add_either(const Matcher *m, Scratch *s, const int32_t *node, const Zones *zones, Span *spans,
+                          int32_t *count)
+{
+    if (node[0] == LEAF) {
+        add_leaf(m, s, node, zones, spans, count);
+        return LEAF_SIZE;
+    }
+    add_names(m, s, node, zones, spans, count);
+    return 3 + node[1];
 }
 
 static int by_number(const void *one, const void *other)
@@ -536,39 +794,27 @@ static int by_number(const void *one, const void *other)
     return (a->last > b->last) - (a->last < b->last);
 }
 
-static int by_place(const void *one, const void *other)
-{
-    const Span *a = one, *b = other;
-    if (a->start != b->start)
-        return a->start < b->start ? -1 : 1;
-    if (a->end != b->end)
-        return a->end > b->end ? -1 : 1;
-    return a->term == b->term ? 0 : PyUnicode_Compare(a->term, b->term);
-}
-
 /* Append the places of a leaf, or of an OR of leaves, to `groups`, in order; move on to what follows. */
 static void add_group(const Matcher *m, Scratch *s, const int32_t **at, const Zones *zones)
 {
     const int32_t *p = *at;
     int32_t begin = s->group_count, members;
-    if (p[0] == LEAF) {
-        add_leaf(m, s, &m->leaf_rows[p[1]], zones, s->groups, &s->group_count);
-        *at = p + 2;
-        return;
+    if (p[0] != OR) {
+        *at = p + add_either(m, s, p, zones, s->groups, &s->group_count);
+    } else {
+        *at = p + p[2];
+        for (members = p[1], p += 3; members-- > 0;)
+            p += add_either(m, s, p, zones, s->groups, &s->group_count);
     }
-    *at = p + p[2];
-    members = p[1];
-    for (p += 3; members-- > 0; p += 2)
-        add_leaf(m, s, &m->leaf_rows[p[1]], zones, s->groups, &s->group_count);
-    qsort(s->groups + begin, (size_t)(s->group_count - begin), sizeof *s->groups, by_number);
+    if (s->group_count - begin > 1)
+        qsort(s->groups + begin, (size_t)(s->group_count - begin), sizeof *s->groups, by_number);
 }
 
 static void show(Scratch *s, const Span *span)
 {
-    if (s->span_count == MAX_SPANS)
-        s->overflow = 1;
-    else
-        s->spans[s->span_count++] = *span;
+    Span *shown = new_span(s, s->spans, &s->span_count);
+    if (shown != NULL)
+        *shown = *span;
 }
 
 /* Return the number of the first of the spans that begins behind word `last`. */
@@ -642,8 +888,8 @@ static int decide(const Matcher *m, Scratch *s, const int32_t **at, const Zones 
     int true_ = 0;
     switch (p[0]) {
     case LEAF:
-        *at = p + 2;
-        add_leaf(m, s, &m->leaf_rows[p[1]], zones, s->spans, &s->span_count);
+    case ENTITY:
+        *at = p + add_either(m, s, p, zones, s->spans, &s->span_count);
         return s->span_count > before;
     case AND:
     case OR:
@@ -704,31 +950,29 @@ static int decide(const Matcher *m, Scratch *s, const int32_t **at, const Zones 
 }
 
 /* Keep of the spans found what is shown: by place, of one term none overlapping (evaluate.shown). 0: no memory. */
-static int keep_shown(Scratch *s, int32_t topic)
+static int keep_shown(const Matcher *m, Scratch *s, int32_t topic)
 {
     Match *match = &s->matches[s->match_count++];
     int32_t at;
     match->topic = topic;
     match->from = s->shown_count;
-    if (s->shown_room - s->shown_count < MAX_EVIDENCE) {
-        int32_t room = s->shown_room < INT32_MAX / 4 ? s->shown_room * 2 + MAX_EVIDENCE : 0;
-        Span *grown = room ? realloc(s->shown, (size_t)room * sizeof *grown) : NULL;
-        if (grown == NULL)
-            return 0;
-        s->shown = grown;
-        s->shown_room = room;
-    }
+    if (!grow((void **)&s->shown, &s->shown_room, s->shown_count + MAX_EVIDENCE, sizeof *s->shown))
+        return 0;
     if (s->span_count > 1)
         qsort(s->spans, (size_t)s->span_count, sizeof *s->spans, by_place);
     for (at = 0; at < s->span_count && s->shown_count - match->from < MAX_EVIDENCE; at++) {
         const Span *span = &s->spans[at];
         int32_t before = s->shown_count - 1;
-        while (before >= match->from && s->shown[before].term != span->term)
+        while (before >= match->from &&
+               (s->shown[before].term != span->term || s->shown[before].entity != span->entity))
             before--;
         /* Neighbours share the space between them. */
-        if (before < match->from || span->start >= s->shown[before].end - 1)
+        if (before < match->from || span->start >= s->shown[before].end - 1) {
             s->shown[s->shown_count++] = *span;
+            __builtin_prefetch(span->term);
+        }
     }
+    __builtin_prefetch(m->labels + 2 * (size_t)topic);
     match->to = s->shown_count;
     return 1;
 }
@@ -753,35 +997,41 @@ static int by_topic(const void *one, const void *other)
     return ((const Match *)one)->topic - ((const Match *)other)->topic;
 }
 
-/* Decide the topics that the patterns found lead to. 0: no memory. */
+/* Decide the topics that the patterns found lead to. 0: no memory. In steps, for the sake of memory as in `settle`. */
 static int decide_all(const Matcher *m, Scratch *s)
 {
     int32_t number, entry;
+    for (number = 0; number < s->found_count; number++)
+        __builtin_prefetch(m->anchored + m->rows[s->found[number]].anchored);
     for (number = 0; number < s->found_count; number++) {
         int32_t pattern = s->found[number];
-        for (entry = m->anchored_at[pattern]; entry < m->anchored_at[pattern + 1]; entry++) {
-            int32_t topic = m->anchored[entry].topic, guard = m->anchored[entry].guard;
-            const int32_t *program;
-            if ((guard >= 0 && !bit(s->seen, (uint32_t)guard)) || bit(s->asked, (uint32_t)topic))
+        for (entry = m->rows[pattern].anchored; entry < m->rows[pattern + 1].anchored; entry++) {
+            const Anchored *one = &m->anchored[entry];
+            if ((one->guard >= 0 && !bit(s->seen, (uint32_t)one->guard)) || bit(s->asked, (uint32_t)one->topic))
                 continue;
-            set_bit(s->asked, (uint32_t)topic);
-            s->topics[s->topic_count++] = topic;
-            s->overflow = 0;
-            if (m->program_at[topic] >= 0) {
-                int true_;
-                program = m->programs + m->program_at[topic];
-                s->span_count = s->group_count = 0;
-                true_ = decide(m, s, &program, NULL);
-                if (!s->overflow) {
-                    if (true_ && !keep_shown(s, topic))
-                        return 0;
-                    continue;
-                }
-                s->overflown = 1;
-            }
-            if (has_needs(m, s, topic))
-                s->undecided[s->undecided_count++] = topic;
+            set_bit(s->asked, (uint32_t)one->topic);
+            s->asking[s->asking_count++] = *one;
+            if (one->program >= 0)
+                __builtin_prefetch(m->programs + one->program);
         }
+    }
+    for (number = 0; number < s->asking_count; number++) {
+        const Anchored *one = &s->asking[number];
+        if (one->program >= 0) {
+            const int32_t *program = m->programs + one->program;
+            int true_;
+            s->overflow = 0;
+            s->span_count = s->group_count = 0;
+            true_ = decide(m, s, &program, NULL);
+            if (!s->overflow) {
+                if (true_ && !keep_shown(m, s, one->topic))
+                    return 0;
+                continue;
+            }
+            s->overflown = 1;
+        }
+        if (has_needs(m, s, one->topic))
+            s->undecided[s->undecided_count++] = one->topic;
     }
     qsort(s->matches, (size_t)s->match_count, sizeof *s->matches, by_topic);
     return 1;
@@ -807,23 +1057,18 @@ static PyObject *new_tuple(PyObject *type, PyObject *values)
     return made;
 }
 
-typedef struct {
-    const int32_t *origins; /* NULL: `place` is asked */
-    int32_t before[3];
-    PyObject *place, *no_entity;
-} Way;
-
-static PyObject *evidence(const Matcher *m, const Scratch *s, const Span *span, const Way *way)
+static PyObject *evidence(const Matcher *m, const Scratch *s, const Span *span)
 {
+    const Way *way = &s->way;
     PyObject *values = PyTuple_New(5), *field = NULL, *low = NULL, *high = NULL;
     if (values == NULL)
         return NULL;
     if (way->origins != NULL) {
-        int number = span->first < s->fields.low[1] ? 0 : span->first < s->fields.low[2] ? 1 : 2;
-        field = PyTuple_GetItem(m->fields, number);
+        int number = field_of(s, span->first);
+        field = m->fields[number];
         Py_INCREF(field);
-        low = PyLong_FromLong(way->origins[span->start + 1] - way->before[number]);
-        high = PyLong_FromLong(way->origins[span->end - 2] + 1 - way->before[number]);
+        low = PyLong_FromLong(way->origins[span->start + 1] - span->before - way->before[number]);
+        high = PyLong_FromLong(way->origins[span->end - 2] + 1 + span->after - way->before[number]);
     } else {
         PyObject *place = PyObject_CallFunction(way->place, "ii", span->start, span->end);
         if (place != NULL && PyTuple_Check(place) && PyTuple_Size(place) == 3) {
@@ -848,30 +1093,28 @@ static PyObject *evidence(const Matcher *m, const Scratch *s, const Span *span, 
     PyTuple_SetItem(values, 0, field);
     PyTuple_SetItem(values, 1, low);
     PyTuple_SetItem(values, 2, high);
-    Py_INCREF(span->term);
-    PyTuple_SetItem(values, 3, span->term);
-    Py_INCREF(way->no_entity);
-    PyTuple_SetItem(values, 4, way->no_entity);
+    Py_INCREF(*span->term);
+    PyTuple_SetItem(values, 3, *span->term);
+    Py_INCREF(*span->entity);
+    PyTuple_SetItem(values, 4, *span->entity);
     return new_tuple(m->evidence_type, values);
 }
 
-static PyObject *topic_match(const Matcher *m, const Scratch *s, const Match *match, const Way *way)
+static PyObject *topic_match(const Matcher *m, const Scratch *s, const Match *match)
 {
-    PyObject *values, *name, *version, *all = PyTuple_New(match->to - match->from);
+    PyObject *values, *all = PyTuple_New(match->to - match->from);
     int32_t at;
     if (all == NULL)
         return NULL;
     for (at = match->from; at < match->to; at++) {
-        PyObject *one = evidence(m, s, &s->shown[at], way);
+        PyObject *one = evidence(m, s, &s->shown[at]);
         if (one == NULL) {
             Py_DECREF(all);
             return NULL;
         }
         PyTuple_SetItem(all, at - match->from, one);
     }
-    name = PyTuple_GetItem(m->names, match->topic);
-    version = PyTuple_GetItem(m->versions, match->topic);
-    values = PyTuple_Pack(3, name, version, all);
+    values = PyTuple_Pack(3, m->labels[2 * (size_t)match->topic], m->labels[2 * (size_t)match->topic + 1], all);
     Py_DECREF(all);
     return new_tuple(m->match_type, values);
 }
@@ -896,14 +1139,14 @@ static PyObject *places(const Matcher *m, const Scratch *s, int all)
     PyObject *found = PyDict_New();
     int32_t number, at;
     for (number = 0; found != NULL && number < s->found_count; number++) {
-        int32_t pattern = s->found[number], length = m->text_at[pattern + 1] - m->text_at[pattern];
+        int32_t pattern = s->found[number], length = length_of(m, pattern);
         PyObject *list, *key;
         int failed = 0;
-        if (!all && !m->wanted[pattern])
+        if (!all && !(m->rows[pattern].flags & WANTED))
             continue;
         list = PyList_New(0);
         key = PyLong_FromLong(pattern);
-        for (at = s->head[pattern]; list && key && !failed && at >= 0; at = s->hits[at].next) {
+        for (at = s->chains[pattern].first; list && key && !failed && at >= 0; at = s->hits[at].next) {
             PyObject *hit = Py_BuildValue("Oii", key, s->hits[at].start, s->hits[at].start + length);
             failed = hit == NULL || PyList_Append(list, hit) < 0;
             Py_XDECREF(hit);
@@ -924,16 +1167,16 @@ static void free_scratch(Scratch *s)
         return;
     free(s->seen);
     free(s->asked);
-    free(s->head);
-    free(s->tail);
+    free(s->chains);
     free(s->found);
-    free(s->topics);
+    free(s->asking);
     free(s->undecided);
     free(s->hits);
     free(s->spans);
     free(s->groups);
     free(s->matches);
     free(s->shown);
+    free(s->names);
     free(s);
 }
 
@@ -956,17 +1199,16 @@ static Scratch *take_scratch(Matcher *m)
     s->shown_room = 4 * MAX_EVIDENCE;
     s->seen = calloc(patterns / 64 + 1, sizeof *s->seen);
     s->asked = calloc(topics / 64 + 1, sizeof *s->asked);
-    s->head = malloc(patterns * sizeof *s->head);
-    s->tail = malloc(patterns * sizeof *s->tail);
+    s->chains = malloc(patterns * sizeof *s->chains);
     s->found = malloc(patterns * sizeof *s->found);
-    s->topics = malloc(topics * sizeof *s->topics);
+    s->asking = malloc(topics * sizeof *s->asking);
     s->undecided = malloc(topics * sizeof *s->undecided);
     s->hits = malloc((size_t)s->hit_room * sizeof *s->hits);
     s->spans = malloc(MAX_SPANS * sizeof *s->spans);
     s->groups = malloc(MAX_SPANS * sizeof *s->groups);
     s->matches = malloc(topics * sizeof *s->matches);
     s->shown = malloc((size_t)s->shown_room * sizeof *s->shown);
-    if (!s->seen || !s->asked || !s->head || !s->tail || !s->found || !s->topics || !s->undecided || !s->hits ||
+    if (!s->seen || !s->asked || !s->chains || !s->found || !s->asking || !s->undecided || !s->hits ||
         !s->spans || !s->groups || !s->matches || !s->shown) {
         free_scratch(s);
         return (Scratch *)PyErr_NoMemory();
@@ -979,31 +1221,68 @@ static void give_back(Matcher *m, Scratch *s)
     int32_t at;
     for (at = 0; at < s->found_count; at++)
         s->seen[s->found[at] >> 6] = 0;
-    for (at = 0; at < s->topic_count; at++)
-        s->asked[s->topics[at] >> 6] = 0;
+    for (at = 0; at < s->asking_count; at++)
+        s->asked[s->asking[at].topic >> 6] = 0;
     s->overflown = 0;
-    s->found_count = s->topic_count = s->undecided_count = s->hit_count = s->match_count = s->shown_count = 0;
+    memset(&s->way, 0, sizeof s->way);
+    s->guess_count = 0;
+    s->name_count = s->names_known = 0;
+    s->found_count = s->asking_count = s->undecided_count = s->hit_count = s->match_count = s->shown_count = 0;
     if (m->idle == NULL && s->hit_room < 1 << 16)
         m->idle = s;
     else
         free_scratch(s);
 }
 
-PyDoc_STRVAR(match_doc, "match(data, origins, before, place)\n--\n\n"
+PyDoc_STRVAR(match_doc, "match(data, joined, origins, before, place)\n--\n\n"
                         "Return the numbers of the topics that hold, ascending, and their TopicMatches; the numbers of\n"
                         "those that may hold; and, where there are any, the places of the patterns that these may ask for.");
+
+/* Make what `match` returns. */
+static PyObject *told(const Matcher *m, const Scratch *s)
+{
+    PyObject *matched = PyList_New(s->match_count), *held = PyList_New(s->match_count), *result = NULL;
+    PyObject *open = numbers(s->undecided, s->undecided_count), *hits = NULL;
+    int32_t at, shown;
+    for (at = 0; at < s->match_count; at++) {
+        const Match *match = &s->matches[at];
+        __builtin_prefetch(m->labels[2 * (size_t)match->topic]);
+        __builtin_prefetch(m->labels[2 * (size_t)match->topic + 1]);
+        for (shown = match->from; shown < match->to; shown++)
+            __builtin_prefetch(*s->shown[shown].term);
+    }
+    for (at = 0; matched != NULL && held != NULL && at < s->match_count; at++) {
+        PyObject *number = PyLong_FromLong(s->matches[at].topic), *match = topic_match(m, s, &s->matches[at]);
+        if (number == NULL || match == NULL) {
+            Py_XDECREF(number);
+            Py_XDECREF(match);
+            Py_CLEAR(held);
+            break;
+        }
+        PyList_SetItem(held, at, number);
+        PyList_SetItem(matched, at, match);
+    }
+    if (held != NULL && matched != NULL && open != NULL)
+        hits = s->undecided_count ? places(m, s, s->overflown) : Py_NewRef(Py_None);
+    if (hits != NULL)
+        result = PyTuple_Pack(4, held, matched, open, hits);
+    Py_XDECREF(held);
+    Py_XDECREF(matched);
+    Py_XDECREF(open);
+    Py_XDECREF(hits);
+    return result;
+}
 
 static PyObject *matcher_match(Matcher *m, PyObject *args)
 {
     const char *data;
     Py_ssize_t size;
-    PyObject *origins, *result = NULL, *matched = NULL, *held = NULL, *open = NULL, *hits = NULL;
+    PyObject *origins, *result = NULL, *no_entity;
     Py_buffer map = {0};
     Way way = {0};
     Scratch *s;
-    int32_t at;
-    if (!PyArg_ParseTuple(args, "y#O(iii)O", &data, &size, &origins, &way.before[0], &way.before[1], &way.before[2],
-                          &way.place))
+    if (!PyArg_ParseTuple(args, "y#UO(iii)O", &data, &size, &way.joined, &origins, &way.before[0], &way.before[1],
+                          &way.before[2], &way.place))
         return NULL;
     if (size > MAX_SIZE || size < 1 || data[0] != ' ' || data[size - 1] != ' ') {
         PyErr_SetString(PyExc_ValueError, "no folded story");
@@ -1019,45 +1298,17 @@ static PyObject *matcher_match(Matcher *m, PyObject *args)
         }
         way.origins = map.buf;
     }
-    s = take_scratch(m);
-    if (s == NULL)
-        goto released;
-    if (!scan(m, s, (const unsigned char *)data, (int32_t)size) || !decide_all(m, s)) {
-        PyErr_NoMemory();
-        goto done;
+    no_entity = way.no_entity = PyUnicode_FromStringAndSize("", 0);
+    s = no_entity == NULL ? NULL : take_scratch(m);
+    if (s != NULL) {
+        s->way = way;
+        if (scan(m, s, (const unsigned char *)data, (int32_t)size) && decide_all(m, s))
+            result = told(m, s);
+        else
+            PyErr_NoMemory();
+        give_back(m, s);
     }
-    way.no_entity = PyUnicode_FromStringAndSize("", 0);
-    matched = PyList_New(s->match_count);
-    held = PyList_New(s->match_count);
-    if (way.no_entity == NULL || matched == NULL || held == NULL)
-        goto done;
-    for (at = 0; at < s->match_count; at++) {
-        PyObject *number = PyLong_FromLong(s->matches[at].topic), *match = topic_match(m, s, &s->matches[at], &way);
-        if (number == NULL || match == NULL) {
-            Py_XDECREF(number);
-            Py_XDECREF(match);
-            goto done;
-        }
-        PyList_SetItem(held, at, number);
-        PyList_SetItem(matched, at, match);
-    }
-    open = numbers(s->undecided, s->undecided_count);
-    if (s->undecided_count) {
-        hits = places(m, s, s->overflown);
-    } else {
-        hits = Py_None;
-        Py_INCREF(hits);
-    }
-    if (open != NULL && hits != NULL)
-        result = PyTuple_Pack(4, held, matched, open, hits);
-done:
-    give_back(m, s);
-    Py_XDECREF(way.no_entity);
-    Py_XDECREF(matched);
-    Py_XDECREF(held);
-    Py_XDECREF(open);
-    Py_XDECREF(hits);
-released:
+    Py_XDECREF(no_entity);
     if (map.obj != NULL)
         PyBuffer_Release(&map);
     return result;
@@ -1097,8 +1348,8 @@ static int copy_numbers(PyObject *from, int32_t **to, Py_ssize_t *count)
     if (PyObject_GetBuffer(from, &view, PyBUF_SIMPLE) < 0)
         return 0;
     *count = view.len / (Py_ssize_t)sizeof **to;
-    *to = malloc((size_t)view.len + sizeof **to);
-    if (*to == NULL || *count > MAX_SIZE) {
+    *to = *count > MAX_SIZE ? NULL : malloc((size_t)view.len + sizeof **to);
+    if (*to == NULL) {
         PyBuffer_Release(&view);
         PyErr_NoMemory();
         return 0;
@@ -1114,31 +1365,40 @@ static int refuse(const char *what)
     return 0;
 }
 
-/* Return how many bytes of a pattern are its key, and note its words' ends on the way. */
-static int32_t key_length(Matcher *m, const unsigned char *text, int32_t length)
+static int no_memory(void)
+{
+    PyErr_NoMemory();
+    return 0;
+}
+
+/* Return how many bytes of a pattern are its key, and how many words are before its end; note these where asked to. */
+static int32_t key_length(const unsigned char *text, int32_t length, Filter *going_on, int32_t *words)
 {
     uint64_t hash = SEED;
-    int32_t at, words = 0;
+    int32_t at;
+    *words = 0;
     for (at = 0; at < length; at++) {
         hash = hashed(hash, text[at]);
         if (text[at] != SPACE || at == 0)
             continue;
-        if (++words == KEY_WORDS || at == length - 1)
+        if (at == length - 1 || *words == KEY_WORDS - 1)
             return at + 1;
-        note(&m->going_on, hash);
+        ++*words;
+        if (going_on != NULL)
+            note(going_on, hash);
     }
     return length;
 }
 
-static int enter(Matcher *m, int32_t pattern)
+static int enter_pattern(Matcher *m, int32_t pattern)
 {
-    const unsigned char *text = m->text + m->text_at[pattern];
-    int32_t length = m->text_at[pattern + 1] - m->text_at[pattern], size;
+    const unsigned char *text = m->text + m->rows[pattern].text;
+    int32_t length = length_of(m, pattern), size, words;
     uint32_t mask = ((uint32_t)1 << (64 - m->slot_shift)) - 1, at, tag;
     uint64_t hash;
     if (length < 2 || memchr(text, 0, (size_t)length) != NULL)
         return refuse("a pattern is no words");
-    size = key_length(m, text, length);
+    size = key_length(text, length, &m->going_on, &words);
     hash = hash_of(text, size);
     if (text[size - 1] == SPACE) {
         note(&m->closed, hash);
@@ -1156,80 +1416,131 @@ static int enter(Matcher *m, int32_t pattern)
     tag = (uint32_t)(hash >> 16);
     for (at = (uint32_t)(hash >> m->slot_shift); m->slots[at].pattern >= 0 && m->slots[at].tag != tag;)
         at = (at + 1) & mask;
-    m->next[pattern] = m->slots[at].pattern;
+    m->rows[pattern].next = m->slots[at].pattern;
     m->slots[at].pattern = pattern;
     m->slots[at].tag = tag;
     return 1;
 }
 
-static int enter_patterns(Matcher *m, PyObject *patterns)
+static int enter_patterns(Matcher *m, PyObject *patterns, const char *flags, Py_ssize_t flag_count)
 {
-    Py_ssize_t at, count = PyList_Size(patterns), size = 0, keys = 0;
-    int64_t slots;
-    if (count > MAX_SIZE / 32)
+    Py_ssize_t at, count = PyList_Size(patterns), size = 0, length;
+    int64_t slots, closed = 0, open = 0, going_on = 0;
+    char *text;
+    int32_t words;
+    if (count > MAX_SIZE / 32 || count != flag_count)
         return refuse("too many patterns");
-    m->patterns = (int32_t)count;
     for (at = 0; at < count; at++) {
-        char *text;
-        Py_ssize_t length;
         if (PyBytes_AsStringAndSize(PyList_GetItem(patterns, at), &text, &length) < 0)
             return 0;
         if (length > MAX_SIZE || (size += length) > MAX_SIZE)
             return refuse("patterns are too long");
     }
+    m->patterns = (int32_t)count;
     m->text = malloc((size_t)size + 1);
-    m->text_at = malloc((size_t)(count + 1) * sizeof *m->text_at);
-    m->next = malloc((size_t)(count + 1) * sizeof *m->next);
+    m->rows = calloc((size_t)count + 1, sizeof *m->rows);
     m->slot_shift = shift_for(2 * (int64_t)count);
     slots = (int64_t)1 << (64 - m->slot_shift);
     m->slots = malloc((size_t)slots * sizeof *m->slots);
-    if (!m->text || !m->text_at || !m->next || !m->slots)
-        return PyErr_NoMemory() != NULL;
+    if (!m->text || !m->rows || !m->slots)
+        return no_memory();
     memset(m->slots, 0xFF, (size_t)slots * sizeof *m->slots);
-    m->text_at[0] = 0;
     for (at = 0; at < count; at++) {
-        char *text;
-        Py_ssize_t length, place;
-        int words = 0;
+        Pattern *row = &m->rows[at];
         if (PyBytes_AsStringAndSize(PyList_GetItem(patterns, at), &text, &length) < 0)
             return 0;
-        memcpy(m->text + m->text_at[at], text, (size_t)length);
-        m->text_at[at + 1] = m->text_at[at] + (int32_t)length;
-        for (place = 1; place + 1 < length && words < KEY_WORDS; place++)
-            words += text[place] == SPACE;
-        keys += words;
+        memcpy(m->text + row->text, text, (size_t)length);
+        row->flags = flags[at];
+        row[1].text = row->text + (int32_t)length;
+        length = key_length(m->text + row->text, (int32_t)length, NULL, &words);
+        going_on += words;
+        *(length && text[length - 1] == SPACE ? &closed : &open) += 1;
     }
-    if (!make_filter(&m->closed, count) || !make_filter(&m->open, count / 4) || !make_filter(&m->inner, 0) ||
-        !make_filter(&m->going_on, keys))
-        return PyErr_NoMemory() != NULL;
+    if (!make_filter(&m->closed, closed) || !make_filter(&m->open, open) || !make_filter(&m->inner, 0) ||
+        !make_filter(&m->going_on, going_on))
+        return no_memory();
     for (at = 0; at < count; at++)
-        if (!enter(m, (int32_t)at))
+        if (!enter_pattern(m, (int32_t)at))
             return 0;
     return 1;
 }
 
-/* Lay out by pattern the topics that it leads to. `pairs`: pattern, topic. */
-static int enter_anchors(Matcher *m, const int32_t *pairs, Py_ssize_t count, const int32_t *guards)
+/* Return in which order rows of `width` numbers, of which the first is a pattern's, are laid out by pattern; set where
+   those of each pattern begin, in the member of its row at `offset`. NULL: out of range, or no memory. */
+static int32_t *by_pattern(Matcher *m, const int32_t *rows, Py_ssize_t count, int width, size_t offset)
 {
     Py_ssize_t at;
-    m->anchored_at = calloc((size_t)m->patterns + 2, sizeof *m->anchored_at);
+    int32_t pattern, *order = malloc((size_t)(count + 1) * sizeof *order);
+#define BEGIN(number) (*(int32_t *)((char *)&m->rows[number] + offset))
+    if (order == NULL) {
+        no_memory();
+        return NULL;
+    }
+    for (at = 0; at < count; at++) {
+        if (rows[at * width] < 0 || rows[at * width] >= m->patterns) {
+            free(order);
+            refuse("a row's pattern is out of range");
+            return NULL;
+        }
+        BEGIN(rows[at * width] + 1)++;
+    }
+    for (pattern = 1; pattern <= m->patterns; pattern++)
+        BEGIN(pattern) += BEGIN(pattern - 1);
+    for (at = count; at-- > 0;) /* from behind, so that the ends become the beginnings and the order stays */
+        order[--BEGIN(rows[at * width] + 1)] = (int32_t)at;
+    for (pattern = 0; pattern < m->patterns; pattern++)
+        BEGIN(pattern) = BEGIN(pattern + 1);
+    BEGIN(m->patterns) = (int32_t)count;
+#undef BEGIN
+    return order;
+}
+
+/* Lay out by pattern the topics that it leads to. `pairs`: pattern, topic. */
+static int enter_anchors(Matcher *m, const int32_t *pairs, Py_ssize_t count, const int32_t *guards,
+                         const int32_t *programs)
+{
+    Py_ssize_t at;
+    int32_t *order = by_pattern(m, pairs, count, 2, offsetof(Pattern, anchored));
     m->anchored = malloc((size_t)(count + 1) * sizeof *m->anchored);
-    if (!m->anchored_at || !m->anchored)
-        return PyErr_NoMemory() != NULL;
+    if (order == NULL || m->anchored == NULL) {
+        free(order);
+        return PyErr_Occurred() ? 0 : no_memory();
+    }
     for (at = 0; at < count; at++) {
-        if (pairs[2 * at] < 0 || pairs[2 * at] >= m->patterns || pairs[2 * at + 1] < 0 || pairs[2 * at + 1] >= m->topics)
+        int32_t topic = pairs[2 * order[at] + 1];
+        if (topic < 0 || topic >= m->topics || guards[topic] < -1 || guards[topic] >= m->patterns) {
+            free(order);
             return refuse("an anchor is out of range");
-        m->anchored_at[pairs[2 * at] + 2]++;
+        }
+        m->anchored[at].topic = topic;
+        m->anchored[at].guard = guards[topic];
+        m->anchored[at].program = programs[topic];
     }
-    for (at = 2; at < (Py_ssize_t)m->patterns + 2; at++)
-        m->anchored_at[at] += m->anchored_at[at - 1];
+    free(order);
+    return 1;
+}
+
+/* Lay out by pattern the aliases that it is. `rows`: pattern, entity, exact text. */
+static int enter_aliases(Matcher *m, const int32_t *rows, Py_ssize_t count)
+{
+    Py_ssize_t at;
+    int32_t *order = by_pattern(m, rows, count, 3, offsetof(Pattern, named));
+    m->aliases = malloc((size_t)(count + 1) * sizeof *m->aliases);
+    if (order == NULL || m->aliases == NULL) {
+        free(order);
+        return PyErr_Occurred() ? 0 : no_memory();
+    }
     for (at = 0; at < count; at++) {
-        Anchored *one = &m->anchored[m->anchored_at[pairs[2 * at] + 1]++];
-        one->topic = pairs[2 * at + 1];
-        one->guard = guards[one->topic];
-        if (one->guard < -1 || one->guard >= m->patterns)
-            return refuse("a guard is out of range");
+        const int32_t *row = rows + 3 * (Py_ssize_t)order[at];
+        if (row[1] < 0 || row[1] >= m->entity_count || row[2] < UNTOLD || row[2] >= m->exact_count ||
+            m->text[m->rows[row[0]].text] != SPACE) {
+            free(order);
+            return refuse("an alias is out of range");
+        }
+        m->aliases[at].entity = row[1];
+        m->aliases[at].exact = row[2];
     }
+    free(order);
     return 1;
 }
 
@@ -1255,23 +1566,44 @@ static int check_needs(const Matcher *m, Py_ssize_t count)
     return 1;
 }
 
-/* Return how many numbers the node at `at` takes, 0 for one that is none. `group`: a LEAF, or an OR of LEAFs. */
+/* Return how many numbers the LEAF or ENTITY at `at` takes, 0 for one that is none. */
+static int32_t check_leaf(const Matcher *m, const int32_t *at, int32_t room)
+{
+    int32_t member;
+    if (room < 3)
+        return 0;
+    if (at[0] == ENTITY) {
+        if (at[1] < 0 || at[1] > room - 3 || at[2] < 0 || at[2] >= m->term_count)
+            return 0;
+        for (member = 0; member < at[1]; member++)
+            if (at[3 + member] < 0 || at[3 + member] >= m->entity_count)
+                return 0;
+        return 3 + at[1];
+    }
+    return at[0] == LEAF && room >= LEAF_SIZE && at[PATTERN] >= 0 && at[PATTERN] < m->patterns && at[WORDS] >= 1 &&
+                   at[WORDS] <= MAX_SIZE && at[TERM] >= 0 && at[TERM] < m->term_count && at[EXACT] >= -1 &&
+                   at[EXACT] < m->exact_count && m->text[m->rows[at[PATTERN]].text] == SPACE
+               ? LEAF_SIZE
+               : 0;
+}
+
+/* Return how many numbers the node at `at` takes, 0 for one that is none. `group`: a leaf, or an OR of leaves. */
 static int32_t check_node(const Matcher *m, const int32_t *at, int32_t room, int depth, int group)
 {
     int32_t taken = 3, one, member;
-    if (depth > MAX_DEPTH || room < 2)
+    if (depth > MAX_DEPTH || room < 3)
         return 0;
     switch (at[0]) {
     case LEAF:
-        return at[1] >= 0 && at[1] < m->leaves ? 2 : 0;
+    case ENTITY:
+        return check_leaf(m, at, room);
     case AND:
     case OR:
-        if (room < 3 || at[1] < 1 || (group && at[0] != OR))
+        if (at[1] < 1 || (group && at[0] != OR))
             return 0;
         for (member = 0; member < at[1]; member++, taken += one) {
-            if (group && (taken >= room || at[taken] != LEAF))
-                return 0;
-            one = check_node(m, at + taken, room - taken, depth + 1, 0);
+            one = group ? check_leaf(m, at + taken, room - taken)
+                        : check_node(m, at + taken, room - taken, depth + 1, 0);
             if (!one)
                 return 0;
         }
@@ -1280,7 +1612,7 @@ static int32_t check_node(const Matcher *m, const int32_t *at, int32_t room, int
         one = group ? 0 : check_node(m, at + 1, room - 1, depth + 1, 0);
         return one ? one + 1 : 0;
     case NEAR:
-        if (group || room < 3 || at[1] < 0)
+        if (group || at[1] < 0)
             return 0;
         for (member = 0; member < 2; member++, taken += one) {
             one = check_node(m, at + taken, room - taken, depth + 1, 1);
@@ -1300,23 +1632,99 @@ static int32_t check_node(const Matcher *m, const int32_t *at, int32_t room, int
     }
 }
 
-static int check_programs(const Matcher *m, Py_ssize_t count)
+/* Return the items of a tuple of texts in an array; the tuple keeps them. NULL: an error is set. */
+static PyObject **items_of(PyObject *tuple, Py_ssize_t wanted, int32_t *count)
+{
+    PyObject **items;
+    Py_ssize_t at, size = PyTuple_Check(tuple) ? PyTuple_Size(tuple) : -1;
+    if (size < 0 || size > MAX_SIZE || (wanted >= 0 && size != wanted)) {
+        refuse("its texts do not fit");
+        return NULL;
+    }
+    items = malloc((size_t)(size + 1) * sizeof *items);
+    if (items == NULL)
+        PyErr_NoMemory();
+    for (at = 0; items != NULL && at < size; at++) {
+        items[at] = PyTuple_GetItem(tuple, at);
+        if (!PyUnicode_Check(items[at])) {
+            free(items);
+            refuse("a text is none");
+            return NULL;
+        }
+    }
+    if (count != NULL)
+        *count = (int32_t)size;
+    return items;
+}
+
+static int enter_exacts(Matcher *m, PyObject *texts, const int32_t *around, Py_ssize_t count)
 {
     int32_t at;
-    for (at = 0; at < m->leaves; at++) {
-        const LeafRow *leaf = &m->leaf_rows[at];
-        if (leaf->pattern < 0 || leaf->pattern >= m->patterns || leaf->words < 1 ||
-            leaf->words > MAX_SIZE || leaf->term < 0 ||
-            leaf->term >= PyTuple_Size(m->terms) || m->text[m->text_at[leaf->pattern]] != SPACE)
-            return refuse("a leaf is out of range");
+    PyObject **items = items_of(texts, count, &m->exact_count);
+    m->exacts = items == NULL ? NULL : malloc((size_t)(count + 1) * sizeof *m->exacts);
+    for (at = 0; m->exacts != NULL && at < m->exact_count; at++) {
+        m->exacts[at].text = items[at];
+        m->exacts[at].before = around[2 * at];
+        m->exacts[at].after = around[2 * at + 1];
+        if (around[2 * at] < 0 || around[2 * at] > MAX_SIZE || around[2 * at + 1] < 0 || around[2 * at + 1] > MAX_SIZE) {
+            free(items);
+            return refuse("an exact text is out of range");
+        }
     }
-    for (at = 0; at < PyTuple_Size(m->terms); at++)
-        if (!PyUnicode_Check(PyTuple_GetItem(m->terms, at)))
-            return refuse("a term is no text");
+    free(items);
+    return m->exacts != NULL || (!PyErr_Occurred() && no_memory());
+}
+
+static int is_tuple_type(PyObject *type)
+{
+    return PyType_Check(type) && PyType_IsSubtype((PyTypeObject *)type, &PyTuple_Type);
+}
+
+/* The arguments by their numbers, as flat.py gives them. */
+enum { PATTERNS, FLAGS, ANCHORS, GUARDS, NEEDS_AT, NEEDS, PROGRAMS_AT, PROGRAMS, ALIASES, AROUND, EXACTS, TERMS,
+       ENTITIES, LABELS, FIELDS, EVIDENCE, MATCH, ARGUMENTS };
+#define ROWS (AROUND - ANCHORS + 1)
+
+static int enter(Matcher *m, PyObject *args, int32_t **rows)
+{
+    PyObject *given[ARGUMENTS];
+    Py_ssize_t counts[ROWS], topics, flag_count;
+    char *flags;
+    int32_t at;
+    for (at = 0; at < ARGUMENTS; at++)
+        given[at] = PyTuple_GetItem(args, at);
+    for (at = 0; at < ROWS; at++)
+        if (!copy_numbers(given[ANCHORS + at], &rows[at], &counts[at]))
+            return 0;
+    topics = counts[GUARDS - ANCHORS];
+    if (!PyList_Check(given[PATTERNS]) || counts[NEEDS_AT - ANCHORS] != topics + 1 || topics > MAX_SIZE / 64 ||
+        counts[PROGRAMS_AT - ANCHORS] != topics || !is_tuple_type(given[EVIDENCE]) || !is_tuple_type(given[MATCH]))
+        return refuse("its parts do not fit");
+    m->topics = (int32_t)topics;
+    m->kept = PyTuple_Pack(7, given[TERMS], given[ENTITIES], given[LABELS], given[FIELDS], given[EXACTS],
+                           given[EVIDENCE], given[MATCH]);
+    if (m->kept == NULL)
+        return 0;
+    m->evidence_type = given[EVIDENCE];
+    m->match_type = given[MATCH];
+    m->needs_at = rows[NEEDS_AT - ANCHORS];
+    m->needs = rows[NEEDS - ANCHORS];
+    m->programs = rows[PROGRAMS - ANCHORS];
+    rows[NEEDS_AT - ANCHORS] = rows[NEEDS - ANCHORS] = rows[PROGRAMS - ANCHORS] = NULL;
+    if (PyBytes_AsStringAndSize(given[FLAGS], &flags, &flag_count) < 0 ||
+        !enter_patterns(m, given[PATTERNS], flags, flag_count) ||
+        !(m->terms = items_of(given[TERMS], -1, &m->term_count)) ||
+        !(m->entities = items_of(given[ENTITIES], -1, &m->entity_count)) ||
+        !(m->labels = items_of(given[LABELS], 2 * topics, NULL)) || !(m->fields = items_of(given[FIELDS], 3, NULL)) ||
+        !enter_exacts(m, given[EXACTS], rows[AROUND - ANCHORS], counts[AROUND - ANCHORS] / 2) ||
+        !enter_aliases(m, rows[ALIASES - ANCHORS], counts[ALIASES - ANCHORS] / 3) ||
+        !enter_anchors(m, rows[0], counts[0] / 2, rows[GUARDS - ANCHORS], rows[PROGRAMS_AT - ANCHORS]) ||
+        !check_needs(m, counts[NEEDS - ANCHORS]))
+        return 0;
     for (at = 0; at < m->topics; at++) {
-        int32_t begin = m->program_at[at];
-        if (begin >= count ||
-            (begin >= 0 && !check_node(m, m->programs + begin, (int32_t)count - begin, 0, 0)))
+        int32_t begin = rows[PROGRAMS_AT - ANCHORS][at];
+        int64_t room = (int64_t)counts[PROGRAMS - ANCHORS] - begin;
+        if (begin >= 0 && (room < 1 || !check_node(m, m->programs + begin, (int32_t)room, 0, 0)))
             return refuse("a program is none");
     }
     return 1;
@@ -1324,94 +1732,40 @@ static int check_programs(const Matcher *m, Py_ssize_t count)
 
 static int matcher_init(Matcher *m, PyObject *args, PyObject *keywords)
 {
-    PyObject *patterns, *anchors, *guards, *needs_at, *needs, *program_at, *programs, *leaves;
-    int32_t *pairs = NULL, *guarded = NULL, *rows = NULL;
-    const char *wanted;
-    Py_ssize_t wanted_size, pair_count, topics, count, need_count, program_count, row_count;
-    int made = 0;
-    if (m->text != NULL || keywords != NULL) {
-        PyErr_SetString(PyExc_TypeError, "a matcher is made once, of arguments by place");
+    int32_t *rows[ROWS] = {NULL};
+    int at;
+    if (m->kept != NULL || keywords != NULL || PyTuple_Size(args) != ARGUMENTS) {
+        PyErr_SetString(PyExc_TypeError, "a matcher is made once, of what flat.py lays out");
         return -1;
     }
-    if (!PyArg_ParseTuple(args, "O!y#OOOOOOOO!O!O!OOO!", &PyList_Type, &patterns, &wanted, &wanted_size, &anchors,
-                          &guards, &needs_at, &needs, &program_at, &programs, &leaves, &PyTuple_Type, &m->terms,
-                          &PyTuple_Type, &m->names, &PyTuple_Type, &m->versions, &m->evidence_type, &m->match_type,
-                          &PyTuple_Type, &m->fields)) {
-        m->terms = m->names = m->versions = m->evidence_type = m->match_type = m->fields = NULL;
-        return -1;
-    }
-    Py_INCREF(m->terms);
-    Py_INCREF(m->names);
-    Py_INCREF(m->versions);
-    Py_INCREF(m->evidence_type);
-    Py_INCREF(m->match_type);
-    Py_INCREF(m->fields);
-    if (!enter_patterns(m, patterns) || !copy_numbers(anchors, &pairs, &pair_count) ||
-        !copy_numbers(guards, &guarded, &topics) || !copy_numbers(needs, &m->needs, &need_count) ||
-        !copy_numbers(programs, &m->programs, &program_count) || !copy_numbers(leaves, &rows, &row_count) ||
-        !copy_numbers(needs_at, &m->needs_at, &count))
-        goto done;
-    m->topics = (int32_t)topics;
-    m->leaves = (int32_t)(row_count / 4);
-    m->leaf_rows = (LeafRow *)rows;
-    rows = NULL;
-    m->wanted = malloc((size_t)wanted_size + 1);
-    if (m->wanted == NULL) {
-        PyErr_NoMemory();
-        goto done;
-    }
-    memcpy(m->wanted, wanted, (size_t)wanted_size);
-    if (wanted_size != m->patterns || count != topics + 1 || PyTuple_Size(m->names) != topics ||
-        PyTuple_Size(m->versions) != topics || PyTuple_Size(m->fields) != 3 ||
-        !PyType_Check(m->evidence_type) || !PyType_IsSubtype((PyTypeObject *)m->evidence_type, &PyTuple_Type) ||
-        !PyType_Check(m->match_type) || !PyType_IsSubtype((PyTypeObject *)m->match_type, &PyTuple_Type)) {
-        refuse("its parts do not fit");
-        goto done;
-    }
-    if (!copy_numbers(program_at, &m->program_at, &count))
-        goto done;
-    if (count != topics) {
-        refuse("its programs do not fit");
-        goto done;
-    }
-    made = enter_anchors(m, pairs, pair_count / 2, guarded) && check_needs(m, need_count) &&
-           check_programs(m, program_count);
-    m->ready = made;
-done:
-    free(pairs);
-    free(guarded);
-    free(rows);
-    if (!made && !PyErr_Occurred())
-        PyErr_NoMemory();
-    return made ? 0 : -1;
+    m->ready = enter(m, args, rows);
+    for (at = 0; at < ROWS; at++)
+        free(rows[at]);
+    return m->ready ? 0 : -1;
 }
 
 static void matcher_free(Matcher *m)
 {
     PyTypeObject *type = Py_TYPE((PyObject *)m);
     free(m->text);
-    free(m->text_at);
-    free(m->next);
+    free(m->rows);
     free(m->slots);
     free(m->closed.bits);
     free(m->going_on.bits);
     free(m->open.bits);
     free(m->inner.bits);
-    free(m->anchored_at);
     free(m->anchored);
+    free(m->aliases);
     free(m->needs_at);
     free(m->needs);
-    free(m->program_at);
     free(m->programs);
-    free(m->leaf_rows);
-    free(m->wanted);
-    Py_XDECREF(m->terms);
-    Py_XDECREF(m->names);
-    Py_XDECREF(m->versions);
-    Py_XDECREF(m->evidence_type);
-    Py_XDECREF(m->match_type);
-    Py_XDECREF(m->fields);
+    free(m->exacts);
+    free(m->terms);
+    free(m->entities);
+    free(m->labels);
+    free(m->fields);
     free_scratch(m->idle);
+    Py_XDECREF(m->kept);
     PyObject_Free(m);
     Py_DECREF(type);
 }

@@ -55,7 +55,7 @@ class Rules:
         else:
             folded = Folded(story.title, story.summary, story.text)
             decided: tuple[list[int], list[TopicMatch], list[int], Places | None]
-            decided = index.matcher.match(folded.data, folded.origins, folded.before, folded.place)
+            decided = index.matcher.match(folded.data, folded.joined, folded.origins, folded.before, folded.place)
             numbers, matches, others, hits = decided
             if not (others or index.always or self._scoped):
                 return tuple(matches)

@@ -1,43 +1,58 @@
 """Topics as rows of numbers, which the compiled core reads: what leads to each, and how it is decided.
 
-What the core does not know (names, expressions, forms, wildcards within words, sentences, exact text) makes its topic
-one that Python decides, once the core has found what leads to it.
+What the core does not know (expressions, forms, wildcards within words, phrases in any order, sentences, what a story
+says of itself) makes its topic one that Python decides, once the core has found what leads to it.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
 
-from monitor.query import And, AtLeast, Exact, Field, First, Near, Node, Not, Or, Phrase, Term, walk
+from monitor.entities import Alias, Aliases
+from monitor.query import And, AtLeast, EntityRef, Exact, Field, First, Near, Node, Not, Or, Phrase, Term, walk
 from monitor.rules import core
+from monitor.rules.folded import NAMES
 from monitor.rules.sieve import Lookup
 from monitor.rules.values import TopicMatch
 from monitor.text import Evidence
 
 # As in _core.c.
-_LEAF, _AND, _OR, _NOT, _NEAR, _AT_LEAST, _FIELD, _FIRST = range(8)
+_LEAF, _ENTITY, _AND, _OR, _NOT, _NEAR, _AT_LEAST, _FIELD, _FIRST = range(9)
 _FIELDS = {"title": 0, "lead": 1, "body": 2}
 _DEEPEST = 40
-_NAMES = ("title", "summary", "text")
+_NO_TEXT, _UNTOLD = -1, -2
+_WANTED, _BEGINNING = 1, 2
+_IN_PLACES = (Term, Phrase, Exact, EntityRef)
 
 
 class _Uncommon(Exception):  # noqa: N818 - no error: Python decides such a topic
     """A node that the core does not know."""
 
 
-class Layout:
-    """What `Sieve` notes, as rows. `lookups`: of the trees' leaves, by identity."""
+class Known(Protocol):
+    """What an index knows already: of leaves and names by the identity of nodes, of aliases by their patterns."""
 
-    def __init__(self, lookups: Mapping[int, Lookup], labels: Sequence[tuple[str, str]], topics: int) -> None:
-        self._lookups, self._labels = lookups, labels or [("", "")] * topics
+    aliases: Aliases
+    lookups: dict[int, Lookup]
+    references: dict[int, tuple[frozenset[str], str]]
+    named: dict[int, tuple[Alias, ...]]
+    beginnings: set[int]
+
+
+class Layout:
+    """What `Sieve` notes, as rows. `labels` are the topics' names and versions."""
+
+    def __init__(self, index: Known, labels: Sequence[tuple[str, str]], topics: int) -> None:
+        self._index, self._labels = index, labels or [("", "")] * topics
         self._anchors, self._guards = array("i"), array("i", [-1]) * topics
         self._needs_at, self._needs = array("i", [0]), array("i")
         self._programs_at, self._programs = array("i", [-1]) * topics, array("i")
-        self._leaves: dict[int, int] = {}  # by the identity of a lookup
-        self._rows = array("i")
+        self._leaves: dict[int, tuple[int, ...]] = {}  # by the identity of a lookup
         self._terms: dict[str, int] = {}
+        self._entities = {entity: number for number, entity in enumerate(index.aliases.entities())}
+        self._exacts: dict[tuple[str, int, int], int] = {}
         self._wanted: set[int] = set()  # patterns whose places Python may ask for
 
     def alone(self, topic: int, lookup: Lookup) -> None:
@@ -45,12 +60,11 @@ class Layout:
         self._anchors.append(lookup.number)
         self._anchors.append(topic)
         self._needs_at.append(len(self._needs))
-        if lookup.wild or lookup.exact is not None:
+        if lookup.wild:
             self._wanted.add(lookup.number)
         else:
             self._programs_at[topic] = len(self._programs)
-            self._programs.append(_LEAF)
-            self._programs.append(self._leaf(lookup))
+            self._programs.extend(self._leaf(lookup))
 
     def always(self, tree: Node) -> None:
         """Note a topic without an anchor: nothing leads to it."""
@@ -79,60 +93,83 @@ class Layout:
             self._programs_at[topic] = start
         self._needs_at.append(len(self._needs))
 
-    def matcher(self, patterns: list[bytes], asked: Iterable[int]) -> Any:
-        """Return the core's matcher of the patterns, by their numbers; Python also asks where those `asked` stand."""
+    def matcher(self, patterns: list[bytes]) -> Any:
+        """Return the core's matcher of the patterns, by their numbers."""
         assert core.CORE is not None
-        wanted = bytearray(len(patterns))
-        for numbers in (self._wanted, asked):
+        flags = bytearray(len(patterns))
+        for numbers in (self._wanted, self._index.named):
             for number in numbers:
-                wanted[number] = 1
-        names, versions = zip(*self._labels, strict=True) if self._labels else ((), ())
+                flags[number] = _WANTED
+        for number in self._index.beginnings:
+            flags[number] = _WANTED | _BEGINNING
+        aliases = array("i")
+        for number, known in self._index.named.items():
+            for alias in known:
+                aliases.extend((number, self._entities[alias.entity], self._condition(alias)))
         return core.CORE.Matcher(
             patterns,
-            bytes(wanted),
+            bytes(flags),
             self._anchors,
             self._guards,
             self._needs_at,
             self._needs,
             self._programs_at,
             self._programs,
-            self._rows,
+            aliases,
+            array("i", [characters for _, *around in self._exacts for characters in around]),
+            tuple([text for text, *_ in self._exacts]),
             tuple(self._terms),
-            tuple(names),
-            tuple(versions),
+            tuple(self._entities),
+            tuple([text for label in self._labels for text in label]),
+            NAMES,
             Evidence,
             TopicMatch,
-            _NAMES,
         )
+
+    def _condition(self, alias: Alias) -> int:
+        """Return the number of the text that an alias must stand as; or that it only must stand, or needs Python."""
+        if alias.weak or len(alias.exact) > 1:
+            return _UNTOLD
+        return self._exact(alias.exact[0], 0, 0) if alias.exact else _NO_TEXT
+
+    def _exact(self, text: str, before: int, after: int) -> int:
+        return self._exacts.setdefault((text, before, after), len(self._exacts))
+
+    def _term(self, term: str) -> int:
+        return self._terms.setdefault(term, len(self._terms))
 
     def _ask(self, tree: Node) -> None:
         """Note that Python decides a topic, and so looks up its leaves."""
         for node in walk(tree):
-            lookup = self._lookups.get(id(node))
+            lookup = self._index.lookups.get(id(node))
             if lookup is not None:
                 self._wanted.add(lookup.number)
                 self._wanted.update([unit.number for unit in lookup.units])
 
-    def _leaf(self, lookup: Lookup) -> int:
-        """Return the number of a leaf's row; raise _Uncommon for one with more to it than where its pattern stands."""
-        number = self._leaves.get(id(lookup))
-        if number is None:
-            if lookup.wild or lookup.exact is not None or lookup.units:
+    def _leaf(self, lookup: Lookup) -> tuple[int, ...]:
+        """Return a leaf as a node; raise _Uncommon for one with more to it than where its pattern stands."""
+        node = self._leaves.get(id(lookup))
+        if node is None:
+            if lookup.wild or lookup.units:
                 raise _Uncommon
-            number = self._leaves[id(lookup)] = len(self._leaves)
-            term = self._terms.setdefault(lookup.term, len(self._terms))
-            self._rows.extend((lookup.number, lookup.length, lookup.open, term))
-        return number
+            exact = lookup.exact
+            text = _NO_TEXT if exact is None else self._exact(exact.text, exact.before, exact.after)
+            node = _LEAF, lookup.number, lookup.length, int(lookup.open), self._term(lookup.term), text
+            self._leaves[id(lookup)] = node
+        return node
 
     def _write(self, node: Node, depth: int) -> None:
         write = self._programs
         kind = type(node)
         if isinstance(node, Term | Phrase | Exact):
-            lookup = self._lookups.get(id(node))
+            lookup = self._index.lookups.get(id(node))
             if lookup is None:
                 raise _Uncommon
-            write.append(_LEAF)
-            write.append(self._leaf(lookup))
+            write.extend(self._leaf(lookup))
+        elif isinstance(node, EntityRef):
+            members, term = self._index.references[id(node)]
+            write.extend((_ENTITY, len(members), self._term(term)))
+            write.extend(sorted([self._entities[member] for member in members]))
         elif depth == _DEEPEST:
             raise _Uncommon
         elif isinstance(node, And | Or):
@@ -161,7 +198,7 @@ class Layout:
     def _group(self, node: Node, depth: int) -> None:
         """Write what stands in places: a leaf, or an OR of leaves."""
         below = node.children if isinstance(node, Or) else (node,)
-        if not all(isinstance(child, Term | Phrase | Exact) for child in below):
+        if not all(isinstance(child, _IN_PLACES) for child in below):
             raise _Uncommon
         self._write(node, depth + 1)
 

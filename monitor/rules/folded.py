@@ -119,7 +119,6 @@ class Folded:
         "_counted",
         "_direct",
         "_gone",
-        "_joined",
         "_kept",
         "_map",
         "_origins",
@@ -131,6 +130,7 @@ class Folded:
         "data",
         "edges",
         "fields",
+        "joined",
     )
 
     def __init__(self, title: str, summary: str, text: str) -> None:
@@ -146,7 +146,7 @@ class Folded:
         if joined.count("\0") > 2:
             title, summary, text = (field.replace("\0", " ") for field in self.fields)
             joined = f" {title} \0 {summary} \0 {text} "
-        self._joined = joined
+        self.joined = joined
         self.before = (1, len(title) + 4, len(title) + len(summary) + 7)  # characters of `joined` before each field
         # Which characters of `joined` the data are made of: those at `_origins` (None: all) that are `_kept`.
         self._kept: NDArray[np.bool_] | None = None  # None: the story was folded the slow way
@@ -168,7 +168,7 @@ class Folded:
         return None if self._gone else self._map
 
     def _folded(self) -> bytes:
-        joined = self._joined
+        joined = self.joined
         if core.CORE is not None:
             known = core.CORE.fold(joined, _meanings)
             if known is not None:
@@ -210,7 +210,7 @@ class Folded:
 
     def _without_specials(self, codes: Codes, bits: int) -> Codes | None:
         """Return the characters with words apart, and letters for what is special; None where only `words` knows."""
-        joined = self._joined
+        joined = self.joined
         if bits & _BY_WORDS:
             return None
         apostrophes = (codes == _APOSTROPHE).nonzero()[0]
@@ -242,7 +242,7 @@ class Folded:
         return self._composed()
 
     def _composed(self) -> bool:
-        return unicodedata.is_normalized("NFC", self._joined) and not TOO_MANY_MARKS.search(self._joined)
+        return unicodedata.is_normalized("NFC", self.joined) and not TOO_MANY_MARKS.search(self.joined)
 
     def _spread(self, codes: Codes) -> Codes:
         """Return the characters with a space around those of scripts without spaces, and with both of two letters."""
@@ -333,7 +333,7 @@ class Folded:
         else:
             low, high = places.item(self._character(start + 1)), places.item(self._character(end - 1) - 1) + 1
         if self._gone:
-            marks = _MARKS_BEHIND.match(self._joined, high)
+            marks = _MARKS_BEHIND.match(self.joined, high)
             if marks is not None:
                 high += len(_IGNORED_END.sub("", marks[0]))
         return NAMES[field], low - before, high - before

@@ -127,7 +127,7 @@ def build(trees: Sequence[Node], aliases: Aliases, labels: Sequence[tuple[str, s
             index.beginnings.add(number)
             numbers.append(number)
         building.of_entity[entity] = tuple(numbers)
-    sieve: Sieve | Layout = Sieve(len(trees)) if core.CORE is None else Layout(index.lookups, labels, len(trees))
+    sieve: Sieve | Layout = Sieve(len(trees)) if core.CORE is None else Layout(index, labels, len(trees))
     always = []
     for topic, tree in enumerate(trees):
         _add(building, tree)
@@ -153,7 +153,7 @@ def build(trees: Sequence[Node], aliases: Aliases, labels: Sequence[tuple[str, s
     index.always = tuple(always)
     patterns = list(building.numbers)
     if isinstance(sieve, Layout):
-        index.matcher = sieve.matcher(patterns, (*index.named, *index.beginnings))
+        index.matcher = sieve.matcher(patterns)
     else:
         sieve.finish(patterns)
         index.sieve = sieve

@@ -241,7 +241,9 @@ def _stages(rules: Rules, stories: Sequence[StoryText]) -> Seconds:
     if index.matcher is not None:
         # Scanning, sifting, deciding and evidence are one call there; what it did not decide is left to Python.
         match = index.matcher.match
-        compiled, told = timed(lambda: [match(one.data, one.origins, one.before, one.place) for one in folded])
+        compiled, told = timed(
+            lambda: [match(one.data, one.joined, one.origins, one.before, one.place) for one in folded]
+        )
         others = [(story, one, found) for story, one, found in zip(stories, folded, told, strict=True) if found[2]]
         rest, _ = timed(
             lambda: [
