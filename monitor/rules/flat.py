@@ -24,7 +24,8 @@ _FIELDS = {"title": 0, "lead": 1, "body": 2}
 _DEEPEST = 40
 _NO_TEXT, _UNTOLD = -1, -2
 _WANTED, _BEGINNING = 1, 2
-_IN_PLACES = (Term, Phrase, Exact, EntityRef)
+_LOOKED_UP, _IN_PLACES, _SEVERAL = (Term, Phrase, Exact), (Term, Phrase, Exact, EntityRef), (And, Or)
+_NARROW = (Field, First)
 
 
 class _Uncommon(Exception):  # noqa: N818 - no error: Python decides such a topic
@@ -160,21 +161,20 @@ class Layout:
 
     def _write(self, node: Node, depth: int) -> None:
         write = self._programs
-        kind = type(node)
-        if isinstance(node, Term | Phrase | Exact):
+        if isinstance(node, _LOOKED_UP):
             lookup = self._index.lookups.get(id(node))
             if lookup is None:
                 raise _Uncommon
-            write.extend(self._leaf(lookup))
+            write.extend(self._leaves.get(id(lookup)) or self._leaf(lookup))
         elif isinstance(node, EntityRef):
             members, term = self._index.references[id(node)]
             write.extend((_ENTITY, len(members), self._term(term)))
             write.extend(sorted([self._entities[member] for member in members]))
         elif depth == _DEEPEST:
             raise _Uncommon
-        elif isinstance(node, And | Or):
+        elif isinstance(node, _SEVERAL):
             start = len(write)
-            write.extend((_AND if kind is And else _OR, len(node.children), 0))
+            write.extend((_AND if isinstance(node, And) else _OR, len(node.children), 0))
             for child in node.children:
                 self._write(child, depth + 1)
             write[start + 2] = len(write) - start
@@ -197,14 +197,14 @@ class Layout:
 
     def _group(self, node: Node, depth: int) -> None:
         """Write what stands in places: a leaf, or an OR of leaves."""
-        below = node.children if isinstance(node, Or) else (node,)
-        if not all(isinstance(child, _IN_PLACES) for child in below):
-            raise _Uncommon
+        for child in node.children if isinstance(node, Or) else (node,):
+            if not isinstance(child, _IN_PLACES):
+                raise _Uncommon
         self._write(node, depth + 1)
 
     def _narrow(self, node: Node, kind: int, how: int, depth: int) -> None:
         """Write what is looked for in a part of the story; of a part of a part Python knows what is left."""
-        if any(isinstance(child, Field | First) for child in walk(node)):
+        if not isinstance(node, _IN_PLACES) and any(isinstance(child, _NARROW) for child in walk(node)):
             raise _Uncommon
         self._programs.extend((kind, how))
         self._write(node, depth + 1)

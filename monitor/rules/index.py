@@ -48,18 +48,23 @@ _COMMON = frozenset(
     """.split()  # noqa: SIM905 - read as a text, a list of so many words fills two pages
 )
 _NEVER = 1e-9
+# Tuples, because a union is made anew each time that it is written: twenty thousand nodes ask.
 _LOOKED_UP = (Term, Phrase, Exact)
+_ALL_OF = (And, Near)
+_WITHIN = (AtLeast, First, Sentence)
 
 
 _UNSEEN = Lookup("", -1, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(NamedTuple):
     """An OR's leaves by their pattern's number, and its other children."""
 
     leaves: dict[int, tuple[Node, ...]]
     others: tuple[Node, ...]
+
+
+_FOREIGN = Group({}, ())
 
 
 @dataclass(slots=True)
@@ -75,9 +80,25 @@ class Index:
     named: dict[int, tuple[Alias, ...]] = field(default_factory=dict)
     beginnings: set[int] = field(default_factory=set)  # of inflected names: what all their forms have
     lookups: dict[int, Lookup] = field(default_factory=dict)  # by the identity of a leaf of the trees
-    groups: dict[int, Group] = field(default_factory=dict)  # by the identity of an OR of the trees
+    # By the identity of an OR of the trees; None: not yet asked for. Most never are.
+    groups: dict[int, Group | None] = field(default_factory=dict)
     # By the identity of an @name of the trees: the entities that it stands for, and as it is written.
     references: dict[int, tuple[frozenset[str], str]] = field(default_factory=dict)
+
+    def group(self, node: Or) -> Group | None:
+        """Return an OR's leaves by their patterns; None where it is of no tree of the index."""
+        known = self.groups.get(id(node), _FOREIGN)
+        if known is None:
+            leaves: dict[int, tuple[Node, ...]] = {}
+            others = []
+            for child in node.children:
+                lookup = self.lookups.get(id(child))
+                if lookup is None:
+                    others.append(child)
+                else:
+                    leaves[lookup.number] = (*leaves.get(lookup.number, ()), child)
+            known = self.groups[id(node)] = Group(leaves, tuple(others))
+        return None if known is _FOREIGN else known
 
     def places(self, data: bytes) -> Places:
         """Return where each pattern stands that is found in a folded story."""
@@ -161,34 +182,21 @@ def build(trees: Sequence[Node], aliases: Aliases, labels: Sequence[tuple[str, s
 
 
 def _add(building: _Building, tree: Node) -> None:
+    index = building.index
     stack = [tree]
     while stack:
         node = stack.pop()
-        if isinstance(node, Field) and node.name in META_FIELDS:
-            continue
         if isinstance(node, _LOOKED_UP):
             lookup = building.lookup(node)
             if lookup is not None:
-                building.index.lookups[id(node)] = lookup
-            continue
-        if isinstance(node, EntityRef):
-            building.index.references[id(node)] = frozenset(building.index.aliases.members(node.name)), str(node)
-        below = children(node)
-        stack.extend(below)
-        if isinstance(node, Or):
-            building.index.groups[id(node)] = _group(building, node)
-
-
-def _group(building: _Building, node: Or) -> Group:
-    leaves: dict[int, tuple[Node, ...]] = {}
-    others = []
-    for child in node.children:
-        lookup = building.lookup(child) if isinstance(child, _LOOKED_UP) else None
-        if lookup is None:
-            others.append(child)
-        else:
-            leaves[lookup.number] = (*leaves.get(lookup.number, ()), child)
-    return Group(leaves, tuple(others))
+                index.lookups[id(node)] = lookup
+        elif isinstance(node, EntityRef):
+            index.references[id(node)] = frozenset(index.aliases.members(node.name)), str(node)
+        elif isinstance(node, Or):
+            index.groups[id(node)] = None
+            stack += node.children
+        elif not isinstance(node, Field) or node.name not in META_FIELDS:
+            stack += children(node)
 
 
 def _lookup(building: _Building, leaf: Term | Phrase | Exact) -> Lookup | None:
@@ -247,7 +255,7 @@ def _needs(building: _Building, node: Node) -> tuple[Need, ...]:
             number for entity in building.index.aliases.members(node.name) for number in building.of_entity[entity]
         ]
         return (Need(frozenset(found), 0.01 * len(found)),)
-    if isinstance(node, And | Near):
+    if isinstance(node, _ALL_OF):
         return tuple([need for child in node.children for need in _needs(building, child)])
     if isinstance(node, Or):
         rarest = []
@@ -259,19 +267,21 @@ def _needs(building: _Building, node: Node) -> tuple[Need, ...]:
         return (Need(frozenset().union(*[need.any_of for need in rarest]), sum([need.often for need in rarest])),)
     if isinstance(node, Field):
         return () if node.name in META_FIELDS else _needs(building, node.child)
-    if isinstance(node, AtLeast | First | Sentence):
+    if isinstance(node, _WITHIN):
         return _needs(building, node.child)
     assert isinstance(node, Not | Forms | Regex), f"{node} is not expanded"
     return ()
 
 
 def _needs_of_leaf(leaf: Term | Phrase | Exact, lookup: Lookup) -> tuple[Need, ...]:
-    if isinstance(leaf, Exact) or lookup.exact is not None:
-        assert lookup.exact is not None
-        return (Need(frozenset({lookup.number}), _frequency(lookup.exact.sequence)),)
-    often = (_frequency(sequence) for sequence in pattern(leaf).sequences)
-    units = lookup.units or (lookup,)
-    return tuple(Need(frozenset({unit.number}), one) for unit, one in zip(units, often, strict=True))
+    if lookup.exact is not None:
+        return (Need(frozenset((lookup.number,)), _frequency(lookup.exact.sequence)),)
+    assert not isinstance(leaf, Exact)
+    sequences = pattern(leaf).sequences
+    if not lookup.units:
+        return (Need(frozenset((lookup.number,)), _frequency(sequences[0])),)
+    units = zip(lookup.units, sequences, strict=True)
+    return tuple([Need(frozenset((unit.number,)), _frequency(sequence)) for unit, sequence in units])
 
 
 def _frequency(sequence: Iterable[str]) -> float:

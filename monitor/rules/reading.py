@@ -333,7 +333,7 @@ class Scan:
 
     def candidates(self, node: Or) -> Sequence[Node]:
         """Return the children of an OR that may hold: of hundreds of terms, those that the automaton found."""
-        group = self._index.groups.get(id(node))
+        group = self._index.group(node)
         if group is None:
             return node.children
         found = list(group.others)
