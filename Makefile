@@ -1,4 +1,5 @@
-# Needs Python 3.11 or newer and make; everything else is set up in .venv from the lock file.
+# Needs Python 3.11 or newer and make; everything else is set up in .venv from the lock file. With a C compiler and
+# Python's headers the matching core is compiled too; without them the same is done in Python.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV ?= .venv
@@ -8,7 +9,7 @@ BIN := $(VENV)/bin
 
 install: $(BIN)/.installed
 
-$(BIN)/.installed: requirements.lock pyproject.toml
+$(BIN)/.installed: requirements.lock pyproject.toml hatch_build.py monitor/rules/_core.c
 	@test -n "$(PYTHON)" || { echo "News Monitor needs Python 3.11 or newer on PATH."; exit 1; }
 	@echo "Setting up $(VENV) with $(PYTHON) (a minute or two, once)"
 	@$(PYTHON) -m venv $(VENV)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from operator import itemgetter
 
@@ -22,8 +22,10 @@ from monitor.rules.compile import (
 )
 from monitor.rules.evaluate import Scope, find, holds, shown, whole
 from monitor.rules.explain import close, explain, why_missed
+from monitor.rules.folded import Folded
 from monitor.rules.index import build
 from monitor.rules.reading import Reading, Scan
+from monitor.rules.sieve import Lookup, Places
 from monitor.rules.values import Explanation, TopicMatch, Verdict, pack, tidy
 from monitor.text import Evidence, StoryText
 
@@ -39,8 +41,8 @@ class Rules:
     def __init__(self, topics: Sequence[CompiledTopic], aliases: Aliases) -> None:
         self._topics = {topic.name: topic for topic in topics}
         self._list = tuple(self._topics.values())
-        self._index = build([topic.tree for topic in self._list], aliases)
-        self._names = [(topic.name, topic.version) for topic in self._list]
+        self._labels = [(topic.name, topic.version) for topic in self._list]
+        self._index = build([topic.tree for topic in self._list], aliases, self._labels)
         self._scoped = frozenset(number for number, topic in enumerate(self._list) if not topic.scope.open)
 
     def __contains__(self, topic: object) -> bool:
@@ -54,35 +56,44 @@ class Rules:
 
     def match(self, story: StoryText) -> tuple[TopicMatch, ...]:
         """Return the topics that `story` matches, in their declared order, each with what made it true."""
-        scope = self.scope(story)
-        text = scope.reading.text
-        found = list(self._alone(text))
-        for number in self._candidates(text.hits):
-            what = find(self._list[number].tree, scope)
-            if what is not None:
-                found.append((number, shown(what, text)))
+        index = self._index
+        if index.matcher is None:
+            scope = self.scope(story)
+            text = scope.reading.text
+            found = [*self._alone(text), *self._judged(scope, (*index.always, *index.sieve.candidates(text.hits)))]
+        else:
+            folded = Folded(story.title, story.summary, story.text)
+            decided: tuple[list[int], list[TopicMatch], list[int], Places | None]
+            decided = index.matcher.match(folded.data, folded.joined, folded.origins, folded.before, folded.place)
+            numbers, matches, others, hits = decided
+            if not (others or index.always or self._scoped):
+                return tuple(matches)
+            found = list(zip(numbers, matches, strict=True))
+            if others or index.always:
+                hits = index.places(folded.data) if hits is None else hits
+                scope = whole(Reading(story, index, (folded, hits)))
+                found += self._judged(scope, (*index.always, *others))
         if self._scoped:
             found = [at for at in found if at[0] not in self._scoped or not self._list[at[0]].scope.why_not(story)]
         found.sort(key=_number)
-        return tuple([TopicMatch(*self._names[number], evidence) for number, evidence in found])
+        return tuple([match for _, match in found])
 
-    def _alone(self, text: Scan) -> Iterator[tuple[int, tuple[Evidence, ...]]]:
-        """Yield the topics of a single leaf each that was found, with what there is to show."""
-        alone = self._index.alone
-        for number in text.hits:
-            for lookup, topics in alone[number]:
-                evidence = text.evidence(lookup)
-                if evidence:
-                    for topic in topics:
-                        yield topic, evidence
+    def _alone(self, text: Scan) -> Iterator[tuple[int, TopicMatch]]:
+        """Yield the topics of a single leaf each that was found, by number, with what there is to show."""
+        evidence: tuple[Evidence, ...] = ()
+        for one in self._index.sieve.leaves(text.hits):
+            if isinstance(one, Lookup):
+                evidence = text.evidence(one)
+            elif evidence:
+                yield one, TopicMatch(*self._labels[one], evidence)
 
-    def _candidates(self, hits: Mapping[int, object]) -> list[int]:
-        """Return the topics to decide, by number: of all others, something that they need was not found."""
-        index, found = self._index, hits.keys()
-        guards, needs = index.guards, index.needs
-        topics: set[int] = set().union(*map(index.anchored.__getitem__, hits))
-        sifted = [topic for topic in topics if (guard := guards[topic]) is None or guard in hits]
-        return [*index.always, *(topic for topic in sifted if not any(map(found.isdisjoint, needs[topic])))]
+    def _judged(self, scope: Scope, topics: Iterable[int]) -> Iterator[tuple[int, TopicMatch]]:
+        """Yield those of the topics that hold, by number, with what there is to show."""
+        text = scope.reading.text
+        for number in topics:
+            what = find(self._list[number].tree, scope)
+            if what is not None:
+                yield number, TopicMatch(*self._labels[number], shown(what, text))
 
     def verdicts(self, story: StoryText, matches: Sequence[TopicMatch]) -> tuple[Verdict, ...]:
         """Return what is worth keeping of why `story` matched (`matches`), and which topics it came close to."""
@@ -94,7 +105,8 @@ class Rules:
             for match in matches
         ]
         near = 0
-        for number in sorted({*self._candidates(text.hits), *(number for number, _ in self._alone(text))}):
+        alone = (number for number, _ in self._alone(text))
+        for number in sorted({*self._index.always, *self._index.sieve.candidates(text.hits), *alone}):
             topic = self._list[number]
             if topic.name in matched:
                 continue

@@ -16,6 +16,7 @@ import unicodedata
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.rules import core
 from monitor.text import (
     APOSTROPHES,
     IGNORED,
@@ -115,20 +116,21 @@ class Folded:
 
     __slots__ = (
         "_bases",
-        "_before",
         "_counted",
         "_direct",
         "_gone",
-        "_joined",
         "_kept",
+        "_map",
         "_origins",
         "_places",
         "_read",
         "_words",
         "_zones",
+        "before",
         "data",
         "edges",
         "fields",
+        "joined",
     )
 
     def __init__(self, title: str, summary: str, text: str) -> None:
@@ -144,20 +146,37 @@ class Folded:
         if joined.count("\0") > 2:
             title, summary, text = (field.replace("\0", " ") for field in self.fields)
             joined = f" {title} \0 {summary} \0 {text} "
-        self._joined = joined
-        self._before = (1, len(title) + 4, len(title) + len(summary) + 7)  # characters of `joined` before each field
+        self.joined = joined
+        self.before = (1, len(title) + 4, len(title) + len(summary) + 7)  # characters of `joined` before each field
         # Which characters of `joined` the data are made of: those at `_origins` (None: all) that are `_kept`.
         self._kept: NDArray[np.bool_] | None = None  # None: the story was folded the slow way
         self._origins: NDArray[np.intp] | None = None
-        self._places: NDArray[np.intp] | None = None
+        self._map: bytes | None = None  # of each byte of the data its character of `joined`, where the core folded it
+        self._places: NDArray[np.intp] | NDArray[np.int32] | None = None
         self._gone = False  # whether characters were dropped
         self.data = data = self._folded()
         first = data.index(b"\0") - 1
-        self._direct = data.isascii() and not self._gone  # a byte of the data is a character kept
+        # Whether `_places` is by bytes of the data, not by characters.
+        self._direct = self._map is not None or (data.isascii() and not self._gone)
         self.edges = (first, data.index(b"\0", first + 2) - 1)
 
+    @property
+    def origins(self) -> bytes | None:
+        """The character of title, summary and body, with three between two of them and one before, of each byte of the
+        data, in 32 bits. None where that is not all that `place` looks at.
+        """
+        return None if self._gone else self._map
+
     def _folded(self) -> bytes:
-        joined = self._joined
+        joined = self.joined
+        if core.CORE is not None:
+            known = core.CORE.fold(joined, _meanings)
+            if known is not None:
+                folded: bytes
+                folded, origins, gone, marks = known
+                if not marks or self._composed():
+                    self._map, self._gone = origins, bool(gone)
+                    return folded
         if joined.isascii():
             data = bytearray(joined.encode().translate(_LOWER))
             return self._squeezed(np.frombuffer(data, np.uint8))
@@ -191,7 +210,7 @@ class Folded:
 
     def _without_specials(self, codes: Codes, bits: int) -> Codes | None:
         """Return the characters with words apart, and letters for what is special; None where only `words` knows."""
-        joined = self._joined
+        joined = self.joined
         if bits & _BY_WORDS:
             return None
         apostrophes = (codes == _APOSTROPHE).nonzero()[0]
@@ -220,7 +239,10 @@ class Folded:
         marks = (codes & _MARK).nonzero()[0]
         if (codes[marks - 1] == _SPACE).any() or (codes[marks - 1] == 0).any():
             return False
-        return unicodedata.is_normalized("NFC", self._joined) and not TOO_MANY_MARKS.search(self._joined)
+        return self._composed()
+
+    def _composed(self) -> bool:
+        return unicodedata.is_normalized("NFC", self.joined) and not TOO_MANY_MARKS.search(self.joined)
 
     def _spread(self, codes: Codes) -> Codes:
         """Return the characters with a space around those of scripts without spaces, and with both of two letters."""
@@ -296,6 +318,8 @@ class Folded:
         first, second = self.edges
         field = 0 if start < first else 1 if start < second else 2
         places = self._places
+        if places is None and self._map is not None:
+            places = self._places = np.frombuffer(self._map, np.int32)
         if places is None:
             if self._kept is None:
                 found, number = self.words(field), self.number(start) - self.bases[field]
@@ -303,12 +327,13 @@ class Folded:
                 return NAMES[field], found[number].start, found[last].end
             places = self._kept.nonzero()[0]
             places = self._places = places if self._origins is None else self._origins[places]
-        before = self._before[field]
+        before = self.before[field]
         if self._direct:
-            return NAMES[field], places.item(start + 1) - before, places.item(end - 2) + 1 - before
-        low, high = places.item(self._character(start + 1)), places.item(self._character(end - 1) - 1) + 1
+            low, high = places.item(start + 1), places.item(end - 2) + 1
+        else:
+            low, high = places.item(self._character(start + 1)), places.item(self._character(end - 1) - 1) + 1
         if self._gone:
-            marks = _MARKS_BEHIND.match(self._joined, high)
+            marks = _MARKS_BEHIND.match(self.joined, high)
             if marks is not None:
                 high += len(_IGNORED_END.sub("", marks[0]))
         return NAMES[field], low - before, high - before

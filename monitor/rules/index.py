@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import NamedTuple
-
-from ahocorasick_rs import BytesAhoCorasick
+from typing import Any, NamedTuple
 
 from monitor.entities import Alias, Aliases
 from monitor.query import (
@@ -34,7 +32,10 @@ from monitor.query import (
     Term,
     children,
 )
-from monitor.rules.patterns import ExactText, exact_text, is_wild, literal_prefix, pattern
+from monitor.rules import core
+from monitor.rules.flat import Layout
+from monitor.rules.patterns import exact_text, is_wild, literal_prefix, pattern
+from monitor.rules.sieve import Lookup, Places, Sieve
 
 # How often a word is expected in a story: what anchors are chosen by. The commonest words of the languages that news is
 # mostly written in; for all others length tells enough.
@@ -47,60 +48,62 @@ _COMMON = frozenset(
     """.split()  # noqa: SIM905 - read as a text, a list of so many words fills two pages
 )
 _NEVER = 1e-9
+# Tuples, because a union is made anew each time that it is written: twenty thousand nodes ask.
 _LOOKED_UP = (Term, Phrase, Exact)
-
-
-# Neither frozen nor compared: ten thousands are made while a reload is waited for, and each is one of its kind.
-@dataclass(slots=True, eq=False)
-class Lookup:
-    """Where a leaf (`term`, as written) is looked up: pattern `number`, of `length` words.
-
-    `open`: the last word may go on (deploy*). `wild`: the words as patterns, to be compared one by one. `exact`: the
-    text as it must be published. `units`: the parts of a phrase in any order, all within `reach` words.
-    """
-
-    term: str
-    number: int
-    length: int
-    open: bool = False
-    wild: tuple[str, ...] = ()
-    exact: ExactText | None = None
-    units: tuple[Lookup, ...] = ()
-    reach: int = 0
+_ALL_OF = (And, Near)
+_WITHIN = (AtLeast, First, Sentence)
 
 
 _UNSEEN = Lookup("", -1, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(NamedTuple):
     """An OR's leaves by their pattern's number, and its other children."""
 
     leaves: dict[int, tuple[Node, ...]]
     others: tuple[Node, ...]
 
 
+_FOREIGN = Group({}, ())
+
+
 @dataclass(slots=True)
 class Index:
-    """The compiled patterns. `anchored` maps a pattern to the topics (by number) to decide where it is found, `alone`
-    to those that are one leaf and so are decided by its places; `always` are those without an anchor, decided for every
-    story.
+    """The compiled patterns, and what leads from them to topics, by number. `always` are the topics without an anchor,
+    decided for every story. `sieve` or `matcher`: the others, as Python or the compiled core looks for them.
     """
 
     aliases: Aliases
-    automaton: BytesAhoCorasick = field(init=False)
-    anchored: list[tuple[int, ...]] = field(init=False)
-    alone: list[tuple[tuple[Lookup, tuple[int, ...]], ...]] = field(init=False)  # by pattern: topics of one leaf each
+    sieve: Sieve = field(init=False)
+    matcher: Any = None
     always: tuple[int, ...] = ()
-    # Of each topic, beside its anchor: a pattern that must be found, and sets of patterns of each of which one must be.
-    guards: list[int | None] = field(default_factory=list)
-    needs: list[tuple[frozenset[int], ...]] = field(default_factory=list)
     named: dict[int, tuple[Alias, ...]] = field(default_factory=dict)
     beginnings: set[int] = field(default_factory=set)  # of inflected names: what all their forms have
     lookups: dict[int, Lookup] = field(default_factory=dict)  # by the identity of a leaf of the trees
-    groups: dict[int, Group] = field(default_factory=dict)  # by the identity of an OR of the trees
+    # By the identity of an OR of the trees; None: not yet asked for. Most never are.
+    groups: dict[int, Group | None] = field(default_factory=dict)
     # By the identity of an @name of the trees: the entities that it stands for, and as it is written.
     references: dict[int, tuple[frozenset[str], str]] = field(default_factory=dict)
+
+    def group(self, node: Or) -> Group | None:
+        """Return an OR's leaves by their patterns; None where it is of no tree of the index."""
+        known = self.groups.get(id(node), _FOREIGN)
+        if known is None:
+            leaves: dict[int, tuple[Node, ...]] = {}
+            others = []
+            for child in node.children:
+                lookup = self.lookups.get(id(child))
+                if lookup is None:
+                    others.append(child)
+                else:
+                    leaves[lookup.number] = (*leaves.get(lookup.number, ()), child)
+            known = self.groups[id(node)] = Group(leaves, tuple(others))
+        return None if known is _FOREIGN else known
+
+    def places(self, data: bytes) -> Places:
+        """Return where each pattern stands that is found in a folded story."""
+        found: Places = self.sieve.places(data) if self.matcher is None else self.matcher.places(data)
+        return found
 
 
 @dataclass(slots=True)
@@ -126,8 +129,11 @@ class _Building:
         return found
 
 
-def build(trees: Sequence[Node], aliases: Aliases) -> Index:
-    """Return the index of the topics' trees, which must live as long as it does: leaves are known by identity."""
+def build(trees: Sequence[Node], aliases: Aliases, labels: Sequence[tuple[str, str]] = ()) -> Index:
+    """Return the index of the topics' trees, which must live as long as it does: leaves are known by identity.
+
+    `labels`: each topic's name and version, which the compiled core tells with what it decided.
+    """
     index = Index(aliases)
     building = _Building(index)
     for entity in aliases.entities():
@@ -142,69 +148,55 @@ def build(trees: Sequence[Node], aliases: Aliases) -> Index:
             index.beginnings.add(number)
             numbers.append(number)
         building.of_entity[entity] = tuple(numbers)
-    anchored: dict[int, list[int]] = {}
-    alone: dict[int, dict[Lookup, list[int]]] = {}
+    sieve: Sieve | Layout = Sieve(len(trees)) if core.CORE is None else Layout(index, labels, len(trees))
     always = []
-    index.guards, index.needs = [None] * len(trees), [()] * len(trees)
     for topic, tree in enumerate(trees):
         _add(building, tree)
         lookup = index.lookups.get(id(tree))
         if lookup is not None and not lookup.units:
-            alone.setdefault(lookup.number, {}).setdefault(lookup, []).append(topic)
+            sieve.alone(topic, lookup)
             continue
         needs = _needs(building, tree)
         if not needs:
             always.append(topic)
+            if isinstance(sieve, Layout):
+                sieve.always(tree)
             continue
         anchor = min(needs, key=_often)
-        for number in anchor.any_of:
-            anchored.setdefault(number, []).append(topic)
         others = {need.any_of: need for need in needs if need.any_of != anchor.any_of}
         single = [need for need in others.values() if len(need.any_of) == 1]
+        guard = None
         if single:
-            guard = min(single, key=_often).any_of
-            (index.guards[topic],) = guard
-            del others[guard]
-        index.needs[topic] = tuple(others)
+            rarest = min(single, key=_often).any_of
+            (guard,) = rarest
+            del others[rarest]
+        sieve.anchor(topic, tree, anchor.any_of, guard, others)
     index.always = tuple(always)
-    index.anchored, index.alone = [()] * len(building.numbers), [()] * len(building.numbers)
-    for number, topics in anchored.items():
-        index.anchored[number] = tuple(topics)
-    for number, leaves in alone.items():
-        index.alone[number] = tuple((lookup, tuple(topics)) for lookup, topics in leaves.items())
-    index.automaton = BytesAhoCorasick(list(building.numbers))
+    patterns = list(building.numbers)
+    if isinstance(sieve, Layout):
+        index.matcher = sieve.matcher(patterns)
+    else:
+        sieve.finish(patterns)
+        index.sieve = sieve
     return index
 
 
 def _add(building: _Building, tree: Node) -> None:
+    index = building.index
     stack = [tree]
     while stack:
         node = stack.pop()
-        if isinstance(node, Field) and node.name in META_FIELDS:
-            continue
         if isinstance(node, _LOOKED_UP):
             lookup = building.lookup(node)
             if lookup is not None:
-                building.index.lookups[id(node)] = lookup
-            continue
-        if isinstance(node, EntityRef):
-            building.index.references[id(node)] = frozenset(building.index.aliases.members(node.name)), str(node)
-        below = children(node)
-        stack.extend(below)
-        if isinstance(node, Or):
-            building.index.groups[id(node)] = _group(building, node)
-
-
-def _group(building: _Building, node: Or) -> Group:
-    leaves: dict[int, tuple[Node, ...]] = {}
-    others = []
-    for child in node.children:
-        lookup = building.lookup(child) if isinstance(child, _LOOKED_UP) else None
-        if lookup is None:
-            others.append(child)
-        else:
-            leaves[lookup.number] = (*leaves.get(lookup.number, ()), child)
-    return Group(leaves, tuple(others))
+                index.lookups[id(node)] = lookup
+        elif isinstance(node, EntityRef):
+            index.references[id(node)] = frozenset(index.aliases.members(node.name)), str(node)
+        elif isinstance(node, Or):
+            index.groups[id(node)] = None
+            stack += node.children
+        elif not isinstance(node, Field) or node.name not in META_FIELDS:
+            stack += children(node)
 
 
 def _lookup(building: _Building, leaf: Term | Phrase | Exact) -> Lookup | None:
@@ -263,7 +255,7 @@ def _needs(building: _Building, node: Node) -> tuple[Need, ...]:
             number for entity in building.index.aliases.members(node.name) for number in building.of_entity[entity]
         ]
         return (Need(frozenset(found), 0.01 * len(found)),)
-    if isinstance(node, And | Near):
+    if isinstance(node, _ALL_OF):
         return tuple([need for child in node.children for need in _needs(building, child)])
     if isinstance(node, Or):
         rarest = []
@@ -275,19 +267,21 @@ def _needs(building: _Building, node: Node) -> tuple[Need, ...]:
         return (Need(frozenset().union(*[need.any_of for need in rarest]), sum([need.often for need in rarest])),)
     if isinstance(node, Field):
         return () if node.name in META_FIELDS else _needs(building, node.child)
-    if isinstance(node, AtLeast | First | Sentence):
+    if isinstance(node, _WITHIN):
         return _needs(building, node.child)
     assert isinstance(node, Not | Forms | Regex), f"{node} is not expanded"
     return ()
 
 
 def _needs_of_leaf(leaf: Term | Phrase | Exact, lookup: Lookup) -> tuple[Need, ...]:
-    if isinstance(leaf, Exact) or lookup.exact is not None:
-        assert lookup.exact is not None
-        return (Need(frozenset({lookup.number}), _frequency(lookup.exact.sequence)),)
-    often = (_frequency(sequence) for sequence in pattern(leaf).sequences)
-    units = lookup.units or (lookup,)
-    return tuple(Need(frozenset({unit.number}), one) for unit, one in zip(units, often, strict=True))
+    if lookup.exact is not None:
+        return (Need(frozenset((lookup.number,)), _frequency(lookup.exact.sequence)),)
+    assert not isinstance(leaf, Exact)
+    sequences = pattern(leaf).sequences
+    if not lookup.units:
+        return (Need(frozenset((lookup.number,)), _frequency(sequences[0])),)
+    units = zip(lookup.units, sequences, strict=True)
+    return tuple([Need(frozenset((unit.number,)), _frequency(sequence)) for unit, sequence in units])
 
 
 def _frequency(sequence: Iterable[str]) -> float:

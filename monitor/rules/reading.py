@@ -5,16 +5,17 @@ from __future__ import annotations
 import unicodedata
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from urllib.parse import urlsplit
 
 from monitor.entities import Alias, Aliases, Occurrence, longest
 from monitor.query import EntityRef, Exact, Forms, Leaf, Node, Or, Phrase, Regex, Term
 from monitor.query.expressions import found as found_by_expression
 from monitor.rules.folded import FIELD_GAP, MAX_CHARACTERS, NAMES, Folded
-from monitor.rules.index import Index, Lookup
+from monitor.rules.index import Index
 from monitor.rules.near import At, Found, Span, in_order, within
 from monitor.rules.patterns import exact_text, forms, glob, is_wild, literal_prefix, pattern
+from monitor.rules.sieve import Lookup, Places
 from monitor.rules.values import MAX_EVIDENCE
 from monitor.text import (
     Evidence,
@@ -33,6 +34,7 @@ LEAD_WORDS = 60  # of the body, where a story has no summary
 
 _BY_WORDS = (Term, Phrase)
 
+Scanned = tuple[Folded, Places]  # a story folded, and where patterns stand in it
 Zones = tuple[tuple[int, int], ...]  # ranges of word numbers, ascending: from, up to but not including
 
 
@@ -239,19 +241,14 @@ class Scan:
         index: Index,
         language: Callable[[], str] = str,
         in_context: Callable[[str], bool] = lambda _: True,
+        scanned: Scanned | None = None,
     ) -> None:
         self._language, self._in_context = language, in_context
-        self.folded = Folded(story.title, story.summary, story.text)
         self._index = index
-        # Of each pattern found: its number and the bytes that it stands in, from and up to but not including.
-        self.hits: dict[int, list[tuple[int, int, int]]] = {}
-        hits = self.hits
-        for hit in index.automaton.find_matches_as_indexes(self.folded.data, overlapping=True):
-            number = hit[0]
-            if number in hits:
-                hits[number].append(hit)
-            else:
-                hits[number] = [hit]
+        if scanned is None:
+            folded = Folded(story.title, story.summary, story.text)
+            scanned = folded, index.places(folded.data)
+        self.folded, self.hits = scanned
         self._spans: dict[int, list[Span]] = {}  # by the identity of a leaf or its lookup
         self._found: dict[int, Sequence[Found]] = {}
         self._surface: Surface | None = None
@@ -336,7 +333,7 @@ class Scan:
 
     def candidates(self, node: Or) -> Sequence[Node]:
         """Return the children of an OR that may hold: of hundreds of terms, those that the automaton found."""
-        group = self._index.groups.get(id(node))
+        group = self._index.group(node)
         if group is None:
             return node.children
         found = list(group.others)
@@ -467,13 +464,14 @@ class Reading:
 
     story: StoryText
     index: Index
+    scanned: InitVar[Scanned | None] = None
     text: Scan = field(init=False)
     _named: dict[str, Surface] = field(default_factory=dict)
     _contexts: dict[str, bool] = field(default_factory=dict)
     _sentences: Zones | None = None
 
-    def __post_init__(self) -> None:
-        self.text = Scan(self.story, self.index, self.language, self.in_context)
+    def __post_init__(self, scanned: Scanned | None) -> None:
+        self.text = Scan(self.story, self.index, self.language, self.in_context, scanned)
 
     @property
     def aliases(self) -> Aliases:

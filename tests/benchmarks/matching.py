@@ -4,7 +4,7 @@
 
 All times are processor time of one process on one core, medians of rounds in which the engines take turns. The other
 engines are given stories already folded and cut, for which only ours is charged. Needs ../shared/data; mokaccino,
-PostgreSQL and spaCy are measured where they are installed.
+PostgreSQL and spaCy are measured where they are installed. MONITOR_PURE=1 measures ours without the compiled core.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
@@ -31,6 +32,7 @@ from monitor.collector import lasting, set_aside, uncollected
 from monitor.config import Config, Topic
 from monitor.entities import Aliases
 from monitor.rules.compile import compile_topics
+from monitor.rules.core import CORE
 from monitor.rules.engine import Rules, compile_rules
 from monitor.rules.evaluate import find, shown, whole
 from monitor.rules.folded import Folded
@@ -53,7 +55,6 @@ from tests.postgres import Missing, postgres_server
 
 TICK = 0.005
 BLOCKED = 0.05  # seconds; an event loop kept waiting as long is called blocked
-STAGES = ("fold", "scan", "candidates", "decide", "evidence")
 BOUNDS = {1_000: 3.5, 10_000: 10.0, 100_000: 20.0}  # times as fast as mokaccino with verification
 
 
@@ -217,10 +218,10 @@ def stages(report: Report, workload: Workload, size: int, options: argparse.Name
     report.section(f"{size:,} rules: each stage, a story")
     rules = compile_rules(workload.config(size))
     stories = workload.sample(_share(options.stories, size))
-    taken: dict[str, list[float]] = {stage: [] for stage in (*STAGES, "whole")}
+    taken: dict[str, list[float]] = defaultdict(list)
     for _ in range(options.rounds):
         gc.collect()
-        total = dict.fromkeys(STAGES, 0.0)
+        total: dict[str, float] = defaultdict(float)
         for start in range(0, len(stories), 20):
             for stage, seconds in _stages(rules, stories[start : start + 20]).items():
                 total[stage] += seconds
@@ -235,24 +236,37 @@ def stages(report: Report, workload: Workload, size: int, options: argparse.Name
 def _stages(rules: Rules, stories: Sequence[StoryText]) -> Seconds:
     """Return the seconds of each stage, which together are those of `Rules.match`."""
     index = rules._index
-    fold, _ = timed(lambda: [Folded(story.title, story.summary, story.text) for story in stories])
-    read, scopes = timed(lambda: [whole(Reading(story, index)) for story in stories])
-
-    candidates, chosen = timed(lambda: [rules._candidates(scope.reading.text.hits) for scope in scopes])
+    fold, folded = timed(lambda: [Folded(story.title, story.summary, story.text) for story in stories])
+    if index.matcher is not None:
+        # Scanning, sifting, deciding and evidence are one call there; what it did not decide is left to Python.
+        match = index.matcher.match
+        compiled, told = timed(
+            lambda: [match(one.data, one.joined, one.origins, one.before, one.place) for one in folded]
+        )
+        others = [(story, one, found) for story, one, found in zip(stories, folded, told, strict=True) if found[2]]
+        rest, _ = timed(
+            lambda: [
+                list(rules._judged(whole(Reading(story, index, (one, found[3]))), found[2]))
+                for story, one, found in others
+            ]
+        )
+        return {"fold": fold, "core": compiled, "decided in Python": rest}
+    scan, read = timed(lambda: [Reading(story, index) for story in stories])
+    candidates, chosen = timed(lambda: [index.sieve.candidates(reading.text.hits) for reading in read])
     trees = [topic.tree for topic in rules._list]
     decide, found = timed(
         lambda: [
-            [spans for number in numbers if (spans := find(trees[number], scope)) is not None]
-            for scope, numbers in zip(scopes, chosen, strict=True)
+            [spans for number in numbers if (spans := find(trees[number], whole(reading))) is not None]
+            for reading, numbers in zip(read, chosen, strict=True)
         ]
     )
     evidence, _ = timed(
         lambda: [
-            [shown(places, scope.reading.text) for places in matched]
-            for scope, matched in zip(scopes, found, strict=True)
+            [list(rules._alone(reading.text)), [shown(places, reading.text) for places in matched]]
+            for reading, matched in zip(read, found, strict=True)
         ]
     )
-    return dict(zip(STAGES, (fold, read - fold, candidates, decide, evidence), strict=True))
+    return {"fold": fold, "scan": scan - fold, "candidates": candidates, "decide": decide, "evidence": evidence}
 
 
 # Building and memory, each in a process of its own
@@ -429,6 +443,7 @@ async def _beside_a_loop(work: Callable[[], Any]) -> tuple[float, float]:
 
 def describe(report: Report, workload: Workload) -> None:
     """Print what the stories are like."""
+    report.say(f"matching with {'the compiled core' if CORE else 'Python alone'}")
     report.section("Stories")
     lengths = sorted(map(length, workload.stories))
     p10, p50, p90, p99 = (lengths[int(len(lengths) * share)] for share in (0.1, 0.5, 0.9, 0.99))

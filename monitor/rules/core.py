@@ -1,0 +1,22 @@
+"""The compiled core (`_core.c`), where it was built: what every story goes through. Without it Python does the same."""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from types import ModuleType
+
+VERSION = 1  # of what `_core.c` and the modules here say to each other: one built from an older source is left alone
+
+
+def _loaded() -> ModuleType | None:
+    if os.environ.get("MONITOR_PURE"):
+        return None
+    try:
+        built = import_module("monitor.rules._core")
+    except ImportError:
+        return None
+    return built if built.VERSION == VERSION else None
+
+
+CORE = _loaded()
