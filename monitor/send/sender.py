@@ -49,7 +49,7 @@ class Sender:
 
     def __init__(self, mail_from: str = "", before: Sender | None = None) -> None:
         self.mail_from = ascii_address(mail_from)
-        self.connections = Connections() if before is None else before.connections
+        self.connections: Connections = Connections() if before is None else before.connections
         manager = NotificationManager()
         manager.add(NewsMail, force=True)
         manager.add(NewsSlack, force=True)
@@ -64,7 +64,7 @@ class Sender:
             image_url_mask="",
             image_url_logo="",
         )
-        self._lock = threading.Lock() if before is None else before._lock
+        self._lock: threading.Lock = threading.Lock() if before is None else before._lock
         self._read: OrderedDict[str, NewsMail | NewsSlack] = OrderedDict()
         self._gone: OrderedDict[str, int] = OrderedDict() if before is None else before._gone
         # Message-ID → how many of its parts went
