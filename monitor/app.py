@@ -107,7 +107,7 @@ class App:
             self._fetcher = self._page_fetcher = None
         redactor.learn((*self.config.secrets, *config.secrets))
         self.config, self.rules = config, rules
-        self.sender = Sender(config.settings.mail_from, self.sender.connections)
+        self.sender = Sender(config.settings.mail_from, self.sender)
 
     @property
     def fetcher(self) -> Fetcher:

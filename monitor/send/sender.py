@@ -42,11 +42,14 @@ _NAMED = {
 
 
 class Sender:
-    """Sends messages to Apprise addresses, one recipient and one call each. Thread-safe; blocks its caller."""
+    """Sends messages to Apprise addresses, one recipient and one call each. Thread-safe; blocks its caller.
 
-    def __init__(self, mail_from: str = "", connections: Connections | None = None) -> None:
+    Made from the one `before`, it takes over the kept connections and what is known of messages that went in part.
+    """
+
+    def __init__(self, mail_from: str = "", before: Sender | None = None) -> None:
         self.mail_from = ascii_address(mail_from)
-        self.connections = Connections() if connections is None else connections
+        self.connections: Connections = Connections() if before is None else before.connections
         manager = NotificationManager()
         manager.add(NewsMail, force=True)
         manager.add(NewsSlack, force=True)
@@ -61,9 +64,10 @@ class Sender:
             image_url_mask="",
             image_url_logo="",
         )
-        self._lock = threading.Lock()
+        self._lock: threading.Lock = threading.Lock() if before is None else before._lock
         self._read: OrderedDict[str, NewsMail | NewsSlack] = OrderedDict()
-        self._gone: OrderedDict[str, int] = OrderedDict()  # Message-ID → how many of its parts went
+        self._gone: OrderedDict[str, int] = OrderedDict() if before is None else before._gone
+        # Message-ID → how many of its parts went
 
     def close(self) -> None:
         """Say goodbye to the mail servers; what is still being sent ends first."""
