@@ -24,6 +24,7 @@ from rich.console import Console
 from monitor import __version__
 from monitor.cli import cli, commands, common, main
 from monitor.config import load_config
+from monitor.endpoints import OPEN_AFTER, SUSPEND_AFTER
 from monitor.errors import QueryError
 from monitor.models import Delivery, Story
 from monitor.query import parse
@@ -710,6 +711,30 @@ def test_deliveries_and_retry(told: Path, run: Run) -> None:
     _kill(told)
     assert run("retry", "1", "--json").json == [1]
     assert run("retry", "1").out.startswith("Due now: 1.")
+    assert run("cancel", "1", "--json").json == [1]
+    assert run("deliveries", "--state", "cancelled", "--json").json[0]["detail"] == "cancelled by hand"
+    none = run("cancel", "1")
+    assert (none.code, none.out) == (1, "")
+    assert "can be cancelled" in none.err
+
+
+def test_status_tells_of_servers_that_are_down_and_addresses_that_refuse(told: Path, run: Run) -> None:
+    assert {"Down", "Suspended"}.isdisjoint(run("status").out.split())
+    store, now = Store("sqlite:///monitor.db", told / "data"), datetime.now(UTC)
+    (row,) = store.outbox.latest()
+    for _ in range(OPEN_AFTER):
+        store.endpoints.failed("mail smtp.example:25", now, "no answer", down=True)
+    store.endpoints.failed("slack 0a1b", now, "rate limited", down=False, rest=60)
+    for _ in range(SUSPEND_AFTER):
+        store.endpoints.refused(row, now, "550 no such user")
+    store.close()
+    shown = " ".join(run("status").out.split())
+    assert "Down: mail smtp.example:25, 3 failures since" in shown
+    assert "Resting: slack 0a1b asked to be left alone until" in shown
+    assert "Suspended: ruth by mail since" in shown
+    facts = run("status", "--json").json
+    assert [one["key"] for one in facts["endpoints"]] == ["mail smtp.example:25", "slack 0a1b"]
+    assert [one["error"] for one in facts["suspended"]] == ["550 no such user"]
 
 
 def _kill(folder: Path) -> None:

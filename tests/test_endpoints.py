@@ -364,7 +364,7 @@ async def test_a_webhook_that_may_have_taken_a_message_gets_it_again_or_a_person
         pipe = Pipe(tmp_path, START, monitor=f"{make.MONITOR}on_unknown: {choice}\n", subscribers=readers(ruth=hook))
         pipe.put("wire", item("1", "Sanctions agreed"))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("monitor.send.HTTP_TIMEOUT", (1.0, 0.3))
+            patch.setattr("monitor.send.slack.HTTP_TIMEOUT", (1.0, 0.3))
             try:
                 (done,) = await drain(pipe.app)
                 assert done.outcome.kind == "unknown"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -187,6 +188,24 @@ async def test_what_was_turned_off_or_is_no_longer_declared_is_not_escalated(tmp
         await drain(pipe.app)
         assert sorted(readers(mail)) == ["omar", "ruth"]
         assert [row.due_at for row in pipe.rows(Escalation)] == [None, None]
+    finally:
+        await pipe.app.close()
+
+
+async def test_of_an_incident_the_alert_that_goes_first_counts(tmp_path: Path, mail: MailServer) -> None:
+    pipe = desk(tmp_path, mail.port)
+    pipe.reload(
+        subscribers=SUBSCRIBERS.replace("PORT", str(mail.port)).replace(
+            "    name: Ruth Whitcombe\n", '    quiet_hours: {from: "22:00", to: "09:00"}\n'
+        )
+    )
+    pipe.put("wire", item("1", "Sanctions agreed"))
+    try:
+        assert sorted((row.escalate_at or pipe.time) - pipe.time for row in pipe.rows(Delivery)) == [
+            timedelta(minutes=15),
+            timedelta(hours=3, minutes=15),
+        ]
+        assert [row.due_at for row in pipe.rows(Escalation)] == [pipe.time + timedelta(minutes=15)]
     finally:
         await pipe.app.close()
 

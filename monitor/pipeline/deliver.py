@@ -122,7 +122,7 @@ async def _deliver(app: App, row: Delivery) -> Delivered | None:
     elif outcome.kind == "permanent" or row.attempts >= MOST_ATTEMPTS:
         await _kept(app, outbox.give_up, row.id, fence, now, outcome.code, outcome.detail)
         log.error("%s: given up: %s", _name(row), said)
-        if outcome.kind == "permanent" and asked and await _kept(app, _suspend, app, row, outcome, now):
+        if outcome.bounce == "hard" and await _kept(app, _suspend, app, row, outcome, now):
             return Delivered(row, outcome)  # of which the operators hear once, and not message by message
         if row.subscriber != OPERATORS or row.kind == "escalation":
             await _kept(app, notify_operators, app, f"dead:{row.key}:{fence}", _dead_notice(row, outcome), now)
@@ -177,7 +177,7 @@ def _note_endpoint(app: App, row: Delivery, outcome: Outcome) -> None:
     if outcome.kind == "permanent":
         endpoints.answered(row.endpoint, now)
     elif outcome.kind in ("retry", "unknown"):
-        down = is_down(outcome.code)
+        down = not outcome.bounce and is_down(outcome.code)
         if not down:
             endpoints.answered(row.endpoint, now)
         if down or outcome.retry_after is not None:

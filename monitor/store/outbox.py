@@ -444,8 +444,13 @@ def add(session: Session, delivery: Delivery, story_ids: Collection[int]) -> boo
 
 
 def watch(session: Session, delivery: Delivery) -> None:
-    """Have an alert acknowledged, or go on to others, if it is to be; an incident is watched once."""
-    if delivery.escalate_at is not None and session.get(Escalation, delivery.incident) is None:
+    """Have an alert acknowledged, or go on to others, if it is to be; of an incident the earliest alert counts."""
+    if delivery.escalate_at is None:
+        return
+    known = session.get(Escalation, delivery.incident)
+    if known is not None and known.step == 0 and known.due_at is not None:
+        known.due_at = min(known.due_at, delivery.escalate_at)
+    elif known is None:
         assert delivery.id is not None
         session.add(Escalation(incident=delivery.incident, delivery_id=delivery.id, due_at=delivery.escalate_at))
         session.flush()
