@@ -152,6 +152,13 @@ WRONG_USAGE = [
     ("digest",),
     ("retry",),
     ("retry", "seven"),
+    ("silence", "sanctions"),
+    ("silence", "--for", "4h"),
+    ("silence", "sanctions", "--for", "4h", "--lift"),
+    ("silence", "sanctions", "--for", "soon"),
+    ("pause", "ruth"),
+    ("pause", "ruth", "--for", "a week"),
+    ("audit", "--since", "noon"),
     ("run", "--only", "poll,sing"),
     ("deliveries", "--state", "lost"),
     ("deliveries", "--limit", "0"),
@@ -191,6 +198,10 @@ NEEDS_CONFIG = [
     ("digest", "ruth"),
     ("deliveries",),
     ("retry", "1"),
+    ("silence",),
+    ("pause",),
+    ("release",),
+    ("audit",),
     ("explain", "x"),
     ("export", "stories"),
     ("import", "opml", "http://127.0.0.1:9/list.opml"),
@@ -719,7 +730,7 @@ def test_explain_tells_the_journey_of_a_story(run: Run) -> None:
     found = run("explain", "https://news.example/1?utm_source=rss", "--json").json
     assert list(found) == [
         "story", "event", "outlets", "sightings", "page", "topics", "matches", "decisions",
-        "deliveries",
+        "untold", "deliveries",
     ]  # fmt: skip
     assert list(found["story"])[:4] == ["id", "key", "event_id", "feed"]
     assert found["decisions"][0]["deliveries"] == [{"id": 1, "channel": "mail", "state": "sent"}]
@@ -948,3 +959,90 @@ def test_events_are_shown_split_and_merged(folder: Path, run: Run) -> None:
     assert run("events", "merge", "1", "9").code == 1
     assert run("events", "show", "9").code == 1
     assert run("events", "split", "1").code == 2
+
+
+# --- silence, pause, release, audit
+
+
+@pytest.mark.usefixtures("told")
+def test_silence_shows_makes_and_lifts(run: Run) -> None:
+    assert run("silence", "--json").json == []
+    shown = run("silence", "sanctions", "--for", "4h", "--why", "a word that means two things")
+    assert (shown.code, shown.err) == (0, "")
+    assert "sanctions alerts nobody until" in shown.out
+    (row,) = run("silence", "--json").json
+    assert (row["topic"], row["why"]) == ("sanctions", "a word that means two things")
+    assert "a word that means two things" in run("silence").out
+    assert run("silence", "sanctions", "--lift").code == 0
+    assert run("silence", "--json").json == []
+    assert run("silence", "sanctions", "--lift").code == 1
+    unknown = run("silence", "sanction", "--for", "4h")
+    assert (unknown.code, "declared: sanctions, ports" in unknown.err) == (1, True)
+
+
+@pytest.mark.usefixtures("told")
+def test_pause_shows_makes_and_ends(run: Run) -> None:
+    assert run("pause").out == "Nobody is paused.\n"
+    assert "ruth gets nothing until" in run("pause", "ruth", "--for", "7d").out
+    assert [row["subscriber"] for row in run("pause", "--json").json] == ["ruth"]
+    assert run("pause", "ruth", "--end").code == 0
+    assert run("pause", "--json").json == []
+    assert run("pause", "ruth", "--end").code == 1
+    assert run("pause", "rut", "--for", "7d").code == 1
+
+
+def test_release_lets_go_what_the_budget_holds(told: Path, run: Run) -> None:
+    assert run("release").code == 1
+    for words, state in ((("release", "--drop"), "cancelled"), (("release",), "pending")):
+        store = Store("sqlite:///monitor.db", told / "data")
+        with store.write() as session:
+            row = session.get(Delivery, 1)
+            assert row is not None
+            row.state, row.code, row.detail = "held", "budget", "the budget was used up"
+        assert run("deliveries", "--state", "held", "--json").json[0]["id"] == 1
+        assert run(*words).out.startswith("1 message ")
+        assert [row.state for row in store.outbox.latest()] == [state]
+        store.close()
+
+
+def test_audit_exits_1_with_what_is_wrong(told: Path, run: Run) -> None:
+    good = run("audit", "--json")
+    assert (good.code, good.json["ok"], good.json["matches"], good.json["deliveries"]) == (0, True, 2, 1)
+    assert "in order" in run("audit", "--since", "30d").out
+    store = Store("sqlite:///monitor.db", told / "data")
+    with store.write() as session:
+        row = session.get(Delivery, 1)
+        assert row is not None
+        row.key = "another"
+    store.close()
+    shown = run("audit")
+    assert shown.code == 1
+    assert "no message by mail is in the outbox" in shown.out
+    assert run("audit", "--json").json["findings"]
+
+
+def test_explain_says_who_is_not_subscribed_and_whom_a_scope_leaves_out(
+    folder: Path, wire: FeedServer, run: Run
+) -> None:
+    url = wire.route("/feed.xml", Answer(rss(("1", "Embargo on the harbour"))))
+    feeds = f"feeds:\n  wire: {{url: '{url}', language: en, first_poll: alert}}\n"
+    topics = TOPICS.replace("any: [harbour]", "any: [harbour], scope: {languages: [es]}")
+    subscriber = (
+        "channels: {mail: 'mailto://127.0.0.1:2?to=a@corvid.example'}, subscriptions: [{topics: [%s], alert: {}}]"
+    )
+    text = "".join(
+        f"  {name}: {{{subscriber % topic}}}\n" for name, topic in (("ruth", "sanctions"), ("omar", "ports"))
+    )
+    files = {"feeds": feeds, "entities": ENTITIES, "subscribers": f"subscribers:\n{text}"}
+    write_config(folder / "config", topics=topics, **files)
+    run("run", "--once")
+    shown = run("explain", "harbour")
+    assert "omar: out of scope: ports: its language en is not one of es\n" in shown.out
+    assert [(row["subscriber"], row["reason"]) for row in run("explain", "harbour", "--json").json["untold"]] == [
+        ("omar", "out of scope")
+    ]
+    write_config(folder / "config", topics=topics.replace("[es]", "[fr]"), **files)
+    assert "by the rule of now, which is another one than then" in run("explain", "harbour").out
+    write_config(folder / "config", topics=TOPICS.replace("harbour", "quay"), **files)
+    said = run("explain", "harbour", "--subscriber", "omar").out
+    assert "omar: not subscribed: no subscription covered a topic that matched (sanctions)" in said

@@ -114,16 +114,15 @@ def test_quiet_hours_end_and_are_never_longer_than_declared_and_the_change(part:
             change = max(offsets) - min(offsets)
             far = [(at, wall.time()) for at, wall in zip(times, walls, strict=True) if is_far(at, zone)]
             for begin, end, declared in QUIET:
-                check_quiet(QuietHours(start=begin, end=end), zone, times, timedelta(minutes=declared), change)
+                ends = check_quiet(QuietHours(start=begin, end=end), zone, times, timedelta(minutes=declared), change)
                 for at, wall in far:
-                    inside = is_inside(wall, begin, end)
-                    assert inside == (quiet_until(QuietHours(start=begin, end=end), zone, at) is not None), (name, at)
+                    assert is_inside(wall, begin, end) == (ends[at] is not None), (name, at)
 
 
 def check_quiet(
     quiet: QuietHours, zone: ZoneInfo, times: list[datetime], declared: timedelta, change: timedelta
-) -> None:
-    """Follow the quiet hours through `times`: what is held is let out, soon enough, and as the clocks on walls say."""
+) -> dict[datetime, datetime | None]:
+    """Follow the quiet hours through `times`, and return their end at each: what is held is let out in time."""
     ends = {at: quiet_until(quiet, zone, at) for at in times}
     for end in {end for end in ends.values() if end is not None}:
         held = [at for at, until in ends.items() if until == end]
@@ -133,6 +132,7 @@ def check_quiet(
         assert held == [at for at in times if min(held) <= at < end], (zone, quiet, end)
         # A break that a change skips is a moment long: what was held goes, and the next night begins.
         assert quiet_until(quiet, zone, end) is None or timedelta(days=1) - declared <= change, (zone, quiet, end)
+    return ends
 
 
 def is_far(at: datetime, zone: ZoneInfo) -> bool:

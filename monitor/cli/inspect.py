@@ -39,6 +39,7 @@ from monitor.cli.common import (
 )
 from monitor.cli.stream import group_stream, match_stream, read_lines
 from monitor.config import FetchSettings, Settings, load_config
+from monitor.dispatch import Reason
 from monitor.endpoints import OPEN_AFTER
 from monitor.errors import InputError, MonitorError, QueryError, WorkerError
 from monitor.fetch import Failed, Fetched, Fetcher
@@ -405,6 +406,7 @@ def explain(
                     }
                     for told in found.told
                 ],
+                "untold": found.untold,
                 "deliveries": [_row(row) for row in found.deliveries],
             }
         )
@@ -425,9 +427,14 @@ def _show_told(found: service.Explained, subscriber: str) -> None:
         became = "".join(f"; by {row.channel}: {row.state}" for row in one.deliveries)
         said = f"{decision.subscriber}: {decision.reason}{detail} ({clock(decision.decided_at)}){became}"
         out.print(said, markup=False)
-    if found.journey.matches and not found.told:
-        who, theirs = (f"{subscriber} was not", " of theirs") if subscriber else ("Nobody was", "")
-        out.print(f"{who} to be told: no subscription{theirs} covers a topic that matched.", markup=False)
+    shown = [one for one in found.untold if subscriber or one.reason is Reason.OUT_OF_SCOPE]
+    for untold in shown:
+        out.print(f"{untold.subscriber}: {untold.reason}: {untold.detail}", markup=False)
+    others = len(found.untold) - len(shown) if found.journey.matches else 0
+    if others:
+        out.print(f"{others:,} subscriber{'' if others == 1 else 's'}: not subscribed to a topic that matched")
+    elif found.journey.matches and not found.told and not shown:
+        out.print("Nobody was to be told: no subscription covers a topic that matched.")
     for row in found.deliveries:
         said = f"{row.detail or row.receipt or row.code}{_watched(found.watched.get(row.incident), row)}"
         what = "escalated" if row.kind == "escalation" else f"to {row.subscriber}"

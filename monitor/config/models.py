@@ -260,7 +260,7 @@ class AlertPolicy(Part):
     via: Listed[ChannelName] = Field((), description="Names of the subscriber's channels. Without it: all of them.")
     wait: Annotated[Duration, no_more(86400, "1d")] = Field(
         0.0,
-        description="What comes within this time goes into one message; 0s: at once. Not acted on by this version.",
+        description="What comes within this time goes into one message; 0s: at once.",
         json_schema_extra={"default": "0s"},
     )
     each: Literal["event", "story"] = Field("event", description="One alert for each event, or for every story.")

@@ -308,6 +308,7 @@ class _Saver:
     def _tell(self, story: Story, matches: tuple[TopicMatch, ...], why: str) -> None:
         """Tell of a story; `matches` are the topics that are news."""
         self.done.titles.append((story.title, tuple(m.topic for m in matches)))
+        self.teller.record_policy()  # which also says why nobody was told of a story that matches nothing
         if matches:
             self.done.matched += 1
             self.done.alerts += self.teller.tell(story, matches, why)

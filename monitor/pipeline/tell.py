@@ -102,6 +102,10 @@ class Teller:
             updates.told()
         return told
 
+    def record_policy(self) -> None:
+        """Have on record who follows what by which rules, also where nothing matches."""
+        assert self.policy_id
+
     @cached_property
     def policy_id(self) -> int:
         """The policy by which this transaction decides, on record."""

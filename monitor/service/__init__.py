@@ -30,6 +30,7 @@ from monitor.query import EntityRef, MacroRef, Node, parse, walk
 from monitor.render import MailMessage, PlainMessage, SlackMessage
 from monitor.rules import Explanation, Rules, compile_tree, outline
 from monitor.send import compose
+from monitor.service.untold import Untold, untold
 from monitor.store.archive import Journey, story_text
 from monitor.text import Evidence, StoryText
 from monitor.timing import Rhythm, next_slot
@@ -378,12 +379,16 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """A story's journey, and what the rules running now say of it. `told` and `deliveries` are of those asked about;
-    `watched` says of incidents whether they were acknowledged."""
+    """A story's journey, and what the rules running now say of it.
+
+    `told`, `untold` (those without a decision) and `deliveries` are of those asked about; `watched` says of incidents
+    whether they were acknowledged.
+    """
 
     journey: Journey
     verdicts: tuple[TopicVerdict, ...]
     told: tuple[Told, ...]
+    untold: tuple[Untold, ...]
     deliveries: tuple[Delivery, ...]
     watched: Mapping[str, Escalation]
 
@@ -420,7 +425,9 @@ def explain(app: App, words: str, topic: str | None = None, subscriber: str | No
         for decision in journey.decisions
         if subscriber in (None, decision.subscriber)
     )
-    return Explained(journey, verdicts, told, deliveries, watched)
+    explanations = [(verdict.topic, verdict.explanation) for verdict in verdicts]
+    others = tuple(untold(app, journey, explanations, subscriber))
+    return Explained(journey, verdicts, told, others, deliveries, watched)
 
 
 def _keys(decision: Decision) -> set[str]:

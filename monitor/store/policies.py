@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from sqlmodel import Session, col, func, select
 from sqlmodel.sql.expression import SelectOfScalar
 
-from monitor.models import Delivery, Policy, Preference, Silence
+from monitor.models import Delivery, Policy, Preference, Silence, Story
 from monitor.store import outbox
 
 Transaction = Callable[[], AbstractContextManager[Session]]
@@ -121,10 +121,13 @@ class Policies:
                     row.next_attempt_at, row.expires_at = row.next_attempt_at + late, row.expires_at + late
             return len(rows)
 
-    def policy(self, policy_id: int) -> Policy | None:
-        """Return a policy."""
+    def policy(self, policy_id: int, story: Story) -> Policy | None:
+        """Return the policy that a story's matches name; without one (0), that which was in force when it came."""
         with self._read() as session:
-            return session.get(Policy, policy_id)
+            if policy_id:
+                return session.get(Policy, policy_id)
+            before = select(Policy).where(col(Policy.since) <= story.first_seen_at)
+            return session.exec(before.order_by(col(Policy.id).desc()).limit(1)).first()
 
 
 def _held(session: Session, topic: str, subscriber: str) -> list[Delivery]:
@@ -177,15 +180,18 @@ def policy_id(
     `make` gives the topics' rules and the subscribers' topics. Where these are as they were (a comment of the files was
     changed), the latest takes the new version over.
     """
-    latest = session.exec(select(Policy).order_by(col(Policy.id).desc()).limit(1)).first()
-    if latest is None or latest.version != version:
-        rules, topics = make()
-        if latest is not None and (latest.rules, latest.topics) == (rules, topics):
-            latest.version = version
-        else:
-            latest = Policy(version=version, since=now, rules=rules, topics=topics)
-            session.add(latest)
-        session.flush()
+    # Without what it holds: of many subscribers that is long, and this is asked at each poll.
+    known = session.exec(select(Policy.id, Policy.version).order_by(col(Policy.id).desc()).limit(1)).first()
+    if known is not None and known[0] is not None and known[1] == version:
+        return known[0]
+    latest = session.get(Policy, known[0]) if known is not None else None
+    rules, topics = make()
+    if latest is not None and (latest.rules, latest.topics) == (rules, topics):
+        latest.version = version
+    else:
+        latest = Policy(version=version, since=now, rules=rules, topics=topics)
+        session.add(latest)
+    session.flush()
     assert latest.id is not None
     return latest.id
 
