@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -14,6 +15,7 @@ import pytest
 from monitor.config import Config
 from monitor.dispatch import A_MESSAGE, MEANINGS, TOLD, Decided, Incident, Reason, Standing, Told, decide
 from tests import make
+from tests.conftest import PROJECT
 from tests.make import NOW
 
 TOPICS = """
@@ -220,3 +222,10 @@ def test_an_event_told_by_one_channel_goes_to_the_other_alone(table: Table) -> N
 
 def test_every_reason_has_a_meaning() -> None:
     assert set(MEANINGS) == set(Reason)
+
+
+def test_the_page_of_the_decisions_names_every_reason_with_an_example() -> None:
+    page = (PROJECT / "docs" / "reference" / "decisions.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z ]+)` \| (\w+: .+?) \| (.+) \|$", page, re.MULTILINE)
+    assert sorted(name for name, _, _ in rows) == sorted(Reason)
+    assert all(f": {name}" in example for name, example, _ in rows)
