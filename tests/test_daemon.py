@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -68,5 +69,22 @@ async def test_the_daemon_looks_at_the_health_of_feeds(tmp_path: Path) -> None:
         _, tick = job.args
         await tick()
         assert "Feed wire is broken" in {row.subject for row in app.store.outbox.latest(("pending",), 10)}
+    finally:
+        await app.close()
+
+
+async def test_the_daemon_audits_once_a_day(tmp_path: Path) -> None:
+    folder = make.write_config(tmp_path / "config")
+    now = [make.NOW]
+    app = open_app(make.config(tmp_path / "config"), tmp_path / "data", lambda: now[0])
+    try:
+        (job,) = [job for job in Daemon(app, folder, {})._scheduler().get_jobs() if job.id == "audit"]
+        _, tick = job.args
+        for hours, latest in ((0, 0), (1, 0), (24, 24)):
+            now[0] = make.NOW + timedelta(hours=hours)
+            await tick()
+            found = app.store.audits.latest()
+            assert found is not None
+            assert (found.at, found.wrong) == (make.NOW + timedelta(hours=latest), 0)
     finally:
         await app.close()

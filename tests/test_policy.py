@@ -170,7 +170,7 @@ def test_what_is_beyond_the_budget_is_held_and_the_operators_are_told_once(opene
     assert [reason for _, reason in pipe.reasons()] == ["sent"] * 4 + ["held"] * 8
     (notice,) = pipe.deliveries("notice")
     assert "4 messages an hour" in notice.payload["title"]
-    assert "sanctions (4)" in " ".join(notice.payload["lines"])
+    assert "sanctions (5)" in " ".join(notice.payload["lines"])
     pipe.forward(hours=1, seconds=1)
     pipe.put("wire", item("3", title(3)))
     assert [row.state for row in pipe.deliveries("alert")][12:] == ["pending"] * 4 + ["held"] * 2

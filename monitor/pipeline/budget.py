@@ -7,6 +7,7 @@ it. What is held waits for a person: `monitor release` lets it go or drops it.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from datetime import datetime, timedelta
 
 from monitor.app import App
@@ -25,6 +26,7 @@ class Budget:
         self._app, self._work, self._now = app, work, now
         self._limit = app.config.settings.budget
         self._made: int | None = None
+        self._topics: Counter[str] = Counter()  # of this transaction's messages, which need not be in the tables yet
 
     def charge(self, row: Delivery) -> bool:
         """Mark a message that is about to be put into the outbox as held where the budget is used up; whether it is."""
@@ -33,6 +35,7 @@ class Budget:
         since = self._now - timedelta(seconds=self._limit.per)
         if self._made is None:
             self._made = self._work.messages_since(since)
+        self._topics.update(row.topics)
         if self._made < self._limit.count:
             self._made += 1
             return False
@@ -46,11 +49,12 @@ class Budget:
         assert self._limit is not None
         budget = per(self._limit, "message")
         log.error("the budget of %s is used up: further messages are held until `monitor release`", budget)
-        topics = [f"{name} ({count:,})" for name, count in self._work.busiest_topics(since)]
+        counts = self._topics + self._work.topics_between(since, self._now)
+        topics = [f"{name} ({count:,})" for name, count in counts.most_common(3)]
         lines = (
             f"The budget of {budget} is used up. Further messages are made, and held: nothing is lost, and nobody gets "
             "them before you say so.",
-            *([f"Most of the messages made before were about {', '.join(topics)}."] if topics else []),
+            *([f"Most of the latest messages are about {', '.join(topics)}."] if topics else []),
             "Polling goes on, and new messages go out again as the time passes that the budget counts over.",
             "`monitor deliveries --state held` shows what is held; `monitor release` sends it and `release --drop` "
             "drops it: `--topic T` and `--subscriber S` choose. Of what is held later you are told once this is empty.",

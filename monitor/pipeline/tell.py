@@ -18,12 +18,13 @@ from monitor.dispatch import (
     Reason,
     Standing,
     Told,
+    alert_key,
     decide,
     held_until,
     longest_limit,
     topic_ref,
 )
-from monitor.models import Decision, Match, Story
+from monitor.models import Decision, Delivery, Match, Story
 from monitor.pipeline.budget import Budget
 from monitor.pipeline.digest import held_back_reasons, overflow_slot
 from monitor.pipeline.outgoing import alert_delivery, gather, revive, view, waits_yet
@@ -43,6 +44,9 @@ class Teller:
         self.alerting, self.now = alerting, now
         self.budget = Budget(app, work, now)
         self.messages: dict[str, dict[str, Told]] = {}
+        # Of the story that is being told of: the messages that are there, and those that are to tell of it.
+        self.outbox: dict[str, Delivery] = {}
+        self.fresh: list[Delivery] = []
 
     def tell(self, story: Story, matches: tuple[TopicMatch, ...], why: str) -> int:
         """Record the `matches` of a story that are news, and what is decided; return how many alerts it made or joined.
@@ -79,6 +83,7 @@ class Teller:
         return self._decide(story, matches, "", again=story.edits)
 
     def _decide(self, story: Story, matches: tuple[TopicMatch, ...], why: str, again: int = 0) -> int:
+        assert story.id is not None
         assert story.event_id is not None
         # Of a first poll's stories nobody is told, and of one that is new, in an event of its own, nobody was.
         known = self.alerting and (self.work.matches(story) or self.work.is_shared(story.event_id))
@@ -95,9 +100,11 @@ class Teller:
             updates.material if before else "",
             again,
         )
-        standing = replace(self.standing, event=before)
-        decided = decide(self.config, incident, standing, self.now)
-        told = sum(self._record(story, matches, one, why, updates) for one in decided)
+        decisions = decide(self.config, incident, replace(self.standing, event=before), self.now)
+        keys = [alert_key(one.subscriber, channel, one.key) for one in decisions for channel in one.channels]
+        self.outbox, self.fresh = self.work.deliveries(keys), []
+        told = sum(self._record(story, matches, one, why, updates) for one in decisions)
+        self.work.put_into(self.fresh, story.id)
         if told:
             updates.told()
         return told
@@ -215,12 +222,11 @@ class Teller:
         Returns the reason, its detail and the key as they turn out: a message that was to take the story may have been
         cancelled meanwhile, and the budget may hold one.
         """
-        assert story.id is not None
         rows = [
             alert_delivery(self.app, replace(alert, channel=channel), decided.key, decided.due, self.now)
             for channel in decided.channels
         ]
-        known = [self.work.delivery(row.key) for row in rows]
+        known = [self.outbox.get(row.key) for row in rows]
         if decided.reason is Reason.GATHERED:
             waiting = [row for row in known if row is not None and waits_yet(row)]
             if len(waiting) < len(rows):
@@ -228,16 +234,16 @@ class Teller:
                 return self._deliver(story, alert, replace(decided, reason=Reason.SENT, detail="", key=alone))
             for message, fresh in zip(waiting, rows, strict=True):
                 gather(message, fresh)
-                self.work.add_to_delivery(message, story.id)
+                self.fresh.append(message)
             return decided.reason, decided.detail, decided.key
         made = []
         for row, fresh in zip(known, rows, strict=True):
             if row is None:
                 self.budget.charge(fresh)
-                self.work.add_delivery(fresh, [story.id])
+                self.fresh.append(fresh)
                 made.append(fresh)
             elif revive(row, fresh):
-                self.work.add_to_delivery(row, story.id)
+                self.fresh.append(row)
                 made.append(row)
         if not made:
             return Reason.ALREADY_TOLD, "this was told before", ""

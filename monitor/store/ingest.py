@@ -218,19 +218,25 @@ class Ingest(Spending):
         """Save that a story's page is to be read."""
         self._session.add(page)
 
-    def delivery(self, key: str) -> Delivery | None:
-        """Return the message of a key."""
-        return self._session.exec(select(Delivery).where(Delivery.key == key)).first()
+    def deliveries(self, keys: Sequence[str]) -> dict[str, Delivery]:
+        """Return the messages of `keys` that are in the outbox, by key."""
+        found: dict[str, Delivery] = {}
+        for start in range(0, len(keys), 500):
+            some = select(Delivery).where(col(Delivery.key).in_(keys[start : start + 500]))
+            found.update((row.key, row) for row in self._session.exec(some))
+        return found
 
-    def add_delivery(self, delivery: Delivery, story_ids: Collection[int]) -> bool:
-        """Put a message into the outbox; False when its key is there already, and then nothing is changed."""
-        return outbox.add(self._session, delivery, story_ids)
-
-    def add_to_delivery(self, delivery: Delivery, story_id: int) -> None:
-        """Record that a message that is in the outbox tells of a story too."""
-        assert delivery.id is not None
-        self._session.merge(DeliveryStory(delivery_id=delivery.id, story_id=story_id))
-        outbox.watch(self._session, delivery)  # a topic that came to it may ask for that
+    def put_into(self, deliveries: Sequence[Delivery], story_id: int) -> None:
+        """Let messages tell of a story; those that are not in the outbox are put there, under keys that nobody has."""
+        if not deliveries:
+            return
+        self._session.add_all(deliveries)
+        self._session.flush()
+        known = set(self._session.exec(select(DeliveryStory.delivery_id).where(DeliveryStory.story_id == story_id)))
+        wanted = {row.id for row in deliveries if row.id is not None} - known
+        self._session.add_all(DeliveryStory(delivery_id=number, story_id=story_id) for number in sorted(wanted))
+        for row in deliveries:
+            outbox.watch(self._session, row)  # also one that was there: a topic that came to it may ask for that
 
     def add_slot(self, slot: DigestSlot) -> None:
         """Save a digest slot for a subscriber who has none."""

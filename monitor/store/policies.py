@@ -212,10 +212,12 @@ class Spending:
         query = select(Delivery.id).where(Delivery.state == "held", Delivery.code == OVER_BUDGET).limit(1)
         return self._session.exec(query).first() is not None
 
-    def busiest_topics(self, since: datetime, most: int = 3) -> list[tuple[str, int]]:
-        """Return the topics that most messages since then are about, with their numbers."""
-        made = select(Delivery.topics).where(col(Delivery.created_at) > since, Delivery.subscriber != "")
-        return Counter(topic for topics in self._session.exec(made) for topic in topics).most_common(most)
+    def topics_between(self, since: datetime, until: datetime) -> Counter[str]:
+        """Return how many messages made between the two times are about each topic."""
+        made = select(Delivery.topics).where(
+            col(Delivery.created_at) > since, col(Delivery.created_at) < until, Delivery.subscriber != ""
+        )
+        return Counter(topic for topics in self._session.exec(made) for topic in topics)
 
     def add_notice(self, notice: Delivery) -> bool:
         """Put a message to the operators into the outbox; False when its key is there already."""
