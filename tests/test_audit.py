@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 from sqlalchemy import delete, update
@@ -13,6 +15,7 @@ from sqlmodel import Session, col, select
 from monitor.models import Audit, Decision, Delivery, DeliveryStory, DigestSlot, DigestWindow
 from monitor.pipeline import audit, audit_due, digest_due, record_audit, schedule_slots
 from monitor.pipeline.deliver import drain
+from monitor.store import Store
 from tests.fakes import free_port
 from tests.pipe import START, Pipe, item
 from tests.test_policy import MONITOR, title
@@ -35,6 +38,14 @@ subscribers:
 def pipe(tmp_path: Path) -> Iterator[Pipe]:
     """A night of alerts, limits, a digest and a summary, with nothing wrong about it."""
     opened = Pipe(tmp_path, START, subscribers=TEXT.format(port=free_port()), monitor=MONITOR)
+    spend(opened)
+    yield opened
+    opened.app.store.close()
+    opened.app.workers.close()
+
+
+def spend(opened: Pipe) -> None:
+    """Let the night pass."""
     schedule_slots(opened.app, opened.app.config, opened.time)
     opened.forward(minutes=1)
     opened.put("wire", item("1", title(1)), item("2", "Troops at the border of the north"))
@@ -43,9 +54,6 @@ def pipe(tmp_path: Path) -> Iterator[Pipe]:
     digest_due(opened.app)
     opened.forward(seconds=1)
     opened.put("wire", item("4", title(4)), item("5", title(5)))
-    yield opened
-    opened.app.store.close()
-    opened.app.workers.close()
 
 
 def findings(pipe: Pipe) -> list[str]:
@@ -176,3 +184,56 @@ def test_the_daily_audit_is_recorded_and_told_when_something_is_wrong(pipe: Pipe
     (notice,) = pipe.deliveries("notice")
     assert "1 thing wrong" in notice.payload["title"]
     assert "no message by mail" in " ".join(notice.payload["lines"])
+
+
+def test_it_proves_the_same_on_postgresql(postgres_url: str, tmp_path: Path) -> None:
+    store = Store(postgres_url, tmp_path)
+    store.migrate()
+    store.close()
+    monitor = f"database_url: {postgres_url}\n{MONITOR}budget: 3/h\n"
+    pipe = Pipe(tmp_path, START, subscribers=TEXT.format(port=2525), monitor=monitor)
+    try:
+        spend(pipe)
+        assert findings(pipe) == []
+        assert {row.state for row in pipe.rows(Delivery)} == {"pending", "held"}
+        assert pipe.app.store.policies.release(pipe.time, drop=False) > 0
+        assert pipe.app.store.policies.silence("sanctions", pipe.time + timedelta(hours=4), "", pipe.time) > 0
+        assert findings(pipe) == []
+        with pipe.app.store.write() as session:
+            no_message(session)
+            no_window(session)
+        assert len(findings(pipe)) == 3
+    finally:
+        pipe.app.store.close()
+        pipe.app.workers.close()
+
+
+def test_a_window_is_closed_after_what_is_being_saved_by_another_process(postgres_url: str, tmp_path: Path) -> None:
+    one, other = Store(postgres_url, tmp_path), Store(postgres_url, tmp_path)
+    one.migrate()
+    begun = Event()
+
+    def begin(transaction: Callable[[], AbstractContextManager[object]]) -> Thread:
+        def run() -> None:
+            with transaction():
+                begun.set()
+
+        thread = Thread(target=run)
+        thread.start()
+        return thread
+
+    try:
+        for first, second, waits in (
+            (one.ingest, other.closing, True),
+            (one.closing, other.ingest, True),
+            (one.ingest, other.ingest, False),
+        ):
+            begun.clear()
+            with first():
+                thread = begin(second)
+                assert begun.wait(0.5 if waits else 30) != waits
+            thread.join(30)
+            assert begun.is_set()
+    finally:
+        one.close()
+        other.close()

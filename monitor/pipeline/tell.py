@@ -83,6 +83,7 @@ class Teller:
         return self._decide(story, matches, "", again=story.edits)
 
     def _decide(self, story: Story, matches: tuple[TopicMatch, ...], why: str, again: int = 0) -> int:
+        assert story.id is not None
         assert story.event_id is not None
         # Of a first poll's stories nobody is told, and of one that is new, in an event of its own, nobody was.
         known = self.alerting and (self.work.matches(story) or self.work.is_shared(story.event_id))

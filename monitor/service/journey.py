@@ -5,7 +5,7 @@ And in one sentence, why somebody did or did not get it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -14,8 +14,9 @@ from monitor.app import App
 from monitor.config import Subscriber
 from monitor.dispatch import Reason, alert_key
 from monitor.errors import NotFoundError
-from monitor.models import Decision, Delivery, Escalation, Policy, Story
+from monitor.models import Decision, Delivery, Escalation, Story
 from monitor.rules import Explanation, unpack
+from monitor.service.untold import Untold, untold
 from monitor.store.archive import Journey, story_text
 
 
@@ -41,15 +42,6 @@ class Told:
 
     decision: Decision
     deliveries: tuple[Delivery, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Untold:
-    """Why nothing had to be decided for a subscriber: worked out from the policy of the time, and not recorded."""
-
-    subscriber: str
-    reason: Reason
-    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +110,9 @@ def journey_of(
     event = (
         app.store.reports.stories_of([journey.event.id])[journey.event.id] if journey.event and journey.event.id else []
     )
-    untold = tuple(_untold(app, journey, verdicts, subscriber))
-    return Explained(journey, verdicts, told, deliveries, others, tuple(event), untold, watched)
+    explanations = [(verdict.topic, verdict.explanation) for verdict in verdicts]
+    without = tuple(untold(app, journey, explanations, subscriber))
+    return Explained(journey, verdicts, told, deliveries, others, tuple(event), without, watched)
 
 
 def _verdicts(
@@ -146,38 +139,6 @@ def _verdicts(
         elif name not in matched:
             others.append(name)
     return tuple(verdicts), tuple(others)
-
-
-def _untold(app: App, journey: Journey, verdicts: Sequence[TopicVerdict], asked: str | None) -> Iterator[Untold]:
-    """Yield those, or the one `asked` about, for whom nothing was decided, as the policy of the time has it."""
-    policy = app.store.policies.policy(max((m.policy_id or 0 for m in journey.matches), default=0), journey.story)
-    if policy is None:
-        return
-    decided = {row.subscriber for row in journey.decisions}
-    matched = ", ".join(match.topic for match in journey.matches) or "none"
-    for name in [asked] if asked is not None else policy.topics:
-        if name in decided:
-            continue
-        followed = policy.topics.get(name, [])
-        outside = [
-            f"{verdict.topic}: {verdict.explanation.note}{_changed(app, policy, verdict.topic)}"
-            for verdict in verdicts
-            if verdict.topic in followed and _out_of_scope(verdict.explanation)
-        ]
-        if outside:
-            yield Untold(name, Reason.OUT_OF_SCOPE, "; ".join(outside))
-        else:
-            yield Untold(name, Reason.NOT_SUBSCRIBED, f"no subscription covered a topic that matched ({matched})")
-
-
-def _out_of_scope(found: Explanation) -> bool:
-    """Whether a topic's words are in a story that its scope leaves out (see `Rules.explain`)."""
-    return found.text == "in scope" and all(child.true for child in found.children)
-
-
-def _changed(app: App, policy: Policy, topic: str) -> str:
-    same = policy.rules.get(topic) == app.rules.compiled(topic).version
-    return "" if same else " (by the rule of now, which is another one than then)"
 
 
 def _keys(decision: Decision) -> set[str]:

@@ -38,6 +38,7 @@ from monitor.store.reports import Reports
 from monitor.store.slots import Closing, Slots, Window
 from monitor.store.volumes import Volumes
 
+_WINDOW_LOCK = 0x77696E646F77  # any number that no other lock has
 BUSY_TIMEOUT = 30.0  # seconds to wait for another process's write
 
 __all__ = [
@@ -114,7 +115,8 @@ class Store:
     def write(self) -> Iterator[Session]:
         """One transaction that writes: committed at the end, rolled back on an exception.
 
-        Within it nothing else is written, so a time taken in it is later than that of every transaction before.
+        On SQLite nothing else is written meanwhile, so a time taken in it is later than that of every transaction
+        before. On PostgreSQL that holds of `ingest` and `closing`, for each other.
         """
         try:
             with self._wrapped(), Session(self._writer, expire_on_commit=False) as session, session.begin():
@@ -135,6 +137,7 @@ class Store:
     def ingest(self) -> Iterator[Ingest]:
         """The one transaction of a poll: stories, sightings, matches, decisions, deliveries and feed state."""
         with self.write() as session:
+            self._in_turn(session, "pg_advisory_xact_lock_shared")
             work = Ingest(session)
             yield work
             work.settle()
@@ -149,7 +152,17 @@ class Store:
     def closing(self) -> Iterator[Closing]:
         """The one transaction that closes a digest's slot: its window is read, its messages and the slot are saved."""
         with self.write() as session:
+            self._in_turn(session, "pg_advisory_xact_lock")
             yield Closing(session)
+
+    def _in_turn(self, session: Session, lock: str) -> None:
+        """Let no window be closed while something is saved that takes its time from before the window's end.
+
+        SQLite has one writer at a time. On PostgreSQL several processes save at once, beside each other; one that
+        closes a window waits for them, and they for it.
+        """
+        if not self.is_sqlite:
+            session.execute(text(f"SELECT {lock}(:key)").bindparams(key=_WINDOW_LOCK))
 
     @contextmanager
     def _wrapped(self) -> Iterator[None]:

@@ -237,7 +237,7 @@ class Ingest(Spending):
         wanted = {row.id for row in deliveries if row.id is not None} - known
         self._session.add_all(DeliveryStory(delivery_id=number, story_id=story_id) for number in sorted(wanted))
         for row in deliveries:
-            outbox.watch(self._session, row)  # a topic that came to one that waits may ask for that
+            outbox.watch(self._session, row)  # also one that was there: a topic that came to it may ask for that
 
     def add_slot(self, slot: DigestSlot) -> None:
         """Save a digest slot for a subscriber who has none."""
