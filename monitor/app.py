@@ -30,7 +30,7 @@ from monitor.links import Purpose, sign
 from monitor.logs import redactor
 from monitor.parse import parse_feed
 from monitor.render import Links, Reader, Renderer, Site
-from monitor.robots import Kept, allows
+from monitor.robots import Kept, asks
 from monitor.rules import Rules, compile_rules
 from monitor.send import Sender
 from monitor.store import Store
@@ -70,13 +70,14 @@ class App:
         # Lanes (pipeline.lanes): for feeds, for those whose documents take long, and for pages, so that none of these
         # keeps the others waiting.
         self.workers, self.suspect_workers = Workers(count, parse_feed), Workers(1, parse_feed, nice=10)
-        self.page_workers = Workers(1, extract, allows, nice=5)
+        self.page_workers = Workers(1, extract, asks, nice=5)
         self.newcomers = asyncio.Semaphore(max(1, count - 1))  # feeds never read before, among the first of these
         self.robots = Kept()
         self.in_flight: set[str] = set()  # feeds being polled
         self.doubtful: set[str] = set()  # those of them that may hold their places for long
         self.ticked: float | None = None  # when a look for due feeds last ended, on the monotonic clock, in a daemon
         self.reading: set[str] = set()  # hosts of which a page is being read
+        self.pausing: set[str] = set()  # hosts that want a pause before the next, by their robots.txt
         self.sending: set[str] = set()  # "subscriber/channel" being sent to
         self.tidied: tuple[datetime, Config] | None = None  # when the outbox was last tidied, and for which addresses
         # The stories of the events' window and the latest change by an operator that they show; in the database's
@@ -117,12 +118,17 @@ class App:
         return self._fetcher
 
     @property
+    def page_gap(self) -> float:
+        """Seconds between two requests for pages to one host."""
+        return max(self.config.settings.fetch.per_host_gap, PAGE_GAP)
+
+    @property
     def page_fetcher(self) -> Fetcher:
         """The way in for stories' pages: one request to a host at a time, with a longer gap, and beside its feeds'."""
         if self._page_fetcher is None:
             settings, contact = _way_in(self.config)
-            gap = max(settings.per_host_gap, PAGE_GAP)
-            self._page_fetcher = Fetcher(settings.model_copy(update={"per_host": 1, "per_host_gap": gap}), contact)
+            slower = settings.model_copy(update={"per_host": 1, "per_host_gap": self.page_gap})
+            self._page_fetcher = Fetcher(slower, contact)
         return self._page_fetcher
 
     async def fetch(self, url: str, **options: Any) -> Fetched | NotModified | Failed:

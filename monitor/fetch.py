@@ -29,6 +29,7 @@ from monitor import __version__
 from monitor.config import FetchSettings
 from monitor.errors import URLError
 from monitor.hubs import links
+from monitor.unpack import BodyError, Unpacked
 from monitor.urls import check_url, host, resolve, site
 
 REDIRECTS = 4
@@ -128,10 +129,6 @@ class _BlockedError(OSError):
     """The guard refused an address."""
 
 
-class _DocumentError(ValueError):
-    """The answer is HTTP, but its document cannot be had; the message goes on from the host's name."""
-
-
 class _Resolver(AbstractResolver):
     """Looks names up in threads of its own: a name server that is down must not stop the work of other threads."""
 
@@ -178,6 +175,16 @@ class _Lane:
         self.gap = gap
         self.gate = asyncio.Lock()
         self.started = float("-inf")
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What is sent at each hop, and taken: at most `limit` bytes, of the types that `only` names, if any."""
+
+    headers: Mapping[str, str]
+    limit: int
+    only: str
+    form: Mapping[str, str] | None = None
 
 
 class Fetcher:
@@ -234,11 +241,13 @@ class Fetcher:
         last_modified: str | None = None,
         max_bytes: int | None = None,
         accept: str = FEED_TYPES,
+        only: bool = False,
     ) -> Fetched | NotModified | Failed:
         """Fetch `url` within `fetch.timeout`, redirects and body included; never raises for what a server does.
 
         `etag` and `last_modified` are sent back as they came (RFC 9110, 13.1), and with the former a delta is accepted
-        (RFC 3229). `max_bytes` (default: the setting) is counted after decompression.
+        (RFC 3229). `max_bytes` (default: the setting) is counted after decompression. With `only`, nothing is read of
+        an answer that says it is of another type than `accept` names.
         """
         headers = {"Accept": accept}
         if etag:
@@ -247,7 +256,7 @@ class Fetcher:
             headers["If-Modified-Since"] = last_modified
         limit = max_bytes if max_bytes is not None else self._settings.max_bytes
         try:
-            return await self._follow(url, headers, limit)
+            return await self._follow(url, _Request(headers, limit, accept if only else ""))
         except URLError as error:
             return Failed(f"{error}; mend its address in feeds.yaml", kind="hard")
 
@@ -257,14 +266,12 @@ class Fetcher:
         Only redirects that keep the form a form (307, 308) are followed.
         """
         try:
-            found = await self._follow(url, {}, 0, form)
+            found = await self._follow(url, _Request({}, 0, "", form))
         except URLError as error:
             return Failed(str(error), kind="hard")
         return found if isinstance(found, Failed) else None
 
-    async def _follow(
-        self, url: str, headers: dict[str, str], limit: int, form: Mapping[str, str] | None = None
-    ) -> Fetched | NotModified | Failed:
+    async def _follow(self, url: str, request: _Request) -> Fetched | NotModified | Failed:
         url = check_url(url)
         loop = asyncio.get_running_loop()
         entered = loop.time()
@@ -279,7 +286,7 @@ class Fetcher:
                 said, rest = self._rests.get(site(url), (entered, 0.0))
                 if said > entered:  # while this request waited for its turn; before that is not for us to remember
                     return Failed(f"{name} wants to be left alone", None, "soft", said + rest - began, url, True)
-                found = await self._once(url, headers, limit, name, left, form)
+                found = await self._once(url, request, name, left)
                 left -= loop.time() - began
             if isinstance(found, Failed):
                 if found.wants_rest and found.retry_after and name not in self._settings.own_hosts:
@@ -308,17 +315,17 @@ class Fetcher:
             lane.started = loop.time()
 
     async def _once(
-        self, url: str, headers: dict[str, str], limit: int, name: str, left: float, form: Mapping[str, str] | None
+        self, url: str, request: _Request, name: str, left: float
     ) -> Fetched | NotModified | Failed | _Redirect:
         """One request of at most `left` seconds."""
         # Encoded: what `check_url` let pass is what is sent, not what a second parser makes of it.
         address = URL(url, encoded=True)
         try:
             async with asyncio.timeout(max(left, 0.0)):
-                method = "GET" if form is None else "POST"
+                method, headers, form = "GET" if request.form is None else "POST", request.headers, request.form
                 asking = self._session.request(method, address, headers=headers, data=form, allow_redirects=False)
                 async with asking as answer:
-                    return await self._read(url, answer, limit, name) if form is None else _taken(url, answer, name)
+                    return await self._read(url, answer, request, name) if form is None else _taken(url, answer, name)
         except TimeoutError:
             return Failed(f"{name} did not answer within {self._settings.timeout:g} s", kind="soft")
         except (aiohttp.ClientError, OSError, ValueError, AssertionError, zlib.error) as error:
@@ -326,7 +333,7 @@ class Fetcher:
             return _explain(error, name)
 
     async def _read(
-        self, url: str, answer: aiohttp.ClientResponse, limit: int, name: str
+        self, url: str, answer: aiohttp.ClientResponse, request: _Request, name: str
     ) -> Fetched | NotModified | Failed | _Redirect:
         etag, modified = _validator(answer.headers.get("ETag")), _validator(answer.headers.get("Last-Modified"))
         if answer.status == 304:
@@ -340,13 +347,16 @@ class Fetcher:
             return _Redirect(target, answer.status in (301, 308))
         if answer.status not in (200, 226):
             return _refusal(answer.status, answer.headers, name)
-        body = await _body(answer, limit)
+        content_type = answer.headers.get("Content-Type", "")[:200]
+        said = content_type.partition(";")[0].strip().lower()
+        if request.only and said and said not in request.only:
+            return Failed(f"{name} sent {said}, which is no page", answer.status, "hard")
+        body = await _body(answer, request.limit)
         if body is None:
-            size = f"{limit / 1_000_000:g} MB"
+            size = f"{request.limit / 1_000_000:g} MB"
             return Failed(
                 f"the document of {name} is larger than {size}; raise `fetch.max_bytes`", answer.status, "hard"
             )
-        content_type = answer.headers.get("Content-Type", "")[:200]
         digest = hashlib.blake2b(body, digest_size=16).hexdigest()
         fresh, linked = _fresh(answer), links(answer.headers.getall("Link", ()), url)
         return Fetched(url, answer.status, body, content_type, etag, modified, digest, linked, fresh=fresh)
@@ -363,12 +373,12 @@ def _taken(url: str, answer: aiohttp.ClientResponse, name: str) -> Fetched | Fai
 
 
 async def _body(answer: aiohttp.ClientResponse, limit: int) -> bytes | None:
-    """Return the body after decompression, None when over `limit` bytes. Raises _DocumentError or zlib.error."""
+    """Return the body after decompression, None when over `limit` bytes. Raises BodyError or zlib.error."""
     said = answer.headers.get("Content-Encoding", "").lower()
     coding = ", ".join(word for part in said.split(",") if (word := part.strip()) not in _NO_CODING)
     if coding not in ("", "gzip", "x-gzip", "deflate"):
-        raise _DocumentError(f"sent a document coded as {coding[:40]!r}, which was not asked for")
-    unpacked = _Unpacked(limit, coding)
+        raise BodyError(f"sent a document coded as {coding[:40]!r}, which was not asked for")
+    unpacked = Unpacked(limit, coding)
     async for chunk in answer.content.iter_chunked(64 * 1024):
         unpacked.feed(chunk)
         if len(unpacked.body) > limit:
@@ -377,64 +387,7 @@ async def _body(answer: aiohttp.ClientResponse, limit: int) -> bytes | None:
     return bytes(unpacked.body)
 
 
-class _Unpacked:
-    """A body, undone as it comes if it is packed (once), to no more than one byte over `limit`.
-
-    gzip is known by its first bytes, announced or not (a `.gz` file, a Transfer-Encoding).
-    """
-
-    def __init__(self, limit: int, coding: str) -> None:
-        self._limit = limit
-        self._coding = coding
-        self._inflate: Any = None
-        self._plain = False
-        self._raw = b""
-        self.body = bytearray()
-
-    def feed(self, chunk: bytes) -> None:
-        """Take the next bytes. Raises zlib.error on what is no such stream."""
-        self._raw += chunk
-        while self._raw and len(self.body) <= self._limit:
-            if self._inflate is None and not self._plain:
-                if len(self._raw) < 2:
-                    return
-                self._inflate = _inflater(self._raw[:2], self._coding)
-                self._plain = self._inflate is None  # it may say gzip and not be: a common mistake behind proxies
-            if self._plain:
-                self.body += self._raw
-                self._raw = b""
-                return
-            self.body += self._inflate.decompress(self._raw, self._limit + 1 - len(self.body))
-            self._raw = self._inflate.unconsumed_tail
-            if self._inflate.eof:
-                # gzip files may stand behind one another (RFC 1952, 2.2); what else follows is padding.
-                following = self._inflate.unused_data
-                if following[:2] != _GZIP:
-                    return
-                self._raw, self._inflate = following, None
-
-    def end(self) -> None:
-        """Raise _DocumentError when the stream is not whole: half a document would pass for the new state of all."""
-        if self._inflate is None:
-            self.body += self._raw  # a single byte
-        elif not self._inflate.eof:
-            raise _DocumentError("broke off in the middle of the document")
-
-
-_GZIP = b"\x1f\x8b"
 _NO_CODING = {"", "identity", "none", "utf-8", "utf8", "8bit", "binary"}  # some servers name the charset here
-
-
-def _inflater(start: bytes, coding: str) -> Any:
-    if start == _GZIP:
-        return zlib.decompressobj(zlib.MAX_WBITS | 16)
-    if not coding:
-        return None
-    if start[0] & 0x0F == 8 and int.from_bytes(start, "big") % 31 == 0:  # a zlib header (RFC 1950)
-        return zlib.decompressobj()
-    # A bare stream has no mark of its own; servers that say `deflate` send it, or text.
-    text = coding != "deflate" or start[:1] in b"<{ \t\r\n\xef\xfe\xff"
-    return None if text else zlib.decompressobj(-zlib.MAX_WBITS)
 
 
 def _validator(value: str | None) -> str | None:
@@ -519,7 +472,7 @@ def _explain(error: BaseException, name: str) -> Failed:
         return Failed(f"{name} refused the connection: nothing listens at {_port(error)}", kind="soft")
     if isinstance(error, aiohttp.ClientConnectorError | ConnectionError | aiohttp.ServerDisconnectedError):
         return Failed(f"the connection to {name} failed: {_short(error)}", kind="soft")
-    if isinstance(error, _DocumentError):
+    if isinstance(error, BodyError):
         return Failed(f"{name} {error}", kind="soft")
     if isinstance(error, zlib.error):
         return Failed(f"{name} sent a document that cannot be unpacked", kind="soft")

@@ -23,9 +23,13 @@ def product(user_agent: str) -> str:
     return next(iter(user_agent.replace("/", " ").split()), "")
 
 
-def allows(robots: bytes, agent: str, url: str) -> bool:
-    """Whether `robots` lets `agent` read `url`. Slow on hostile input, so call it in a worker."""
-    return bool(protego.Protego.parse(robots.decode("utf-8-sig", "replace")).can_fetch(url, agent))
+def asks(robots: bytes, agent: str, url: str) -> tuple[bool, float]:
+    """Return whether `robots` lets `agent` read `url`, and the seconds it wants between two requests (`Crawl-delay`).
+
+    Slow on hostile input, so call it in a worker.
+    """
+    parsed = protego.Protego.parse(robots.decode("utf-8-sig", "replace"))
+    return bool(parsed.can_fetch(url, agent)), float(parsed.crawl_delay(agent) or 0.0)
 
 
 class Kept:

@@ -62,9 +62,12 @@ def write_config(
     return folder
 
 
+DATABASE: dict[str, str] = {}  # a MONITOR_DATABASE_URL for `config`, where a test is run on another database
+
+
 def config(folder: Path, **files: str) -> Config:
     """Return the configuration of the given texts."""
-    return load_config(write_config(folder, **files), {})
+    return load_config(write_config(folder, **files), DATABASE)
 
 
 def rss(*items: tuple[str, str], title: str = "Wire") -> bytes:

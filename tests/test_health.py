@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from monitor.models import FeedState
+from monitor.models import FeedState, HubLease
 from monitor.pipeline import Watch
 from monitor.pipeline.health import BROKEN, LINES, SLOW, offline, verdict
 from monitor.service import feed_health, status
@@ -251,13 +251,21 @@ async def test_one_message_a_day_sums_up_what_is_wrong(server: FeedServer, pipe:
     server.route("/feed.xml", Answer(status=404))
     await fail(pipe, 3)
     pipe.app.store.feeds.update("post", gap_at=pipe.time, address="https://new.example/feed")
+    hub: dict[str, Any] = {"hub": "https://hub.example/", "topic": "t", "callback": "c", "secret": "s"}
+    with pipe.app.store.write() as session:
+        session.add(HubLease(key="k", feed="post", state="broken", next_at=pipe.time, **hub))
     pipe.at(9)
     for _ in range(3):
         watch.look(pipe.app)
         Watch().look(pipe.app)  # as after a restart
         pipe.forward(hours=1)
     assert told(pipe) == ["Feed wire is broken", "Feeds today: 1 broken, 1 healthy"]
-    for words in ("wire is broken: ", "lost stories between two polls since yesterday: post", "write https://new.exa"):
+    for words in (
+        "wire is broken: ",
+        "lost stories between two polls since yesterday: post",
+        "write https://new.exa",
+        "hubs, and polled instead: post",
+    ):
         assert words in lines(pipe)
     pipe.at(9, day=27)
     watch.look(pipe.app)

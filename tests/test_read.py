@@ -267,6 +267,8 @@ async def error_of(pipe: Reading, answer: Answer) -> str:
     [
         (Answer(html(FOUND, "<meta itemprop='isAccessibleForFree' content='false'>"), content_type=HTML), "paywall"),
         (Answer(html(FOUND), content_type="application/pdf"), "application/pdf, which is no page"),
+        # Of which nothing is read: it would be too large, and take a day.
+        (Answer(b"x" * 5_000_001, content_type="video/mp4", drip=0.02), "video/mp4, which is no page"),
         (Answer(html("The harbour authority."), content_type=HTML), "no more than the feed"),
         (Answer(b"<html></html>", content_type=HTML), "no article"),
         (Answer(html("Our shop has shoes and shirts at low prices. " * 9, title="Shop"), content_type=HTML), "else"),
@@ -372,6 +374,21 @@ async def test_robots_txt_is_asked_for_once_a_day_and_host(pipe: Reading) -> Non
     await read_all(pipe.app)
     assert pipe.server.count("/robots.txt") == 1
     assert all(story.page_at for story in pipe.rows(Story))
+
+
+async def test_a_host_with_a_crawl_delay_gets_it_between_two_pages(
+    pipe: Reading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitor.pipeline.read.LONGEST_PAUSE", 0.7)
+    pipe.server.route("/robots.txt", Answer(b"User-agent: *\nCrawl-delay: 30\nDisallow: /x"))
+    pipe.publish("1", "2")
+    for name in ("1", "2"):
+        pipe.page(name, Answer(html(FOUND), content_type=HTML))
+    await pipe.poll()
+    assert [done.result for done in await pipe.read()] == ["read"]
+    assert await pipe.read() == []
+    await asyncio.sleep(1)
+    assert [done.result for done in await pipe.read()] == ["read"]
 
 
 async def test_robots_txt_of_where_a_page_redirects_to_counts_too(pipe: Reading) -> None:

@@ -22,12 +22,19 @@ BODY = b"User-agent: *\nDisallow: /private/\nAllow: /private/open\n\nUser-agent:
     ],
 )
 def test_the_group_of_our_own_name_counts_and_else_that_of_all(agent: str, url: str, allowed: bool) -> None:
-    assert robots.allows(BODY, agent, url) is allowed
+    assert robots.asks(BODY, agent, url)[0] is allowed
+
+
+def test_a_crawl_delay_is_that_of_the_group_that_counts() -> None:
+    body = b"User-agent: *\nCrawl-delay: 7\n\nUser-agent: NewsMonitor\nCrawl-delay: 2.5\nDisallow: /x\n"
+    assert robots.asks(body, "Other", "https://n.example/") == (True, 7.0)
+    assert robots.asks(body, "NewsMonitor", "https://n.example/x") == (False, 2.5)
+    assert robots.asks(b"User-agent: *\nCrawl-delay: soon\n", "Other", "https://n.example/") == (True, 0.0)
 
 
 def test_one_that_is_empty_or_no_robots_txt_allows_all() -> None:
     for body in (b"", b"\x00\xff" * 100, b"<html><body>Not found</body></html>"):
-        assert robots.allows(body, "NewsMonitor", "https://n.example/news/1")
+        assert robots.asks(body, "NewsMonitor", "https://n.example/news/1") == (True, 0.0)
 
 
 def test_it_stands_at_the_root_of_a_host_and_port_and_knows_us_by_our_product() -> None:
@@ -65,7 +72,7 @@ def test_a_hostile_one_costs_no_more_than_the_workers_time() -> None:
         workers = Workers(1)
         try:
             with pytest.raises(WorkerError):
-                await workers.run(robots.allows, body, "NewsMonitor", "https://n.example/", timeout=2)
+                await workers.run(robots.asks, body, "NewsMonitor", "https://n.example/", timeout=2)
         finally:
             workers.close()
 

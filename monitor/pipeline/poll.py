@@ -175,8 +175,9 @@ def _ended(app: App, name: str, task: asyncio.Task[Polled]) -> None:
 
 async def poll(app: App, name: str, turn: _Turn | None = None) -> Polled:
     """Poll one feed now. What the feed does is in the result; only trouble of our own (the database) raises."""
+    feed = app.config.feeds[name]  # first: it may be taken out while the database is waited for
     state, rests, lease = turn if turn is not None else await app.db(_turn, app, name)
-    feed, began = app.config.feeds[name], app.now()
+    began = app.now()
     # An address that was changed just now is not asked about what another one said.
     changed = state.url != feed.address
     url = feed.address if changed else state.address or feed.address

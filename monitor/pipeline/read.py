@@ -15,7 +15,7 @@ from monitor.errors import WorkerError
 from monitor.fetch import Failed, Fetched
 from monitor.models import Page, Story
 from monitor.pipeline.ingest import Ingested, ingest_page
-from monitor.robots import allows, product, robots_url
+from monitor.robots import asks, product, robots_url
 from monitor.store.archive import story_text
 from monitor.urls import host, site
 
@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 READS_AT_ONCE = 16
 READ_DEADLINE = 10.0  # seconds; a real page takes 0.05
 TRIES = (60.0, 600.0, 3600.0, 6 * 3600.0)  # seconds until a page that failed is tried again; then it is given up
+LONGEST_PAUSE = 3600.0  # seconds between two pages of a host, whatever `Crawl-delay` says
 OWN_TROUBLE = 30.0  # seconds until a host's pages are read again after trouble of ours
 AGENT = "NewsMonitor"  # what robots.txt calls us, unless `fetch.user_agent` says something else
 
@@ -44,7 +45,7 @@ async def read_due(app: App) -> list[asyncio.Task[ReadPage]]:
     if room <= 0:
         return []
     tasks = []
-    for page, story in await app.db(app.store.pages.due, app.now(), room, tuple(app.reading)):
+    for page, story in await app.db(app.store.pages.due, app.now(), room, (*app.reading, *app.pausing)):
         app.reading.add(page.host)
         task = asyncio.create_task(_read(app, page, story), name=f"read {page.story_id}")
         task.add_done_callback(partial(_ended, app, page.host))
@@ -118,16 +119,13 @@ async def _article(app: App, url: str) -> Article | Failed:
     refused = await _refused(app, url)
     if refused is not None:
         return refused
-    answer = await app.fetch_page(url, max_bytes=PAGE_LIMIT, accept=PAGE_TYPES)
+    answer = await app.fetch_page(url, max_bytes=PAGE_LIMIT, accept=PAGE_TYPES, only=True)
     if isinstance(answer, Failed):
         return answer
     assert isinstance(answer, Fetched)  # nothing was sent that could be answered by "not modified"
     name = host(answer.url)
     if robots_url(answer.url) != robots_url(url) and (refused := await _refused(app, answer.url)) is not None:
         return refused
-    said = answer.content_type.partition(";")[0].strip().lower()
-    if said and said not in PAGE_TYPES:
-        return Failed(f"{name} sent {said}, which is no page")
     try:
         article = await app.page_workers.run(extract, answer.body, answer.url, timeout=READ_DEADLINE)
     except WorkerError as error:
@@ -154,9 +152,15 @@ async def _refused(app: App, url: str) -> Failed | None:
         app.robots.put(address, body, clock)
     agent = product(app.config.settings.fetch.user_agent or AGENT)
     try:
-        allowed = not body or await app.page_workers.run(allows, body, agent, url, timeout=READ_DEADLINE)
+        allowed, pause = True, 0.0
+        if body:
+            allowed, pause = await app.page_workers.run(asks, body, agent, url, timeout=READ_DEADLINE)
     except WorkerError as error:
         return Failed(f"the robots.txt of {name} could not be read: {error}", kind="soft")
+    if pause > app.page_gap:
+        # A place is not held meanwhile, unlike for the gap that every host gets.
+        app.pausing.add(name)
+        asyncio.get_running_loop().call_later(min(pause, LONGEST_PAUSE), app.pausing.discard, name)
     return None if allowed else Failed(f"the robots.txt of {name} does not allow it", kind="blocked")
 
 

@@ -135,11 +135,11 @@ async def measure(folder: Path, count: int, rounds: int) -> list[Cost]:
     server = multiprocessing.get_context("spawn").Process(target=_serve, args=(bodies, server_end), daemon=True)
     server.start()
     port = await asyncio.to_thread(our_end.recv)
-    engine = create_engine(f"sqlite:///{folder / 'naive.db'}")
+    engine = create_engine(f"sqlite:///{folder / 'naive.db'}", pool_size=count)
     SQLModel.metadata.create_all(engine, tables=[NaiveFeed.__table__, NaiveStory.__table__])  # type: ignore[attr-defined]
     found = []
     try:
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=60) as client:
             for answer, kind in KINDS.items():
                 urls = {f"{kind}-{n}": f"http://127.0.1.{n + 1}:{port}/CLIENT/{kind}/{n}" for n in range(len(bodies))}
                 ours = Ours(folder / kind, {name: url.replace("CLIENT", "ours") for name, url in urls.items()})

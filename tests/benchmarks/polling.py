@@ -30,7 +30,7 @@ from tests.benchmarks.before import config_text, polled_before
 
 PROJECT = Path(__file__).resolve().parents[2]
 START = 600.0  # seconds at most until the daemon polls
-DRAIN = 25.0  # seconds for the polls in flight when publishing stops
+DRAIN = 120.0  # seconds at most for the polls in flight when publishing stops
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,14 @@ def load(feeds: int, every: float, seconds: float, folder: Path, say: Any = prin
             daemon.stdin.flush()
             daemon.stdout.readline()
             sent = server.freeze()
-            time.sleep(DRAIN)
+            published = {
+                publishers.title(int(feed), item)
+                for feed, last in sent["sent"].items()
+                for item in range(publishers.BEFORE + 1, last + 1)
+            }
+            until = time.monotonic() + DRAIN
+            while not published <= set(_titles(data)) and time.monotonic() < until:
+                time.sleep(2)
             daemon.terminate()
             daemon.wait(20)
         finally:
@@ -129,11 +136,6 @@ def load(feeds: int, every: float, seconds: float, folder: Path, say: Any = prin
                 daemon.wait(10)
             log.close()
     seen = json.loads((folder / "seen.json").read_text())
-    published = {
-        publishers.title(int(feed), item)
-        for feed, last in sent["sent"].items()
-        for item in range(publishers.BEFORE + 1, last + 1)
-    }
     saved = _titles(data)
     return Load(
         feeds=feeds,
