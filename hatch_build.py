@@ -1,7 +1,7 @@
 """Builds the compiled core beside its source, where there is a C compiler and Python's headers; else it is left out.
 
 Called by hatchling for every installation, editable ones too. The compiler is the one that Python itself was built
-with, or CC. `_core.c` keeps to Python's stable interface, so one file serves all versions from 3.11 on.
+with, or CC. It keeps to Python's stable interface, so one file serves all versions from 3.11 on.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-SOURCE = Path("monitor", "rules", "_core.c")
+SOURCE = Path("monitor", "rules", "compiled", "core.c")
+BUILT = Path("monitor", "rules", "_core.abi3.so")
 
 
 class Core(BuildHookInterface[Any]):
-    """Compiles `_core.c`; a wheel with it is one of this platform."""
+    """Compiles `core.c`; a wheel with it is one of this platform."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - hatchling's interface
         """Compile before hatchling collects what it packs."""
-        source = Path(self.root, SOURCE)
-        built = source.with_name("_core.abi3.so")
+        source, built = Path(self.root, SOURCE), Path(self.root, BUILT)
         built.unlink(missing_ok=True)
         if self.target_name != "wheel" or os.environ.get("MONITOR_PURE"):
             return
         why = build(source, built)
         if why:
-            self.app.display_warning(f"matching runs in Python, 3 to 4 times as slow: {why}")
+            self.app.display_warning(f"matching runs in Python, several times as slow: {why}")
             return
-        build_data["artifacts"].append(f"/{SOURCE.with_name(built.name)}")
+        build_data["artifacts"].append(f"/{BUILT}")
         build_data["pure_python"] = False
         build_data["infer_tag"] = True
 

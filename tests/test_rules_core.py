@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
+import sys
+import tracemalloc
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -15,6 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import hatch_build
 from monitor.config import Config, Entity, Topic
 from monitor.rules import TopicMatch, compile_rules, core
 from monitor.rules.folded import Folded
@@ -239,6 +244,41 @@ def test_other_versions_of_the_core_are_left_alone(monkeypatch: pytest.MonkeyPat
     monkeypatch.undo()
     monkeypatch.setenv("MONITOR_PURE", "1")
     assert core._loaded() is None
+
+
+def test_matching_leaves_no_memory_behind() -> None:
+    rules = compile_rules(topics("one", "two NEAR/3 one", "{One}", "/tw./", "title:one"))
+    stories = [StoryText(title="One two", text=f"one two tw{number} ’s é") for number in range(50)]
+
+    def match() -> None:
+        for story in stories:
+            rules.match(story)
+            rules.explain(story, "t1")
+        gc.collect()
+
+    match()
+    tracemalloc.start()
+    try:
+        match()
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(20):
+            match()
+        assert tracemalloc.get_traced_memory()[0] - before < 20_000  # of a thousand stories
+    finally:
+        tracemalloc.stop()
+    labels = [sys.getrefcount(label) for label in rules._labels]
+    match()
+    assert [sys.getrefcount(label) for label in rules._labels] == labels
+
+
+def test_without_a_compiler_the_build_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", str(tmp_path / "no-compiler"))
+    assert "No such file" in hatch_build.build(hatch_build.SOURCE, tmp_path / "core.so")
+    source = tmp_path / "core.c"
+    source.write_text("this is no C")
+    monkeypatch.delenv("CC")
+    assert hatch_build.build(source, tmp_path / "core.so")
+    assert not (tmp_path / "core.so").exists()
 
 
 def test_evidence_is_what_python_makes() -> None:

@@ -1,4 +1,4 @@
-"""The compiled core (`_core.c`), where it was built: what every story goes through. Without it Python does the same."""
+"""The compiled core (`compiled/core.c`), where it was built: what every story goes through. Else Python does it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from importlib import import_module
 from types import ModuleType
 
-VERSION = 1  # of what `_core.c` and the modules here say to each other: one built from an older source is left alone
+VERSION = 1  # of what it and the modules here say to each other: one built from an older source is left alone
 
 
 def _loaded() -> ModuleType | None:

@@ -18,7 +18,7 @@ from monitor.rules.sieve import Lookup
 from monitor.rules.values import TopicMatch
 from monitor.text import Evidence
 
-# As in _core.c.
+# As in compiled/*.c.
 _LEAF, _ENTITY, _AND, _OR, _NOT, _NEAR, _AT_LEAST, _FIELD, _FIRST = range(9)
 _FIELDS = {"title": 0, "lead": 1, "body": 2}
 _DEEPEST = 40
