@@ -295,6 +295,7 @@ class Delivery(SQLModel, table=True):
             postgresql_where=text("state = 'sending'"),
         ),
         Index("ix_delivery_subscriber", "subscriber", "channel", "created_at"),
+        Index("ix_delivery_state", "state", "finished_at"),
     )
 
     id: int | None = _id()
