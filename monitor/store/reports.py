@@ -117,7 +117,7 @@ class Reports:
                         self._days[start, end] = counts
                 found.append(counts)
         while len(self._days) > MOST_DAYS:
-            self._days.pop(next(iter(self._days)))
+            self._days.pop(next(iter(self._days)), None)
         return found
 
     def events_by_topic(self, since: datetime) -> dict[str, int]:
