@@ -387,6 +387,7 @@ class Delivery(SQLModel, table=True):
         ),
         Index("ix_delivery_subscriber", "subscriber", "channel", "created_at"),
         Index("ix_delivery_created", "created_at"),
+        Index("ix_delivery_state", "state", "finished_at"),
     )
 
     id: int | None = _id()

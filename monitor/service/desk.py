@@ -21,7 +21,7 @@ from monitor.rules import queries
 from monitor.service import FeedHealth, feed_health, next_digests
 from monitor.service.marks import Piece, pieces
 from monitor.service.record import Running, running
-from monitor.snippets import snippet
+from monitor.snippets import cut, snippet
 from monitor.store.reports import Covered, Since, Standing
 from monitor.text import Evidence
 
@@ -29,7 +29,9 @@ SPARK = 14  # days of a small chart
 WEEKS = 8  # of which the same weekday says what is usual
 TOO_NEW = timedelta(weeks=3)
 NOTABLE = 2  # times the usual, from which on it is said how many
-A_PAGE = 50  # feeds or messages on a page
+A_PAGE = 50  # topics or messages on a page
+FEEDS_A_PAGE = 40
+HEADLINE = 200  # characters of one in a list; the story's own page has all
 ATTENTION = 6  # things of a kind that are listed by themselves
 
 
@@ -165,7 +167,7 @@ def _topic_rows(app: App, bounds: Sequence[datetime], now: datetime) -> tuple[To
     reports = app.store.reports
     counts = reports.by_day(bounds, now)
     happened = reports.events_by_topic(bounds[-2])
-    last = reports.last_matches()
+    last = reports.last_matches(list(app.config.topics))
     young = _too_new(app, now)
     rows = []
     for name, topic in app.config.topics.items():
@@ -225,7 +227,7 @@ def _event(
     return EventView(
         id=one.event_id,
         story=lead.id,
-        title=tuple(pieces(lead.title, "title", evidence)),
+        title=tuple(pieces(cut(lead.title, HEADLINE), "title", evidence)),
         snippet=(),
         source=lead.source,
         sources=max(one.sources, len({story.source for story in stories})),
@@ -458,7 +460,7 @@ def feeds_view(
         fitting.sort(key=lambda feed: feed.polled_at or never)
     elif order == "next":
         fitting.sort(key=lambda feed: feed.next_poll_at or now + timedelta(days=999))
-    shown = fitting[skip : skip + A_PAGE]
+    shown = fitting[skip : skip + FEEDS_A_PAGE]
     bounds = midnights(app, now, SPARK)
     seen = app.store.reports.seen_in([feed.name for feed in shown], bounds[0])
     rows = tuple(FeedRow(feed, urlsplit(feed.url).hostname or "", _by_day(seen[feed.name], bounds)) for feed in shown)

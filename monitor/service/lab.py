@@ -19,9 +19,9 @@ from monitor.config import Config, Topic
 from monitor.errors import NotFoundError, QueryError
 from monitor.rules import DRAFT, SAVED, Rules, compile_draft, lifeless, try_examples
 from monitor.rules.examples import Tried
-from monitor.service.desk import midnights, written
+from monitor.service.desk import HEADLINE, midnights, written
 from monitor.service.marks import Piece, pieces
-from monitor.snippets import snippet
+from monitor.snippets import cut, snippet
 from monitor.store.reports import Read
 
 SECONDS = 5.0  # that a try may take; what it did not get to is said
@@ -233,7 +233,7 @@ def _change(one: Read, rules: Rules, by: str, without: str) -> Change:
     cause = rules.why_not(text, without) if without in rules else ""
     return Change(
         id=one.id,
-        title=tuple(pieces(text.title, "title", evidence)),
+        title=tuple(pieces(cut(text.title, HEADLINE), "title", evidence)),
         snippet=tuple(pieces(passage, "snippet", marks)) if passage != text.title else (),
         source=text.source,
         language=text.language,

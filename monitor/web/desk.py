@@ -141,10 +141,11 @@ class Desk:
         ready = bool(app.config.topics) and any(one.enabled for one in app.config.subscribers.values())
         return self.page(request, "desk" if ready else "first_run", here="desk", view=view)
 
-    def topics(self, request: Request) -> HTMLResponse:
+    def topics(self, request: Request, skip: str = "") -> HTMLResponse:
         """All topics."""
-        view = views.topics_view(self._app, self._app.now())
-        return self.page(request, "topics", here="topics", rows=view)
+        found, at = views.topics_view(self._app, self._app.now()), _number(skip)
+        rows = found[at : at + views.A_PAGE]
+        return self.page(request, "topics", here="topics", every=found, rows=rows, skip=at)
 
     def topic(self, request: Request, name: str, days: str = "", order: str = "", skip: str = "") -> HTMLResponse:
         """What a topic is catching, and why."""

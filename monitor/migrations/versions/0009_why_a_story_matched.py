@@ -26,7 +26,10 @@ def upgrade() -> None:
         sa.Column("decided_at", UTCDateTime(), nullable=False),
     )
     op.create_index("ix_verdict_story", "verdict", ["story_id", "topic"])
+    # Messages are counted by state on every page of the desk, and their payloads make each row a page of its own.
+    op.create_index("ix_delivery_state", "delivery", ["state", "finished_at"])
 
 
 def downgrade() -> None:
+    op.drop_index("ix_delivery_state", "delivery")
     op.drop_table("verdict")
