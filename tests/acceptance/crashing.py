@@ -145,7 +145,7 @@ def unfinished(app: App) -> bool:
 
 def nursery(plan: Plan) -> int:
     """Run the workers until all have ended by themselves; return how often one died."""
-    rng, died, deadline = random.Random(plan.point), 0, time.monotonic() + 240
+    rng, died, deadline = random.Random(plan.point), 0, time.monotonic() + 500
     lives = dict.fromkeys(range(WORKERS), 0)
     alive = {fork(plan, number, 0): number for number in lives}
     next_kill = time.monotonic() + 1.0
