@@ -759,7 +759,7 @@ def test_explain_tells_the_journey_of_a_story(run: Run) -> None:
         "story", "event", "outlets", "sightings", "page", "topics", "matches", "decisions",
         "untold", "deliveries",
     ]  # fmt: skip
-    assert list(found["story"])[:4] == ["id", "key", "event_id", "feed"]
+    assert list(found["story"])[:4] == ["id", "key", "event_id", "event_why"]
     assert found["decisions"][0]["deliveries"] == [{"id": 1, "channel": "mail", "state": "sent"}]
     assert [topic["topic"] for topic in run("explain", "embargo", "--topic", "ports", "--json").json["topics"]] == [
         "ports"
@@ -1000,6 +1000,7 @@ def test_silence_shows_makes_and_lifts(run: Run) -> None:
     (row,) = run("silence", "--json").json
     assert (row["topic"], row["why"]) == ("sanctions", "a word that means two things")
     assert "a word that means two things" in run("silence").out
+    assert "Silenced: sanctions until" in run("status").out
     assert run("silence", "sanctions", "--lift").code == 0
     assert run("silence", "--json").json == []
     assert run("silence", "sanctions", "--lift").code == 1
@@ -1046,6 +1047,7 @@ def test_audit_exits_1_with_what_is_wrong(told: Path, run: Run) -> None:
     assert shown.code == 1
     assert "no message by mail is in the outbox" in shown.out
     assert run("audit", "--json").json["findings"]
+    assert "Audit:" not in run("status").out  # which tells of the daemon's own
 
 
 def test_explain_says_who_is_not_subscribed_and_whom_a_scope_leaves_out(

@@ -95,6 +95,11 @@ def status(config: Config = CONFIG, data: Data = DATA, as_json: Json = False) ->
         out.print(f"Suspended: {said}", style="red", markup=False)
     for subscriber, local, _ in found.digests:
         out.print(f"Next digest: {subscriber}, {local} in their zone", markup=False)
+    for silence in found.silences:
+        out.print(f"Silenced: {silence.topic} until {clock(silence.until)}", style="yellow", markup=False)
+    if found.audit is not None:
+        wrong = f"{found.audit.wrong} things wrong (`monitor audit` shows them)" if found.audit.wrong else "in order"
+        out.print(f"Audit: {wrong}, {clock(found.audit.at)}", style="red" if found.audit.wrong else "", markup=False)
 
 
 def _endpoint(row: Endpoint) -> str:

@@ -21,7 +21,7 @@ from monitor.entities import Aliases
 from monitor.errors import ConfigError, InputError, NotFoundError, SendError
 from monitor.events import WINDOW, Stream
 from monitor.hubs import is_live
-from monitor.models import Audit, Delivery, Endpoint, FeedState, HubLease, Recipient
+from monitor.models import Audit, Delivery, Endpoint, FeedState, HubLease, Recipient, Silence
 from monitor.pipeline import Polled, audit, make_digest, notify_operators, poll
 from monitor.pipeline.digest import digest_channels, digest_delivery, digest_key, planned, shown_stories
 from monitor.pipeline.health import State, describe, verdict
@@ -167,7 +167,8 @@ class Status:
 
     `endpoints` are those that failed last, `suspended` the addresses that nothing is sent to.
 
-    `failing` are the feeds whose last poll failed, `states` the names of the feeds in each state.
+    `failing` are the feeds whose last poll failed, `states` the names of the feeds in each state. `silences` are those
+    that hold, `audit` the latest daily one.
     """
 
     feeds: int
@@ -183,6 +184,8 @@ class Status:
     endpoints: tuple[Endpoint, ...]
     suspended: tuple[Recipient, ...]
     digests: tuple[tuple[str, str, datetime], ...]
+    silences: tuple[Silence, ...]
+    audit: Audit | None
 
 
 def status(app: App, now: datetime) -> Status:
@@ -205,6 +208,8 @@ def status(app: App, now: datetime) -> Status:
         tuple(app.store.endpoints.failing(now)),
         tuple(app.store.endpoints.suspended().values()),
         next_digests(app, now),
+        tuple(app.store.policies.silences(now)),
+        app.store.audits.latest(),
     )
 
 
