@@ -128,7 +128,7 @@ def killed(process: DaemonProcess, longest: float) -> None:
     rng = random.Random(5)
     for kill in range(KILLS):
         with running(process, "--only", "poll"):
-            wait_for(partial(_begun, process, kill + 1), 60, "the daemon to begin")
+            wait_for(partial(_begun, process, kill + 1), 120, "the daemon to begin")
             time.sleep(rng.uniform(0.2, longest))
             process.kill()
 
@@ -151,6 +151,7 @@ def test_replayed_polls_come_to_the_same_with_kills_among_them(tmp_path: Path, s
         killed(process, 2.5)
         assert not replay.ended, "the kills were to fall among the polls"
         with running(process, "--only", "poll"):
+            wait_for(partial(_begun, process, KILLS + 1), 120, "the daemon to begin")
             wait_for(lambda: replay.ended, 200, "the last documents")
             assert process.stop() == 0
     finally:
@@ -214,6 +215,7 @@ def test_each_page_is_read_and_told_of_once_with_kills_among_them(tmp_path: Path
         try:
             killed(process, 9)  # a host's page comes five seconds after its robots.txt
             with running(process, "--only", "poll"), database(process.data) as store:
+                wait_for(partial(_begun, process, KILLS + 1), 120, "the daemon to begin")
                 wait_for(lambda: all(page.due_at is None for page in rows(store, Page)), 90, "the pages")
                 assert process.stop() == 0
                 assert [bool(story.page_at) and MARK in story.text for story in rows(store, Story)] == [True] * PAGES

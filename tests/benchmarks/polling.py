@@ -1,6 +1,6 @@
 """What polling costs: a poll against the naive way, and the daemon under the load of many feeds.
 
-    python -m tests.benchmarks.polling cost [--documents 24] [--rounds 9]
+    python -m tests.benchmarks.polling cost [--documents 55] [--rounds 9]
     python -m tests.benchmarks.polling load [--feeds 2000] [--rate 55] [--minutes 1] [--json FILE]
 
 `cost`: processor time of our polls, with their worker processes, the database and our part of the fetching, against
@@ -187,7 +187,7 @@ def main() -> int:
     loaded.add_argument("--json", type=Path, help="write the figures here too")
     loaded.add_argument("--keep", type=Path, help="work in this folder, and leave it")
     costs = parts.add_parser("cost")
-    costs.add_argument("--documents", type=int, default=24)
+    costs.add_argument("--documents", type=int, default=55)
     costs.add_argument("--rounds", type=int, default=9)
     said = arguments.parse_args()
     if said.part == "cost":
