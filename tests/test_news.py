@@ -226,3 +226,15 @@ def test_a_digest_shows_an_event_by_its_lead(tmp_path: Path) -> None:
     digest_due(pipe.app)
     assert [headlines(row) for row in pipe.deliveries("digest")] == [[SAME]]
     pipe.close()
+
+
+def test_an_update_knows_the_message_that_opened_the_thread_and_what_other_outlets_have(pipe: Pipe) -> None:
+    pipe.put("wire", item("1", FIRST))
+    pipe.forward(minutes=1)
+    pipe.put("post", item("2", MORE))
+    first, update = (row.payload for row in pipe.deliveries("alert") if row.subscriber == "ruth")
+    assert (first["opening"], first["story"]["reports"]) == (None, [])
+    assert update["opening"]["title"] == first["story"]["title"] == FIRST
+    assert [topic["name"] for topic in update["opening"]["topics"]] == [topic["name"] for topic in first["topics"]]
+    assert [(one["title"], one["source"]) for one in update["story"]["reports"]] == [(FIRST, "Northern Wire")]
+    assert update["story"]["latest"] > first["story"]["at"]

@@ -15,8 +15,11 @@ from monitor.dispatch import (
     Alert,
     Decided,
     Incident,
+    Opening,
     Reason,
+    Report,
     Standing,
+    StoryView,
     Told,
     alert_key,
     decide,
@@ -27,7 +30,7 @@ from monitor.dispatch import (
 from monitor.models import Decision, Delivery, Match, Story
 from monitor.pipeline.budget import Budget
 from monitor.pipeline.digest import held_back_reasons, overflow_slot
-from monitor.pipeline.outgoing import alert_delivery, gather, revive, view, waits_yet
+from monitor.pipeline.outgoing import alert_delivery, gather, revive, value_of, view, waits_yet
 from monitor.pipeline.updates import Updates
 from monitor.rules import TopicMatch
 from monitor.store import Ingest
@@ -184,14 +187,10 @@ class Teller:
                 decided.subscriber,
                 "",
                 tuple(topic_ref(self.config, t) for t in decided.topics),
-                view(
-                    story,
-                    evidence,
-                    self.work.outlets(story.event_id, story.source),
-                    self.work.event_key(story.event_id),
-                ),
+                self._view(story, evidence),
                 _names(self.config, evidence),
                 news=updates.changes(decided.why) if decided.why else (),
+                opening=self._opening(story, decided.subscriber) if decided.why else None,
                 held_since=self.now if decided.reason is Reason.HELD else None,
             )
             reason, detail, key = self._deliver(story, alert, decided)
@@ -216,6 +215,31 @@ class Teller:
             )
         )
         return reason in TOLD
+
+    def _view(self, story: Story, evidence: Sequence[Evidence]) -> StoryView:
+        """A story as an alert shows it, with what other outlets have of its event."""
+        assert story.event_id is not None
+        shown = view(
+            story, evidence, self.work.outlets(story.event_id, story.source), self.work.event_key(story.event_id)
+        )
+        if not shown.others:
+            return shown
+        reports, latest = self.work.reports(story.event_id, story.source)
+        told = tuple(Report(one.title, one.url, one.source, one.effective_at) for one in reports)
+        return replace(shown, reports=told, latest=latest)
+
+    def _opening(self, story: Story, subscriber: str) -> Opening | None:
+        """What the first message about a story's event told a subscriber, whose subject an update takes up."""
+        assert story.event_id is not None
+        about = self.work.messages_about(story.event_id)
+        rows = [
+            (row.decided_at, row.id or 0, m) for row, ms in about if row.subscriber == subscriber for m in ms.values()
+        ]
+        if not rows:
+            return None
+        first = value_of(min(rows, key=lambda row: row[:2])[2])
+        assert isinstance(first, Alert)  # decisions make no other messages
+        return first.opening or Opening(first.topics, first.story.title)
 
     def _deliver(self, story: Story, alert: Alert, decided: Decided) -> tuple[Reason, str, str]:
         """Put an alert into the outbox for each channel, or into the messages there that it is to go into.

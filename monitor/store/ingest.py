@@ -28,6 +28,7 @@ from monitor.models import (
 from monitor.store import feeds, outbox, policies
 from monitor.store.policies import Spending
 
+REPORTS = 4  # of other outlets, that an alert shows
 _COLUMNS = ("story_id", "event_id", *Row._fields[2:])  # of StorySketch, in the order of a Row
 _EVENTS_LOCK = 0x6576656E7473  # any number that no other lock has
 
@@ -196,6 +197,17 @@ class Ingest(Spending):
         if event is not None and event.stories == 1:
             return ()
         return tuple(source for source in outlets(self._session, {event_id}).get(event_id, ()) if source != but)
+
+    def reports(self, event_id: int, but: str) -> tuple[tuple[Story, ...], datetime]:
+        """Return the first report of each outlet of an event other than `but`, at most REPORTS, the earliest first; and
+        the time of the event's newest story.
+        """
+        of_event = select(Story).where(Story.event_id == event_id, Story.source != but)
+        first: dict[str, Story] = {}
+        for story in self._session.exec(of_event.order_by(col(Story.effective_at), col(Story.id)).limit(10 * REPORTS)):
+            first.setdefault(story.source, story)
+        latest = self._session.exec(select(func.max(Story.effective_at)).where(Story.event_id == event_id)).one()
+        return tuple(first.values())[:REPORTS], latest
 
     def matches(self, story: Story) -> dict[str, Match]:
         """Return the matches of a story by topic."""
