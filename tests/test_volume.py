@@ -9,10 +9,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from monitor.pipeline import volume_due
+from monitor.pipeline import digest_due, schedule_slots, volume_due
 from monitor.pipeline.deliver import render
 from monitor.pipeline.outgoing import value_of
 from monitor.pipeline.volume import usual_of
+from monitor.service import preview_digest
 from monitor.volume import day, earlier, is_spike, usual
 from tests import make
 from tests.pipe import START, Pipe, item
@@ -91,6 +92,23 @@ def test_a_spike_is_told_once_a_day_and_not_while_it_is_too_new_to_say(pipe: Pip
     assert usual_of(pipe.app, "border-deployments", SPAN) is None
     url = pipe.app.config.subscribers["ruth"].channels["mail"].get_secret_value()
     assert "Sanctions" in str(render(pipe.app, pipe.app.config, value_of(row), url))
+
+
+def test_a_digest_says_what_is_usual_of_each_topic_in_a_window_like_its_own(pipe: Pipe) -> None:
+    for week in range(6):
+        bring(pipe, 9 if week == 5 else 3)
+        pipe.put("wire", item(f"b{week}", f"Troops at the border, {NAMES[week]}")) if week > 3 else None
+        schedule_slots(pipe.app, pipe.app.config, pipe.time)
+        pipe.forward(days=1)
+        digest_due(pipe.app)
+        pipe.forward(days=6)
+    last = pipe.deliveries("digest")[-1].payload
+    assert [(one["topic"]["name"], one["total"], one["usual"]) for one in last["sections"]] == [
+        ("sanctions", 9, 3.0),
+        ("border-deployments", 1, None),
+    ]
+    digest = preview_digest(pipe.app, "ruth", pipe.time - timedelta(days=6, hours=1), pipe.time)
+    assert [section.usual for section in digest.sections] == [3.0, None]
 
 
 def test_quiet_is_told_once_for_each_time_and_only_while_other_news_comes_in(pipe: Pipe) -> None:

@@ -14,7 +14,7 @@ It joins the parts in the right order and decides nothing: whether a feed is due
 
 from monitor.pipeline.audit import LOOKS_BACK, audit, audit_due, record_audit
 from monitor.pipeline.deliver import Delivered, deliver_due, notify_operators
-from monitor.pipeline.digest import digest_due, make_digest, schedule_slots
+from monitor.pipeline.digest import digest_due, make_digest, schedule_slots, with_usual
 from monitor.pipeline.health import Watch
 from monitor.pipeline.hubs import ask_hubs
 from monitor.pipeline.ingest import Ingested, content_hash, ingest, match_stories
@@ -49,4 +49,5 @@ __all__ = [
     "schedule_slots",
     "take_push",
     "volume_due",
+    "with_usual",
 ]

@@ -14,6 +14,7 @@ from monitor.dispatch import Digest, Reason, StoryView, build_digest, is_old, wi
 from monitor.models import Delivery, DigestSlot, DigestWindow
 from monitor.pipeline.budget import Budget
 from monitor.pipeline.outgoing import delivery, view
+from monitor.pipeline.volume import usual_of
 from monitor.store import Window
 from monitor.text import Evidence
 from monitor.timing import last_slot, next_slot
@@ -116,7 +117,9 @@ def _close(app: App, config: Config, subscriber: Subscriber) -> list[Delivery]:
             return work.close(slot, following, window, ())
         shown, budget = shown_stories(digest), Budget(app, work, now)
         window.channels = list(digest_channels(subscriber))
-        each = [replace(digest, channel=channel, summary=following is None) for channel in window.channels]
+        # A summary's window is of any length, and what came in it is what was held back: no usual is known of that.
+        digest = replace(digest, summary=True) if following is None else with_usual(app, digest)
+        each = [replace(digest, channel=channel) for channel in window.channels]
         rows = [digest_delivery(app, one, digest_key(one), now) for one in each]
         for row in rows:
             budget.charge(row)
@@ -198,6 +201,13 @@ def make_digest(
             shown = replace(view(story, evidence, others), regard=config.weights.get(story.source, 1.0))
             stories.setdefault(match.topic, []).append(shown)
     return build_digest(config, subscriber, channel, (since, until), local, {} if "*" in off else stories, off)
+
+
+def with_usual(app: App, digest: Digest) -> Digest:
+    """Return a digest that says how many stories are usual for each of its topics, in a window like its own."""
+    span = (digest.since, digest.until)
+    known = (replace(section, usual=usual_of(app, section.topic.name, span)) for section in digest.sections)
+    return replace(digest, sections=tuple(known))
 
 
 def held_back_reasons(config: Config) -> tuple[Reason, ...]:

@@ -22,7 +22,7 @@ from monitor.errors import ConfigError, InputError, NotFoundError, SendError
 from monitor.events import WINDOW, Stream
 from monitor.hubs import is_live
 from monitor.models import Audit, Delivery, Endpoint, FeedState, HubLease, Recipient, Silence
-from monitor.pipeline import Polled, audit, make_digest, notify_operators, poll
+from monitor.pipeline import Polled, audit, make_digest, notify_operators, poll, with_usual
 from monitor.pipeline.digest import digest_channels, digest_delivery, digest_key, planned, shown_stories
 from monitor.pipeline.health import State, describe, verdict
 from monitor.pipeline.outgoing import message_id
@@ -377,7 +377,8 @@ def preview_digest(app: App, name: str, at: datetime | None, now: datetime) -> D
     local = f"{until.astimezone(ZoneInfo(subscriber.timezone)):%Y-%m-%d %H:%M}"
     with app.store.window() as work:
         channel = next(iter(digest_channels(subscriber)), "")
-        return make_digest(work, app.config, subscriber, channel, since, until, local, now)
+        digest = make_digest(work, app.config, subscriber, channel, since, until, local, now)
+    return with_usual(app, digest)
 
 
 def render_as(app: App, value: Digest, form: Literal["mail", "slack"]) -> MailMessage | SlackMessage | PlainMessage:
