@@ -44,6 +44,7 @@ LINKS = Links(
     "https://desk.corvid.example/u/tok",
     {name: f"https://desk.corvid.example/u/{name}" for name in TOPICS},
     "https://desk.corvid.example/s/tok",
+    "https://desk.corvid.example/a/tok",
 )
 NO_LINKS = Links("", {}, "")
 
