@@ -52,6 +52,10 @@ class Crasher:
         self._plan, self._rng, self._lock = plan, random.Random(seed), threading.Lock()
         self.here = threading.local()  # the Message-ID that a sending thread is at
 
+    def begun(self) -> None:
+        """Say that this life has something on its way: a death before that would show nothing."""
+        (self._plan.folder / f"begun-{os.getpid()}").touch()
+
     def at(self, point: str, message_id: str = "") -> None:
         with self._lock:
             if point != self._plan.point or self._rng.random() >= self._plan.chance:
@@ -83,6 +87,7 @@ def wrap(app: App, crasher: Crasher) -> None:
     def crashing_claim(*args: Any, **kwargs: Any) -> Any:
         rows = claim(*args, **kwargs)
         if rows:
+            crasher.begun()
             crasher.at("claim", rows[0].message_id)
         return rows
 
@@ -164,8 +169,10 @@ def nursery(plan: Plan) -> int:
             elif code:
                 raise SystemExit(f"worker {number} ended with {code}")
         elif plan.point == "random" and died < WORKERS * plan.most and time.monotonic() > next_kill:
-            os.kill(rng.choice(sorted(alive)), signal.SIGKILL)
-            next_kill = time.monotonic() + rng.uniform(0.05, 1.0)
+            at_work = [one for one in sorted(alive) if (plan.folder / f"begun-{one}").exists()]
+            if at_work:
+                os.kill(rng.choice(at_work), signal.SIGKILL)
+                next_kill = time.monotonic() + rng.uniform(0.05, 1.0)
         time.sleep(0.01)
     return died
 
