@@ -309,6 +309,7 @@ class StorySketch(SQLModel, table=True):
     lead_terms: int
     standing: int = Field(sa_type=BigInteger)
     series: int = Field(sa_type=BigInteger)
+    names: int = Field(sa_type=BigInteger)
     voice: int
     terms: str
     weights: bytes

@@ -1,15 +1,20 @@
-"""`monitor events`: the events of several stories, and what an operator changes of them."""
+"""`monitor events`: the events of several stories, and what an operator changes of them; and `monitor replay`."""
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import typer
 
+from monitor import checking, logs
 from monitor.cli.common import CONFIG, DATA, Config, Data, Json, cli, clock, out, plain, table, to_json, told, using
+from monitor.cli.stream import read_lines
 from monitor.errors import NotFoundError
 from monitor.events import Coverage, Report, coverage
+from monitor.replay import Replay
 from monitor.store import EventStories
 
 
@@ -91,3 +96,14 @@ def _show(one: EventStories, covered: Coverage) -> None:
         lead = " (lead)" if story.id == covered.lead.story_id else ""
         out.print(told(f"  {story.id}  {clock(story.effective_at)}  {story.source}: {story.title}{lead}"))
         out.print(told(f"      {story.event_why}"), style="dim")
+
+
+@cli.command()
+def replay(config: Config = CONFIG, data: Data = DATA, as_json: Json = True) -> None:
+    """Print the messages that stories (JSON lines on standard input) would make, in their own time. Sends nothing."""
+    logs.setup("ERROR")
+    loaded = checking.load(config, os.environ)
+    with Replay(loaded.config, loaded.rules) as run:
+        for message in run.lines(read_lines(sys.stdin.buffer)):
+            to_json(message)
+            sys.stdout.flush()

@@ -24,33 +24,39 @@ from itertools import pairwise
 from sys import intern
 from typing import NamedTuple
 
-from monitor.events.sketch import Sketch
+from monitor.events.sketch import FORM_TERMS, Sketch
 
 WINDOW = 72 * 3600.0  # seconds
 MOST_STORIES = 200_000  # held at once
-THRESHOLD = 0.42
+THRESHOLD = 0.385
 _HOUR = 3600.0
 
 # Rarity
-_PRIOR = 300  # stories that what is known of the language counts as
-_FIRST = 200  # added to the stories of the window, so that the first ones are not all alike
-_RAREST = 0.001  # share of stories; what is rarer counts as this
+_PRIOR = 270  # stories that what is known of the language counts as
+_FIRST = 250  # added to the stories of the window, so that the first ones are not all alike
+_RAREST = 0.0008  # share of stories; what is rarer counts as this
 # Likeness
 _LEAD_BONUS, _LEAD_FULL = 0.5, 30  # longer texts share less of their words: a factor, and the lead terms it is full at
 _SAME_SOURCE, _SAME_SOURCE_HOURS = 0.05, 6.0  # an outlet rewrites its own story soon
 _SURE_OF_SOURCE = 0.2  # likeness from which on this counts in full
-_SAME_PAGE = 0.2
-_DECAY_HOURS = 100.0
+_SAME_PAGE = 0.1
+_DECAY_HOURS = 80.0
 _RUN, _FREE_PAIRS = 0.06, 1  # for each two words that follow one another in both headlines, beyond so many
-_LIVE_BAR = 0.15  # what a live page needs more: one of another happening is much like it
-_NEAREST = 0.6  # what the likest story counts against the mean
-_LIKE_LEAD = 0.1  # likeness to the lead below which an event is less like: what it began with is left behind
+_LIVE_BAR = 0.2  # what a live page needs more: one of another happening is much like it
+_NEAR, _DOUBT = 0.25, 0.4  # likeness of the next event from which on it raises the bar, and by what share of the rest
+_NEAREST = 0.2  # what the likest story counts against the mean
+_COHESION = 0.7  # likeness of an event's stories among one another, about
+_LIKE_LEAD = 0.12  # likeness to the lead below which an event is less like: what it began with is left behind
+_LEAST = 500.0  # added to the square of each length: short headlines are alike by little
+_SAME_FORM = 1.8  # factor where both say how it came about, or both what is known
+_TONGUES = 1.8  # factor between languages, which share names, numbers and few stems
+_OTHER_NAMES = 0.45  # factor where each has names and they share none
 _ONE_WORD = 0.3  # likeness at most where one word is all that they share: short headlines have few others
 _COPY = 0.9  # likeness from which on we call it a copy or light rewrite
 _STANDING_HOURS = 10.0  # after which one outlet's same headline is a standing one
 # Bounds
-_ASKED = 12  # terms of a story that are looked up, the weightiest
-_LATEST = 48  # stories of a term that are looked at, the latest
+_ASKED = 10  # terms of a story that are looked up, the weightiest
+_LATEST = 32  # stories of a term that are looked at, the latest
 _LIKELY = 12  # stories that share the most of them
 _COMPARED = 5  # events that are compared in full
 _MEMBERS = 8  # stories that stand for an event: the lead and the latest
@@ -76,6 +82,7 @@ class Row(NamedTuple):
     lead_terms: int
     standing: int
     series: int
+    names: int
     voice: int
     terms: str
     weights: bytes
@@ -117,6 +124,7 @@ class _Kept(NamedTuple):
     lead_terms: int
     standing: int
     series: int
+    names: int
     voice: int
     terms: tuple[str, ...]
     weights: bytes
@@ -174,19 +182,22 @@ class Grouping:
                 continue
             likeness = [asking.likeness(story) for story in members]
             nearest = max(likeness)
-            mean = sum(likeness) / len(likeness)
+            mean = sum(likeness) / len(likeness) * _gain(len(likeness))
             lead = max(
                 (one for one, s in zip(likeness, members, strict=True) if s.voice == _LEADS), default=likeness[0]
             )
             whole = (_NEAREST * nearest + (1 - _NEAREST) * mean) * min(1.0, lead / _LIKE_LEAD)
-            if event == page and nearest:
+            # A page that goes over from what is known to how it came about is another report.
+            if event == page and nearest and asking.form == _form(members[likeness.index(nearest)].terms):
                 whole += _SAME_PAGE
             ranked.append((whole, -event, members[likeness.index(nearest)]))
         ranked.sort(reverse=True)
         if not ranked:
             why = "only its number tells it from an earlier one" if numbered else "nothing shares a rare word with it"
             return Decision(None, f"new: {why}", weights)
-        needed = THRESHOLD + (_LIVE_BAR if new.live else 0.0)
+        # Where other events are near too, all have the same words, and these tell less.
+        doubt = max(0.0, ranked[1][0] - _NEAR) if len(ranked) > 1 else 0.0
+        needed = THRESHOLD + _DOUBT * doubt + (_LIVE_BAR if new.live else 0.0)
         best = min(1.0, ranked[0][0])
         # The nearest that it does not join: the best one, or the second when it joins that.
         refused = [Refusal(-event, min(1.0, likeness), asking.shared(story)) for likeness, event, story in ranked[:2]]
@@ -210,7 +221,7 @@ class Grouping:
         voice = _SILENT if new.round_up or (new.live and not begins) else _LEADS if begins else _SPEAKS
         story = _Kept(
             key, event, self._clock(), new.at, new.source, new.language, new.title_terms, new.lead_terms,
-            new.standing, new.series, voice, new.terms, weights, _length(weights),
+            new.standing, new.series, new.names, voice, new.terms, weights, _length(weights),
         )  # fmt: skip
         self._keep(story)
         return _row(story)
@@ -254,7 +265,7 @@ class Grouping:
             self._now, self._ahead = row.arrived, row.at if row.at > row.arrived + self.window else None
             terms = tuple(intern(term) for term in row.terms.split(" ")) if row.terms else ()
             self._let_go(MOST_STORIES - 1)
-            self._keep(_Kept(*row[:11], terms, row.weights, _length(row.weights)))
+            self._keep(_Kept(*row[:12], terms, row.weights, _length(row.weights)))
 
     # --- what is held
 
@@ -358,12 +369,20 @@ class _Asking:
     def __init__(self, new: Sketch, weights: bytes) -> None:
         self._new = new
         self._weights = dict(zip(new.terms, weights, strict=True))
+        self._content = self._weights.keys() - _common(new.language).keys() - FORM_TERMS
+        self.form = _form(new.terms)
         self._length = _length(weights)
-        self._pairs = frozenset(pairwise(new.terms[: new.title_terms]))
+        named = [new.names >> place & 1 for place in range(min(62, new.title_terms))]
+        self._names = frozenset(term for term, name in zip(new.terms, named, strict=False) if name)
+        # The words of one name follow one another wherever it stands: that says no more than the name.
+        self._pairs = frozenset(
+            pair for pair in pairwise(new.terms[: new.title_terms]) if not self._names.issuperset(pair)
+        )
 
     def likeness(self, story: _Kept) -> float:
         """Return how like the new story is to an earlier one: 0 to 1, and more for what bonuses add to a copy."""
-        new, get, product, shared = self._new, self._weights.get, 0, 0
+        new, product, shared = self._new, 0, 0
+        get = self._weights.get
         for term, weight in zip(story.terms, story.weights, strict=True):
             if own := get(term, 0):
                 product += weight * own
@@ -371,12 +390,20 @@ class _Asking:
         if not product:
             return 0.0
         hours = abs(new.at - story.at) / _HOUR
-        likeness = product / (self._length * story.length)
+        likeness = product / math.sqrt((self._length**2 + _LEAST) * (story.length**2 + _LEAST))
         if shared == 1 and likeness < _COPY:
             likeness = min(likeness, _ONE_WORD)
+        if story.language != new.language:
+            likeness *= _TONGUES
+        elif self.form is not None and self.form in story.terms and not self._content.isdisjoint(story.terms):
+            likeness *= _SAME_FORM
         likeness *= 1 + _LEAD_BONUS * min(1.0, min(new.lead_terms, story.lead_terms) / _LEAD_FULL)
         runs = sum(pair in self._pairs for pair in pairwise(story.terms[: story.title_terms]))
         likeness += _RUN * max(0, runs - _FREE_PAIRS)
+        if self._names and story.names and self._names.isdisjoint(story.terms):
+            theirs = (term for place, term in enumerate(story.terms[:62]) if story.names >> place & 1)
+            if self._weights.keys().isdisjoint(theirs):
+                likeness *= _OTHER_NAMES
         if story.source == new.source:
             sure = min(1.0, likeness / _SURE_OF_SOURCE)
             likeness += sure * _SAME_SOURCE * math.exp(-hours / _SAME_SOURCE_HOURS)
@@ -391,6 +418,15 @@ class _Asking:
             if term in theirs
         ]
         return tuple(written for _, written in sorted(both)[:_SHOWN])
+
+
+def _form(terms: Iterable[str]) -> str | None:
+    return next((term for term in terms if term[0] == "~"), None)
+
+
+def _gain(stories: int) -> float:
+    """Return by how much an event's mean story is shorter than one: what its stories do not share falls away in it."""
+    return 1.0 / math.sqrt((1 + (stories - 1) * _COHESION) / stories)
 
 
 def _stands(story: _Kept, new: Sketch) -> float:
@@ -413,7 +449,7 @@ def _length(weights: bytes) -> float:
 
 
 def _row(story: _Kept) -> Row:
-    return Row(*story[:11], " ".join(story.terms), story.weights)
+    return Row(*story[:12], " ".join(story.terms), story.weights)
 
 
 @cache

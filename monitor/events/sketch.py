@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from sys import intern
 
-from monitor.text import UNSPACED, StoryText, same_forms, words
+from monitor.text import UNSPACED, StoryText, Word, same_forms, words
 
 TITLE, OCCASION, LEAD = 1.0, 0.4, 0.4  # emphasis by where a word stands
-NAME = 1.2  # and the factor for what is written as a name
+NAME = 1.35  # and the factor for what is written as a name
+GIVEN = 0.7  # and for the words of a name before its last one: who says one says the other
 ENTITY = 1.2
 LEAD_WORDS = 40
 MOST_TERMS = 64
@@ -51,6 +52,37 @@ _OCCASION = re.compile(
     r"|tras|después de|luego de|ante|en medio de|durante|pese a|após|depois de|apesar de|em meio a|dopo|nonostante"
     r"|après|malgré|suite à|sur fond de|nach|wegen|trotz|angesichts"
     r"|после|на фоне|из-за|несмотря на|після|через|بعد|وسط)\s"
+)
+# Names of several words, or of dots, that stand for one thing in every language.
+_NAMED = {
+    "EEUU": "US|U.S.|U.S.A.|USA|United States|EE.UU.|EE. UU.|EE UU|EEUU|Estados Unidos|États-Unis|Vereinigte Staaten"
+    "|Vereinigten Staaten|Stati Uniti|США",
+    "ONU": "UN|U.N.|United Nations|Naciones Unidas|Nations unies|Vereinte Nationen|Vereinten Nationen|Nações Unidas"
+    "|ООН",
+    "Britain": "UK|U.K.|United Kingdom|Reino Unido|Royaume-Uni|Großbritannien|Gran Bretaña",
+    "NewYork": "New York|Nueva York|Nova York|Nova Iorque|Нью-Йорк",
+}
+_CODES = {name: code for code, names in _NAMED.items() for one in names.split("|") for name in (one, one.upper())}
+_ALIASES = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, sorted(_CODES, key=len, reverse=True)))})(?!\w)")
+# Forms of reports that tell of one happening in many outlets' words: how it came about, and what is known of it.
+_FORMS = {
+    "~how": re.compile(
+        r"(?:^|[:–—] |\bsee |\bhere['’]s |\bthis is )how (?!to\b|many\b|much\b|far\b|long\b)"
+        r"|(?:^|[:–—] )inside (?:the|an?|operation)\b|^así (?:fue|ha sido|cayó|se)\b|(?:^|[:–—] )cómo\b"
+        r"|(?:^|[:–—] )comment\b|(?:^|[:–—] )so (?:lief|kam)\b|(?:^|[:–—] )como (?:foi|os|as|o|a)\b"
+        r"|(?:^|[:–—] )come (?:è|gli|il|la)\b|(?:^|[:–—] )как\b|(?:^|[:–—] )كيف\b"
+    ),
+    "~known": re.compile(
+        r"\bwhat (?:we|you|to|you need to) know\b|\beverything (?:we|you need to) know\b"
+        r"|\blo que (?:se sabe|sabemos)\b|\bqué (?:se sabe|sabemos)\b|\bce que l['’]on sait\b"
+        r"|\bwas (?:wir|man) (?:bisher )?(?:über .*)?wei(?:ß|ss)\b|\bo que se sabe\b|\bcosa sappiamo\b"
+        r"|\bчто известно\b|\bما نعرف"
+    ),
+}
+# Words of the forms themselves, as terms: that both have these says no more than that both are of the form.
+FORM_TERMS = frozenset(
+    {"~how", "~known", "what", "know", "everyt", "need", "how", "inside", "see", "here"}
+    | {"que", "sabe", "sabemo", "asi", "fue", "como", "sait", "comment", "weiss", "foi", "cosa", "sappia", "известн"}
 )
 _FIRST_WORDS = 12  # characters of a headline that are never an occasion
 _DOTTED = re.compile(r"\b(?:[^\W\d_]{1,2}\.\s?){1,3}[^\W\d_]{1,2}\b\.?")  # U.S., EE. UU.
@@ -99,36 +131,46 @@ class Sketch:
     round_up: bool = False
     standing: int = 0
     series: int = 0
+    names: int = 0
 
 
 def sketch(story: StoryText, at: float, entities: Iterable[str] = ()) -> Sketch:
     """Return the sketch of a story published at `at` (seconds); `entities` are the keys of those found in it."""
     # "Opinion | …", "… | CNN Politics": the label is no part of what happened.
     title = max(story.title[:_TITLE_CHARACTERS].split(" | "), key=len)
-    title = _DOTTED.sub(_undotted, title)
-    lead = f"{story.summary[:_LEAD_CHARACTERS]} {story.text[:_LEAD_CHARACTERS]}"
+    title = _DOTTED.sub(_undotted, _aliased(title))
+    lead = f"{story.summary[:_LEAD_CHARACTERS]} {story.text[:_LEAD_CHARACTERS]}".strip()
+    lead = _DOTTED.sub(_undotted, _aliased(lead)) if lead else ""
     language = story.language
-    occasion = _OCCASION.search(title, _FIRST_WORDS)
-    core = title if occasion is None else title[: occasion.start()]
+    small = title.lower()
+    forms = {form: match for form, pattern in _FORMS.items() if (match := pattern.search(small))}
+    # "'What he ate': Inside the operation": what stands before only adds colour.
+    start = next((match.start() for match in forms.values() if match[0][0] in ":–—"), 0)
+    occasion = _OCCASION.search(title, max(start, _FIRST_WORDS))
+    end, after = (len(title), len(title)) if occasion is None else occasion.span()
+    heading = words(title)
     # In a headline in title case, or all in capitals, capitals tell no names.
     names = not is_title_case(title)
     found: dict[str, tuple[float, str]] = {}
-    for place, text, named in (
-        (TITLE, core, names),
-        (OCCASION, "" if occasion is None else title[occasion.end() :], names),
-        (LEAD, _DOTTED.sub(_undotted, lead), True),
+    called = 0
+    for place, text, parts, named in (
+        (TITLE, title, [word for word in heading if start <= word.start < end], names),
+        (OCCASION, title, [word for word in heading if word.start < start or word.start >= after], names),
+        (LEAD, lead, words(lead)[:LEAD_WORDS], True),
     ):
         if place == LEAD:
             title_terms = len(found)
-        for term, written, name in _terms(text, language, LEAD_WORDS if place == LEAD else None):
+        for term, written, name in _terms(text, parts, language):
             if term not in found:
-                found[term] = (place * (NAME if name and named else 1.0), written)
+                if name != 1.0 and named and place == TITLE:
+                    called |= 1 << len(found)
+                found[term] = (place * (name if named else 1.0), written)
             if len(found) == MOST_TERMS:
                 break
     lead_terms = len(found) - title_terms
-    small = title.lower()
-    standing, series = _numbered(title)
-    live = bool(_LIVE.search(small) or _LIVE_ADDRESS.search(story.url[:_TITLE_CHARACTERS].lower()))
+    for form in forms:
+        found[form] = (0.0, "the form of the report")
+    standing, series = _numbered(title, heading)
     for entity in sorted(set(entities))[:MOST_TERMS]:
         found["&" + "_".join(entity.split())] = (ENTITY, entity)
     return Sketch(
@@ -140,16 +182,24 @@ def sketch(story: StoryText, at: float, entities: Iterable[str] = ()) -> Sketch:
         language=language,
         title_terms=title_terms,
         lead_terms=lead_terms,
-        live=live,
+        live=bool(_LIVE.search(small)),
         round_up=bool(_ROUND_UP.search(small)),
         standing=standing,
         series=series,
+        names=(called & ~1 or called) & (2**62 - 1),  # a first word has its capital anyway, and counts alone
     )
 
 
-def _numbered(title: str) -> tuple[int, int]:
+def is_live_address(url: str) -> bool:
+    """Whether an address is that of a page that reports one happening after another."""
+    return bool(_LIVE_ADDRESS.search(url[:_TITLE_CHARACTERS].lower()))
+
+
+def _numbered(title: str, heading: Sequence[Word]) -> tuple[int, int]:
     """Return the hashes of a headline without its numbers, and of the numbers that count nothing (0: none do)."""
-    folded = [word.folded for word in words(THOUSANDS.sub(" ", PRICE.sub(" ", title)))]
+    if any(word.folded[0].isdigit() for word in heading):
+        heading = words(THOUSANDS.sub(" ", PRICE.sub(" ", title)))
+    folded = [word.folded for word in heading]
     numbers = {n: SPELLED.get(word, word) for n, word in enumerate(folded) if word[0].isdigit() or word in SPELLED}
     naming = [number for n, number in numbers.items() if not any(map(_COUNTED.match, folded[max(0, n - 3) : n + 3]))]
     rest = [word for n, word in enumerate(folded) if n not in numbers]
@@ -166,18 +216,32 @@ def is_title_case(title: str) -> bool:
     return len(long) > 2 and sum(word[0].isupper() for word in long) > len(long) * 0.7
 
 
-def _terms(text: str, language: str, limit: int | None) -> Iterator[tuple[str, str, bool]]:
-    """Yield each term of `text`, how it is written there, and whether it is a name or number."""
+def _aliased(text: str) -> str:
+    return _ALIASES.sub(lambda name: _CODES[name[0]] + " ", text)
+
+
+def _terms(text: str, found: Sequence[Word], language: str) -> Iterator[tuple[str, str, float]]:
+    """Yield the term of each of these words of `text`, how it is written there, and its factor as part of a name."""
     before: tuple[str, int, int] | None = None  # a character of a script without spaces: folded, its place
-    for word in words(text)[:limit]:
+    for place, word in enumerate(found):
         if _UNSPACED.match(word.folded):
             if before is not None and before[2] == word.start:
-                yield before[0] + word.folded, text[before[1] : word.end], False
+                yield before[0] + word.folded, text[before[1] : word.end], 1.0
             before = (word.folded, word.start, word.end)
             continue
         before = None
         written = text[word.start : word.end]
-        yield stem(word.folded, language), written, written[0].isupper()
+        factor = 1.0
+        if written[0].isupper():
+            after = found[place + 1] if place + 1 < len(found) else None
+            goes_on = (
+                after is not None
+                and after.start == word.end + 1
+                and text[word.end] == " "
+                and text[after.start].isupper()
+            )
+            factor = GIVEN if goes_on else NAME
+        yield stem(word.folded, language), written, factor
 
 
 @lru_cache(maxsize=1 << 16)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from monitor.events.grouping import WINDOW, Decision, Grouping
-from monitor.events.sketch import sketch
+from monitor.events.sketch import is_live_address, sketch
 from monitor.text import StoryText
 from monitor.urls import canonical_url
 
@@ -31,7 +31,7 @@ class Stream:
         """Return the event of the next story, published `at` (seconds); `entities` are the keys of those in it."""
         new = sketch(story, at, entities)
         # What a live page told before is another happening.
-        page = "" if new.live or not story.url else canonical_url(story.url)
+        page = "" if new.live or not story.url or is_live_address(story.url) else canonical_url(story.url)
         decision = self._grouping.decide(new, self._pages.get(page) if page else None)
         number, self._count = self._count, self._count + 1
         event = number if decision.event is None else decision.event

@@ -272,11 +272,11 @@ class Grouper:
         """
         if not raw.strip():
             return None
-        data = _object(raw, number)
-        story = _story(data, number)
+        data = json_object(raw, number)
+        story = json_story(data, number)
         if self._off:
             return {"id": story.id, "event": story.id, "why": "events are switched off: every story is its own"}
-        self._latest = at = _published(data.get("published"), number, self._latest)
+        self._latest = at = published(data.get("published"), number, self._latest)
         placed = self._stream.place(story, at)
         self._names.setdefault(placed.event, story.id)
         why, refused = placed.decision.why, placed.decision.refused
@@ -288,8 +288,8 @@ class Grouper:
         return {"id": story.id, "event": self._names[placed.event], "why": why}
 
 
-def _published(value: Any, number: int, otherwise: float) -> float:
-    """Return an ISO 8601 time in seconds; without a zone it is UTC."""
+def published(value: Any, number: int, otherwise: float) -> float:
+    """Return an ISO 8601 time in seconds (UTC without a zone), `otherwise` for what is none. Raises InputError."""
     if value is None:
         return otherwise
     if not isinstance(value, str):
@@ -303,10 +303,11 @@ def _published(value: Any, number: int, otherwise: float) -> float:
 
 def story_from_json(raw: bytes, number: int) -> StoryText:
     """Return the story on a line. Raises InputError naming the line and what is wrong with it."""
-    return _story(_object(raw, number), number)
+    return json_story(json_object(raw, number), number)
 
 
-def _object(raw: bytes, number: int) -> dict[str, Any]:
+def json_object(raw: bytes, number: int) -> dict[str, Any]:
+    """Return the object on a line. Raises InputError naming the line and what is wrong with it."""
     if len(raw) > LINE_LIMIT:
         raise InputError(f"line {number}: longer than {LINE_LIMIT:,} bytes")
     try:
@@ -318,7 +319,8 @@ def _object(raw: bytes, number: int) -> dict[str, Any]:
     return data
 
 
-def _story(data: Mapping[str, Any], number: int) -> StoryText:
+def json_story(data: Mapping[str, Any], number: int) -> StoryText:
+    """Return the story that an object of line `number` is. Raises InputError."""
     texts: dict[str, Any] = {}
     for name in ("title", "summary", "text", "language", "source", "feed", "url", "author", "country"):
         value = data.get(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -115,6 +115,25 @@ class Archive:
                 session.exec(select(Decision).where(Decision.story_id == story_id)).all(),
                 session.exec(told.where(Story.event_id == story.event_id).distinct()).all(),
             )
+
+    def seen_as(self, feed: str, guid: str) -> int | None:
+        """Return the number of the story that a feed has under a guid."""
+        with self._read() as session:
+            return session.exec(select(Sighting.story_id).where(Sighting.feed == feed, Sighting.guid == guid)).first()
+
+    def reason_for(self, subscriber: str, story_ids: Collection[int]) -> str:
+        """Return why a subscriber was told of stories, by the latest decision that made a message of one of them."""
+        with self._read() as session:
+            row = session.exec(
+                select(Decision)
+                .where(
+                    Decision.subscriber == subscriber,
+                    col(Decision.story_id).in_(story_ids),
+                    col(Decision.due_at).is_not(None),
+                )
+                .order_by(col(Decision.id).desc())
+            ).first()
+            return "" if row is None else f"{row.reason}: {row.detail}" if row.detail else row.reason
 
     def matched_since(self, story_id: int, limit: int = 200) -> list[tuple[Story, tuple[str, ...], bool]]:
         """Return the stories with an id above `story_id` that match a topic, their topics, and whether they alert."""

@@ -354,6 +354,17 @@ class Outbox:
         with self._read() as session:
             return session.exec(select(Delivery).where(Delivery.key == key)).first()
 
+    def next_due(self) -> datetime | None:
+        """Return when the next message is to go; None: none waits."""
+        with self._read() as session:
+            return session.exec(select(func.min(Delivery.next_attempt_at)).where(Delivery.state == "pending")).one()
+
+    def stories_of(self, delivery_id: int) -> list[int]:
+        """Return the numbers of the stories that a message tells of."""
+        with self._read() as session:
+            told = select(DeliveryStory.story_id).where(DeliveryStory.delivery_id == delivery_id)
+            return list(session.exec(told.order_by(col(DeliveryStory.story_id))))
+
     def counts(self) -> dict[str, int]:
         """Return how many messages there are in each state."""
         with self._read() as session:

@@ -33,6 +33,7 @@ def upgrade() -> None:
         sa.Column("lead_terms", sa.Integer(), nullable=False),
         sa.Column("standing", sa.BigInteger(), nullable=False),
         sa.Column("series", sa.BigInteger(), nullable=False),
+        sa.Column("names", sa.BigInteger(), nullable=False),
         sa.Column("voice", sa.Integer(), nullable=False),
         sa.Column("terms", AutoString(), nullable=False),
         sa.Column("weights", sa.LargeBinary(), nullable=False),
