@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from monitor.config import Config
-from monitor.dispatch import A_MESSAGE, MEANINGS, TOLD, Decided, Incident, Reason, Standing, Told, decide
+from monitor.dispatch import A_MESSAGE, TOLD, Decided, Incident, Reason, Standing, Told, decide
 from tests import make
 from tests.conftest import PROJECT
 from tests.make import NOW
@@ -218,10 +218,6 @@ def test_an_update_is_a_message_of_its_own_and_says_what_is_new(table: Table) ->
 def test_an_event_told_by_one_channel_goes_to_the_other_alone(table: Table) -> None:
     (decided,) = table(one("via: [mail, desk]"), event=[EVENT])
     assert decided.channels == ("desk",)
-
-
-def test_every_reason_has_a_meaning() -> None:
-    assert set(MEANINGS) == set(Reason)
 
 
 def test_the_page_of_the_decisions_names_every_reason_with_an_example() -> None:

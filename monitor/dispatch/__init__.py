@@ -22,7 +22,7 @@ from monitor.dispatch.decide import (
     window_key,
 )
 from monitor.dispatch.digest import build_digest, digest_topics, one_each_event
-from monitor.dispatch.reasons import MEANINGS, TOLD, Reason
+from monitor.dispatch.reasons import TOLD, Reason
 from monitor.dispatch.values import (
     SEVERITIES,
     Alert,
@@ -40,7 +40,6 @@ from monitor.dispatch.values import (
 __all__ = [
     "ANY_TOPIC",
     "A_MESSAGE",
-    "MEANINGS",
     "SEVERITIES",
     "TOLD",
     "Alert",
