@@ -3,8 +3,8 @@
     Config → compile → trees ┐
                  StoryText → reading (words numbered once) → evaluate → TopicMatch, Explanation
 
-A topic's tree holds or not on word positions, exactly; every surface shows the spans that made it true. Where it was built,
-a compiled core does most of this for `match` (`core`, `flat`); `sieve` and `evaluate` do all of it.
+A topic's tree holds or not on word positions, exactly; every surface shows the spans that made it true. Where it was
+built, a compiled core does most of this for `match` (`core`, `flat`); `sieve` and `evaluate` do all of it.
 """
 
 from __future__ import annotations
