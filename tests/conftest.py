@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.postgres import postgres_port, postgres_url
+from tests.postgres import on_postgres, postgres_port, postgres_url
 
-__all__ = ["postgres_port", "postgres_url"]  # every test may use these too
+__all__ = ["on_postgres", "postgres_port", "postgres_url"]  # every test may use these too
 
 PROJECT = Path(__file__).resolve().parent.parent
 

@@ -15,6 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from monitor.store import Store
+from tests import make
+
 PROGRAMS = Path("/usr/lib/postgresql")  # where Debian and Ubuntu keep them, off the PATH
 _names = count(1)
 
@@ -80,6 +83,15 @@ def postgres_url(postgres_port: int) -> Iterator[str]:
         connection.execute(f"CREATE DATABASE {name}")
         yield address(postgres_port, name)
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def on_postgres(postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have `make.config` name a PostgreSQL database, which is up to date."""
+    store = Store(postgres_url, tmp_path)
+    store.migrate()
+    store.close()
+    monkeypatch.setitem(make.DATABASE, "MONITOR_DATABASE_URL", postgres_url)
 
 
 def _programs() -> Path:

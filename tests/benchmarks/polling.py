@@ -79,8 +79,7 @@ class Publishing:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.wait(10)
+        _end(self._process)
 
     def freeze(self) -> dict[str, Any]:
         """Publish nothing more; return what was sent."""
@@ -94,6 +93,14 @@ class Publishing:
     def _said(self) -> str:
         assert self._process.stdout is not None
         return self._process.stdout.readline().strip()
+
+
+def _end(process: subprocess.Popen[Any]) -> None:
+    process.kill()
+    process.wait(10)
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
 
 
 def load(feeds: int, every: float, seconds: float, folder: Path, say: Any = print) -> Load:
@@ -131,9 +138,7 @@ def load(feeds: int, every: float, seconds: float, folder: Path, say: Any = prin
             daemon.terminate()
             daemon.wait(20)
         finally:
-            if daemon.poll() is None:
-                daemon.kill()
-                daemon.wait(10)
+            _end(daemon)
             log.close()
     seen = json.loads((folder / "seen.json").read_text())
     saved = _titles(data)

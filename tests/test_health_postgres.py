@@ -1,0 +1,9 @@
+"""Feed health once more, on PostgreSQL: all tests of that module, with their fixtures."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.test_health import *  # noqa: F403 - what is asked for is all of them
+
+pytestmark = pytest.mark.usefixtures("on_postgres")
