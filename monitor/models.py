@@ -167,8 +167,6 @@ class Story(SQLModel, table=True):
     id: int | None = _id()
     key: str = Field(unique=True)
     event_id: int | None = Field(default=None, foreign_key="event.id", index=True, sa_type=_Id)
-    event_why: str = ""
-    event_refused: dict[str, Any] | None = Field(default=None, sa_type=JSON)
     feed: str
     source: str
     url: str
@@ -189,6 +187,8 @@ class Story(SQLModel, table=True):
     edits: int = 0
     edited_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
     page_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    event_why: str = ""
+    event_refused: dict[str, Any] | None = Field(default=None, sa_type=JSON)
 
 
 class Page(SQLModel, table=True):

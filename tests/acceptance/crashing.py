@@ -53,8 +53,10 @@ class Crasher:
         self.here = threading.local()  # the Message-ID that a sending thread is at
 
     def begun(self) -> None:
-        """Say that this life has something on its way: a death before that would show nothing."""
-        (self._plan.folder / f"begun-{os.getpid()}").touch()
+        """Say that this life is under way: its first message takes seconds, in which a death would show nothing."""
+        file = self._plan.folder / f"begun-{os.getpid()}"
+        if not file.exists():
+            file.touch()
 
     def at(self, point: str, message_id: str = "") -> None:
         with self._lock:
@@ -87,7 +89,6 @@ def wrap(app: App, crasher: Crasher) -> None:
     def crashing_claim(*args: Any, **kwargs: Any) -> Any:
         rows = claim(*args, **kwargs)
         if rows:
-            crasher.begun()
             crasher.at("claim", rows[0].message_id)
         return rows
 
@@ -99,6 +100,7 @@ def wrap(app: App, crasher: Crasher) -> None:
     def crashing_finish(*args: Any, **kwargs: Any) -> Any:
         crasher.at("answer", name(args[0]))
         done = finish(*args, **kwargs)
+        crasher.begun()
         crasher.at("commit")
         return done
 
@@ -153,7 +155,7 @@ def nursery(plan: Plan) -> int:
     rng, died, deadline = random.Random(plan.point), 0, time.monotonic() + 500
     lives = dict.fromkeys(range(WORKERS), 0)
     alive = {fork(plan, number, 0): number for number in lives}
-    next_kill = time.monotonic() + 1.0
+    next_kill, patience = time.monotonic() + 1.0, 0.2  # seconds that a worker sends before it is killed
     while alive:
         if time.monotonic() > deadline:
             for pid in alive:
@@ -169,12 +171,17 @@ def nursery(plan: Plan) -> int:
             elif code:
                 raise SystemExit(f"worker {number} ended with {code}")
         elif plan.point == "random" and died < WORKERS * plan.most and time.monotonic() > next_kill:
-            at_work = [one for one in sorted(alive) if (plan.folder / f"begun-{one}").exists()]
+            at_work = [one for one in sorted(alive) if _age(plan.folder / f"begun-{one}") > patience]
             if at_work:
                 os.kill(rng.choice(at_work), signal.SIGKILL)
-                next_kill = time.monotonic() + rng.uniform(0.05, 1.0)
+                next_kill, patience = time.monotonic() + rng.uniform(0.05, 1.0), rng.uniform(0.0, 0.5)
         time.sleep(0.01)
     return died
+
+
+def _age(file: Path) -> float:
+    """Seconds since a file was made; less than none while there is none."""
+    return time.time() - file.stat().st_mtime if file.exists() else -1.0
 
 
 def fork(plan: Plan, number: int, life: int) -> int:
