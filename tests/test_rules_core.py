@@ -112,7 +112,8 @@ def test_every_pattern_stands_where_python_finds_it() -> None:
         plain = compile_rules(config)
     for story in cases.stories:
         data = Folded(story.title, story.summary, story.text).data
-        assert rules._index.places(data) == plain._index.places(data)
+        assert (hits := rules._index.places(data)) == plain._index.places(data)
+        assert rules._index.candidates(data, hits) == plain._index.candidates(data, hits)
 
 
 LONG = " ".join(f"w{number:x}" for number in range(30))

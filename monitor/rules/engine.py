@@ -105,8 +105,7 @@ class Rules:
             for match in matches
         ]
         near = 0
-        alone = (number for number, _ in self._alone(text))
-        for number in sorted({*self._index.always, *self._index.sieve.candidates(text.hits), *alone}):
+        for number in sorted(self._index.candidates(text.folded.data, text.hits)):
             topic = self._list[number]
             if topic.name in matched:
                 continue

@@ -105,6 +105,13 @@ class Index:
         found: Places = self.sieve.places(data) if self.matcher is None else self.matcher.places(data)
         return found
 
+    def candidates(self, data: bytes, hits: Places) -> set[int]:
+        """Return the topics of which a folded story, with the patterns at `hits`, has something of all they need."""
+        if self.matcher is not None:
+            return {*self.always, *self.matcher.candidates(data)}
+        leaves = (one for one in self.sieve.leaves(hits) if isinstance(one, int))
+        return {*self.always, *self.sieve.candidates(hits), *leaves}
+
 
 @dataclass(slots=True)
 class _Building:

@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define VERSION 1        /* of what Python and this file say to each other; see flat.py */
+#define VERSION 2        /* of what Python and this file say to each other; see flat.py */
 #define MAX_SPANS 5000   /* evaluate.LOOKED_AT: a topic with more is decided in Python, which knows what to leave out */
 #define MAX_EVIDENCE 200 /* values.MAX_EVIDENCE */
 #define FIELD_GAP 1000   /* folded.FIELD_GAP */
@@ -212,10 +212,42 @@ static PyObject *matcher_places(Matcher *m, PyObject *args)
     return found;
 }
 
+PyDoc_STRVAR(candidates_doc, "candidates(data)\n--\n\nReturn the numbers of the topics of which a folded story has "
+                             "something of all that they need.");
+
+static PyObject *matcher_candidates(Matcher *m, PyObject *args)
+{
+    const char *data;
+    Py_ssize_t size;
+    PyObject *found = NULL;
+    Scratch *s;
+    int32_t at;
+    if (!PyArg_ParseTuple(args, "y#", &data, &size))
+        return NULL;
+    if (size > MAX_SIZE) {
+        PyErr_SetString(PyExc_ValueError, "no folded story");
+        return NULL;
+    }
+    s = take_scratch(m);
+    if (s == NULL)
+        return NULL;
+    if (scan(m, s, (const unsigned char *)data, (int32_t)size)) {
+        ask_all(m, s);
+        for (at = 0; at < s->asking_count; at++)
+            if (has_needs(m, s, s->asking[at].topic))
+                s->undecided[s->undecided_count++] = s->asking[at].topic;
+        found = numbers(s->undecided, s->undecided_count);
+    } else
+        PyErr_NoMemory();
+    give_back(m, s);
+    return found;
+}
+
 #include "making.c"
 
 static PyMethodDef matcher_methods[] = {{"match", (PyCFunction)matcher_match, METH_VARARGS, match_doc},
                                         {"places", (PyCFunction)matcher_places, METH_VARARGS, places_doc},
+                                        {"candidates", (PyCFunction)matcher_candidates, METH_VARARGS, candidates_doc},
                                         {NULL, NULL, 0, NULL}};
 
 static PyType_Slot matcher_slots[] = {{Py_tp_init, matcher_init},

@@ -425,8 +425,8 @@ static int by_topic(const void *one, const void *other)
     return ((const Match *)one)->topic - ((const Match *)other)->topic;
 }
 
-/* Decide the topics that the patterns found lead to. 0: no memory. In steps, for the sake of memory as in `settle`. */
-static int decide_all(const Matcher *m, Scratch *s)
+/* Collect the topics that the patterns found lead to. In steps, for the sake of memory as in `settle`. */
+static void ask_all(const Matcher *m, Scratch *s)
 {
     int32_t number, entry;
     for (number = 0; number < s->found_count; number++)
@@ -443,6 +443,13 @@ static int decide_all(const Matcher *m, Scratch *s)
                 __builtin_prefetch(m->programs + one->program);
         }
     }
+}
+
+/* Decide the topics that the patterns found lead to. 0: no memory. */
+static int decide_all(const Matcher *m, Scratch *s)
+{
+    int32_t number;
+    ask_all(m, s);
     for (number = 0; number < s->asking_count; number++) {
         const Anchored *one = &s->asking[number];
         if (one->program >= 0) {
