@@ -56,7 +56,7 @@ CASES = {
     "limited": (
         "Battalion 1-1", "arden",
         "J. Arden did not get it at once: the limit was reached.",
-        "It matched Border deployments at 2026-11-23 11:32 (Europe/London). The limit of 1 alerts an hour was reached.",
+        "It matched Border deployments at 2026-11-23 11:32 (Europe/London). The limit of 1 alert an hour was reached.",
     ),
     "digest": (
         VARKAN, "ruth",

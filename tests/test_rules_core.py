@@ -113,7 +113,8 @@ def test_every_pattern_stands_where_python_finds_it() -> None:
     for story in cases.stories:
         data = Folded(story.title, story.summary, story.text).data
         assert (hits := rules._index.places(data)) == plain._index.places(data)
-        assert rules._index.candidates(data, hits) == plain._index.candidates(data, hits)
+        # What the core decides by itself it does not sift by needs, so it may name more.
+        assert rules._index.candidates(data, hits) >= plain._index.candidates(data, hits)
 
 
 LONG = " ".join(f"w{number:x}" for number in range(30))
@@ -260,11 +261,12 @@ def test_matching_leaves_no_memory_behind() -> None:
     match()
     tracemalloc.start()
     try:
-        match()
+        for _ in range(20):  # what is kept of words settles
+            match()
         before = tracemalloc.get_traced_memory()[0]
         for _ in range(20):
             match()
-        assert tracemalloc.get_traced_memory()[0] - before < 20_000  # of a thousand stories
+        assert tracemalloc.get_traced_memory()[0] - before < 5_000  # of a thousand stories
     finally:
         tracemalloc.stop()
     labels = [sys.getrefcount(label) for label in rules._labels]
