@@ -52,7 +52,7 @@ def test_messages_go_in_the_stories_own_time_each_event_once_and_again_with_news
     )
     assert told(messages) == [
         ("05 08:00", ("a",), "sent"),
-        ("05 08:20", ("c",), "sent: Update: 40 dead, 12 before"),
+        ("05 08:20", ("c",), "sent: again: 40 dead, 12 before"),
         ("06 06:00", ("d",), "held: quiet hours until 06:00 UTC"),
     ]
     assert [(at, set(stories)) for at, stories, _ in told(messages, "digest")] == [("06 07:00", {"a", "d"})]
@@ -79,7 +79,7 @@ def test_a_page_that_comes_again_is_an_edit_and_an_earlier_time_counts_as_the_on
     )
     assert [(at, reason) for at, _, reason in told(messages)] == [
         ("05 08:00", "sent"),
-        ("05 08:00", "sent: Update: 30 dead, 12 before"),
+        ("05 08:00", "sent: again: 30 dead, 12 before"),
     ]
 
 

@@ -51,7 +51,7 @@ _LEAST = 500.0  # added to the square of each length: short headlines are alike 
 _SAME_FORM = 1.8  # factor where both say how it came about, or both what is known
 _TONGUES = 1.8  # factor between languages, which share names, numbers and few stems
 _OTHER_NAMES = 0.45  # factor where each has names and they share none
-_ONE_WORD = 0.3  # likeness at most where one word is all that they share: short headlines have few others
+_ONE_WORD = 0.3  # likeness at most where one word of weight is all that they share, as in short headlines
 _COPY = 0.9  # likeness from which on we call it a copy or light rewrite
 _STANDING_HOURS = 10.0  # after which one outlet's same headline is a standing one
 # Bounds
@@ -382,16 +382,16 @@ class _Asking:
     def likeness(self, story: _Kept) -> float:
         """Return how like the new story is to an earlier one: 0 to 1, and more for what bonuses add to a copy."""
         new, product, shared = self._new, 0, 0
-        get = self._weights.get
+        get, content = self._weights.get, self._content
         for term, weight in zip(story.terms, story.weights, strict=True):
             if own := get(term, 0):
                 product += weight * own
-                shared += 1
+                shared += term in content
         if not product:
             return 0.0
         hours = abs(new.at - story.at) / _HOUR
         likeness = product / math.sqrt((self._length**2 + _LEAST) * (story.length**2 + _LEAST))
-        if shared == 1 and likeness < _COPY:
+        if shared <= 1 and likeness < _COPY:
             likeness = min(likeness, _ONE_WORD)
         if story.language != new.language:
             likeness *= _TONGUES

@@ -110,7 +110,13 @@ def journey_of(
     event = (
         app.store.reports.stories_of([journey.event.id])[journey.event.id] if journey.event and journey.event.id else []
     )
-    explanations = [(verdict.topic, verdict.explanation) for verdict in verdicts]
+    text = story_text(journey.story)
+    # What is kept of a near miss says nothing of the scope; whether the rule is another one now is said beside it.
+    explanations = [
+        (one.topic, app.rules.explain(text, one.topic) if one.near else one.explanation)
+        for one in verdicts
+        if one.topic in app.config.topics
+    ]
     without = tuple(untold(app, journey, explanations, subscriber))
     return Explained(journey, verdicts, told, deliveries, others, tuple(event), without, watched)
 

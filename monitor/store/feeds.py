@@ -119,6 +119,8 @@ class Feeds:
         with self._write() as session:
             alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
             for feed, values in states:
+                if not values:
+                    continue
                 alike.setdefault(tuple(values), []).append({"of": feed, **_named(values)})
             for names, rows in alike.items():
                 session.connection().execute(_setting(names), rows)
@@ -251,8 +253,9 @@ def update(session: Session, feed: str, values: Mapping[str, Any], seen: str | N
     what one address answers says nothing of another, which is due. `was_due` is when the poll that brings them was due:
     where the feed was made due anew meanwhile (its hub told of news, our network is back), the sooner time stands.
     """
-    done = session.connection().execute(_setting(tuple(values)), {"of": feed, **_named(values)})
-    if not done.rowcount or seen is None:
+    if values and not session.connection().execute(_setting(tuple(values)), {"of": feed, **_named(values)}).rowcount:
+        return
+    if seen is None:
         return
     if not session.connection().execute(_KEEP_DOCUMENT, {"of": feed, "is": seen}).rowcount:
         session.add(FeedDocument(feed=feed, seen=seen))
