@@ -12,6 +12,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config as AlembicConfig
 from alembic.migration import MigrationContext
+from sqlalchemy import event
 from sqlmodel import SQLModel, text
 
 from monitor import checking
@@ -37,6 +38,24 @@ def test_the_migrations_make_the_tables_that_the_models_describe(store: Store) -
     with store.read() as session:
         context = MigrationContext.configure(session.connection(), opts={"compare_type": False})
         assert compare_metadata(context, SQLModel.metadata) == []
+
+
+def test_a_database_is_brought_up_to_date_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+    store = Store("sqlite:///monitor.db", tmp_path)
+
+    def break_off(_1: object, _2: object, statement: str, *_: object) -> None:
+        if statement.lstrip().startswith("CREATE TABLE verdict"):
+            raise OSError("the power failed")
+
+    event.listen(store._writer, "before_cursor_execute", break_off)
+    with pytest.raises(StoreError, match="the power failed"):
+        store.migrate()
+    event.remove(store._writer, "before_cursor_execute", break_off)
+    with store._writer.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM sqlite_master")).scalar() == 0
+    store.migrate()
+    assert store.ready()
+    store.close()
 
 
 @pytest.mark.parametrize("store", ["sqlite"], indirect=True)
