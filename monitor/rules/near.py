@@ -103,11 +103,12 @@ def earliest_end(windows: Sequence[Sequence[Span]], *, ordered: bool = False) ->
     return ends.get(full)
 
 
-def within(groups: Sequence[Sequence[Span]], reach: int) -> Iterator[tuple[int, int]]:
-    """Yield the first and last word of each place where a span of every group, none overlapping, lies within `reach`
-    words from the first on. The spans of a group are sorted.
+def within(groups: Sequence[Sequence[Span]], reach: int) -> list[tuple[int, int]]:
+    """Return the first and last word of each place where a span of every group, none overlapping, lies within `reach`
+    words from the first on; of those that begin at one word the shortest. The spans of a group are sorted.
     """
     starts = [[span.first for span in group] for group in groups]
+    found: dict[int, int] = {}
     for number, group in enumerate(groups):
         for span in group:
             windows = []
@@ -117,7 +118,8 @@ def within(groups: Sequence[Sequence[Span]], reach: int) -> Iterator[tuple[int, 
                     windows.append([place for place in places[low:high] if place.last <= span.first + reach])
             end = earliest_end(windows)
             if end is not None:
-                yield span.first, end
+                found[span.first] = min(end, found.get(span.first, end))
+    return list(found.items())
 
 
 def gap(one: Sequence[Span], other: Sequence[Span], *, ordered: bool, limit: int) -> int | None:
