@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 from sqlmodel import select
 
+from monitor.dispatch import Reason
 from monitor.models import Delivery, Verdict
 from monitor.service.journey import explain, journey_of, why
 from monitor.service.marks import pieces
 from monitor.text import Evidence
+from monitor.web.desk import REASONS
+from tests import make
 from tests.desk import NOW, World, world
 from tests.pipe import Pipe, item
 from tests.test_desk import text_of
@@ -96,6 +99,35 @@ def test_why_is_told_word_by_word(made: World, case: str) -> None:
     words, who, *answer = CASES[case]
     found = journey_of(made.app, number_of(made, words))
     assert list(why(made.app, found, who, NOW)) == answer
+
+
+RUTH = """
+subscribers:
+  ruth:
+    name: Ruth Whitcombe
+    channels: {mail: "mailto://127.0.0.1:2525?to=ruth@corvid.example"}
+    subscriptions: [{topics: all, alert: {via: [mail], wait: 60s}}]
+"""
+
+
+def test_every_reason_of_a_decision_has_a_word_on_the_desk() -> None:
+    named = {*REASONS, Reason.NOT_SUBSCRIBED, Reason.OUT_OF_SCOPE}  # these two are worked out, and not recorded
+    assert named == {str(reason) for reason in Reason}
+
+
+def test_what_was_gathered_or_is_held_beyond_the_budget_is_told_as_such(tmp_path: Path) -> None:
+    pipe = Pipe(tmp_path, subscribers=RUTH, monitor=make.MONITOR + "budget: 1/h\n")
+    pipe.put("wire", item("1", "Sanctions on Babel of Ruritania"))
+    pipe.put("wire", item("2", "Embargo hits Deluxe wine growers"))
+    (row,) = pipe.app.store.outbox.claim(pipe.time + timedelta(minutes=2), 60, 10)
+    pipe.app.store.outbox.finish(row.id or 0, row.fence, pipe.time + timedelta(minutes=2), "250", "", "")
+    assert why(pipe.app, journey_of(pipe.app, 2), "ruth", pipe.time)[0].startswith("Ruth Whitcombe got it by mail at")
+    pipe.forward(minutes=5)
+    pipe.put("wire", item("3", "Sanctioned tanker Fidelio runs aground"))
+    answer, behind = why(pipe.app, journey_of(pipe.app, 3), "ruth", pipe.time)
+    assert answer == "Ruth Whitcombe has not got it yet: its message is held."
+    assert "budget" in behind
+    pipe.close()
 
 
 OWN = """

@@ -292,7 +292,7 @@ def retry(
     data: Data = DATA,
     as_json: Json = False,
 ) -> None:
-    """Make given-up or waiting messages due now; the daemon sends them."""
+    """Make given-up, held, cancelled or waiting messages due now; the daemon sends them."""
     with using(config, data) as app:
         done = service.retry(app, ids, app.now())
     if as_json:

@@ -255,7 +255,7 @@ def _with_snippet(
 
 
 # Of several decisions about one event, the one that tells best what a subscriber got.
-_TELLING = ("sent", "held", "limited", "digest")
+_TELLING = ("sent", "gathered", "held", "limited", "paused", "digest")
 
 
 def _best(reasons: set[str]) -> str:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from monitor.app import App
 from monitor.config import Subscriber
-from monitor.dispatch import Reason, alert_key
+from monitor.dispatch import TOLD, Reason, alert_key
 from monitor.errors import NotFoundError
 from monitor.models import Decision, Delivery, Escalation, Story
 from monitor.rules import Explanation, unpack
@@ -180,7 +180,7 @@ def _decided(app: App, who: str, decisions: Sequence[Told], zone: ZoneInfo, now:
     rows = told.deliveries
     dead = [row for row in rows if row.state == "dead"]
     sent = [row for row in rows if row.state == "sent" and row.finished_at is not None]
-    if decision.reason == Reason.SENT and sent:
+    if decision.reason in (Reason.SENT, Reason.GATHERED) and sent:
         accepted = min(row.finished_at for row in sent if row.finished_at is not None)
         by = " and ".join(dict.fromkeys(row.channel for row in sent))
         also = f" By {dead[0].channel} it failed for good: {dead[0].detail or dead[0].code}." if dead else ""
@@ -190,12 +190,19 @@ def _decided(app: App, who: str, decisions: Sequence[Told], zone: ZoneInfo, now:
             f"{who} did not get it: {dead[0].channel} failed for good.",
             f"{behind}. {_sentence(dead[0].detail or dead[0].code)}.",
         )
-    if decision.reason in (Reason.SENT, Reason.HELD):
+    if decision.reason in TOLD:
+        kept = next((row for row in rows if row.state == "held"), None)
+        if kept is not None and not sent:
+            return (
+                f"{who} has not got it yet: its message is held.",
+                f"{behind}. {_sentence(kept.detail or kept.code)}.",
+            )
         due = [row.next_attempt_at for row in rows if row.state == "pending"]
         at = _at(min(due), zone, now) if due else ""
         if decision.reason == Reason.HELD and sent:
             accepted = min(row.finished_at for row in sent if row.finished_at is not None)
-            return f"{who} got it at {_at(accepted, zone, now)}.", f"{behind}; quiet hours held it until then."
+            by = "quiet hours held it" if decision.detail.startswith("quiet hours") else "it was held"
+            return f"{who} got it at {_at(accepted, zone, now)}.", f"{behind}; {by} until then."
         if decision.reason == Reason.HELD and due:
             return f"{who} will get it at {at}.", f"{behind}, in quiet hours."
         if due:
@@ -207,6 +214,8 @@ def _decided(app: App, who: str, decisions: Sequence[Told], zone: ZoneInfo, now:
         Reason.LIMITED: f"{who} did not get it at once: the limit was reached.",
         Reason.DIGEST: f"{who} gets it in the digest only.",
         Reason.MUTED: f"{who} did not get it: they turned it off.",
+        Reason.PAUSED: f"{who} did not get it at once: their messages were paused.",
+        Reason.SILENCED: f"{who} was not alerted: the operators had silenced the topic.",
         Reason.OLD: f"{who} was not alerted: the story was old.",
         Reason.BASELINE: f"{who} was not alerted: it was there at the feed’s first poll.",
         Reason.ALREADY_TOLD: f"{who} had been told of this event before.",
@@ -216,7 +225,19 @@ def _decided(app: App, who: str, decisions: Sequence[Told], zone: ZoneInfo, now:
 
 
 # Which of several decisions answers the question: what reached somebody before what did not.
-_WEIGHT = {"sent": 9, "held": 8, "limited": 7, "digest": 6, "old": 5, "already told": 4, "muted": 3, "baseline": 2}
+_WEIGHT = {
+    "sent": 9,
+    "gathered": 9,
+    "held": 8,
+    "limited": 7,
+    "digest": 6,
+    "paused": 6,
+    "silenced": 5,
+    "old": 5,
+    "already told": 4,
+    "muted": 3,
+    "baseline": 2,
+}
 
 
 def _sentence(text: str) -> str:

@@ -99,7 +99,7 @@ def story_view(app: App, found: Explained) -> StoryPage:
     )
 
 
-_FIRST = ("sent", "held", "limited", "digest")
+_FIRST = ("sent", "gathered", "held", "limited", "paused", "digest")
 
 
 def _order(decision: Decision) -> tuple[int, str]:

@@ -11,11 +11,11 @@ from typing import Literal
 from sqlalchemy import case, update
 from sqlmodel import Session, col, func, select
 
+from monitor.dispatch import TOLD
 from monitor.errors import NotFoundError
 from monitor.models import Decision, Event, EventChange, Story, StorySketch
 
 Transaction = Callable[[], AbstractContextManager[Session]]
-_TOLD = ("sent", "held")  # reasons of decisions that made a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def _stories(session: Session, event_id: int) -> Sequence[Story]:
 
 def _told(session: Session, event_id: int) -> bool:
     told = select(func.count()).select_from(Decision)
-    return bool(session.exec(told.where(Decision.event_id == event_id, col(Decision.reason).in_(_TOLD))).one())
+    return bool(session.exec(told.where(Decision.event_id == event_id, col(Decision.reason).in_(TOLD))).one())
 
 
 def _move(

@@ -34,8 +34,11 @@ FORMS = ("html", "text", "slack")  # of a digest's preview
 # How a decision reads on a page: its badge, and the words on it. Other codes are shown as they are.
 REASONS: Mapping[str, tuple[str, str]] = {
     "sent": ("ok", "Sent"),
+    "gathered": ("ok", "Gathered"),
     "held": ("held", "Held"),
     "limited": ("warn", "Limited"),
+    "paused": ("held", "Paused"),
+    "silenced": ("idle", "Silenced"),
     "digest": ("idle", "In the digest"),
     "muted": ("idle", "Turned off"),
     "old": ("idle", "Old"),
