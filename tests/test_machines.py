@@ -19,12 +19,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
+from monitor.models import Audit
+from monitor.service.metrics import metrics
 from monitor.web import create_app
 from monitor.web.backend import WebBackend
 from monitor.web.machines import Machines
 from monitor.web.serve import parts
 from tests.desk import World, world
-from tests.pipe import item
+from tests.pipe import Pipe, item
 from tests.test_web import TOKEN, Client, serving
 
 ATOM = "{http://www.w3.org/2005/Atom}"
@@ -136,6 +138,15 @@ def test_metrics_are_prometheus_text(ask: Client) -> None:
         'monitor_topic_stories_today{topic="border-deployments"} 6',
     ):  # fmt: skip
         assert wanted in lines
+
+
+def test_metrics_tell_what_the_last_audit_found(tmp_path: Path) -> None:
+    pipe = Pipe(tmp_path)
+    assert "monitor_audit" not in metrics(pipe.app, pipe.time)
+    with pipe.app.store.write() as session:
+        session.add(Audit(at=pipe.time, since=pipe.time, matches=1, decisions=1, deliveries=1, wrong=3))
+    assert "monitor_audit_wrong 3\n" in metrics(pipe.app, pipe.time)
+    pipe.close()
 
 
 @pytest.mark.parametrize("title", ['=cmd|"/c calc"!A1', "+1", "-1", "@SUM(A1)", "\t=1", "＝1", 'a "quoted", cell'])

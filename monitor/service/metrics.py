@@ -46,6 +46,11 @@ def metrics(app: App, now: datetime) -> str:
         "Stories that matched a topic today.",
         {f'topic="{name}"': topics.get(name, 0) for name in app.config.topics},
     )
+    audit = app.store.audits.latest()
+    if audit is not None:
+        stamp = audit.at.timestamp()
+        written.add("monitor_audit_timestamp_seconds", "gauge", "When the records were last audited.", {"": stamp})
+        written.add("monitor_audit_wrong", "gauge", "What the last audit found wrong.", {"": audit.wrong})
     return written.text
 
 
