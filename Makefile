@@ -24,7 +24,8 @@ run: install
 	@$(BIN)/monitor run
 
 test: install lint
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest tests --ignore tests/acceptance --numprocesses 2 --dist loadfile
+	@$(BIN)/python -m pytest tests/acceptance --durations 10
 
 lint: install
 	@$(BIN)/ruff check .
