@@ -774,9 +774,26 @@ def test_explain_puts_the_terms_that_do_not_occur_together_and_a_weak_alias_apar
     write_config(
         folder / "config", topics=f"topics: {{t: {{any: [{', '.join('abcdefg')}, '@petro']}}}}", entities=entities
     )
-    shown = run("explain", "fair").out
+    shown = run("explain", "fair", "--topic", "t").out
     assert "    ✗ does not occur: a, b, c, d, e, f, g\n" in shown
     assert "    ✗ @petro  (does not occur: `Fair` is a weak alias" in shown
+
+
+@pytest.mark.usefixtures("told")
+def test_explain_names_the_topics_that_matched_first_and_is_brief_of_those_that_did_not(folder: Path, run: Run) -> None:
+    words = ", ".join(f"word{n}" for n in range(40))
+    write_config(
+        folder / "config",
+        topics=f"topics: {{far: {{query: 'FIRST/60(quay NEAR/3 ({words.replace(', ', ' OR ')}))'}}, "
+        f"sanctions: {{any: [{words}, embargo]}}}}",
+    )
+    shown = run("explain", "embargo").out
+    assert shown.index("sanctions (sanctions): matched") < shown.index("far (far): did not match")
+    assert "    ✗ NEAR/3  (absent: quay and word0, word1, word2, …)\n\n" in shown
+    assert "--topic NAME shows the whole tree" in shown
+    whole = run("explain", "fair", "--topic", "far").out
+    assert "word39" in whole
+    assert "--topic" not in whole
 
 
 def test_run_once_reads_pages_after_the_headlines_went_out_and_explain_says_so(

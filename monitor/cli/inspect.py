@@ -56,6 +56,7 @@ from monitor.text import clean
 from monitor.workers import Workers
 
 _LISTED = 5  # terms side by side that still have a line each
+_NAMED = 12  # terms named of those that do not occur, where nobody asked for this topic alone
 READ_LIMIT = 50_000_000  # bytes of a file given to `monitor parse`
 
 
@@ -419,11 +420,13 @@ def explain(
         )
         return
     _show_story(found)
-    for verdict in found.verdicts:
+    for verdict in sorted(found.verdicts, key=lambda one: (not one.matched, not one.near)):
         mark = "matched" if verdict.matched else "came close" if verdict.near else "did not match"
         mark += f" ({clock(verdict.decided_at)})" if verdict.decided_at else " (by the rule of now)"
         out.print(f"\n{verdict.title} ({verdict.topic}): {mark}", style="bold" if verdict.matched else "", markup=False)
-        _show_tree(verdict.explanation, 1)
+        _show_tree(verdict.explanation, 1, whole=bool(topic), deep=bool(topic or verdict.matched or verdict.near))
+    if not topic and any(not verdict.matched for verdict in found.verdicts):
+        out.print("\n--topic NAME shows the whole tree of a topic.", style="dim")
     out.print()
     _show_told(found, subscriber)
     if subscriber:
@@ -478,8 +481,12 @@ def _show_story(found: service.Explained) -> None:
         out.print(told(f"one event with {journey.event.stories} stories: {', '.join(journey.outlets)}"))
 
 
-def _show_tree(node: Explanation, depth: int, style: str = "") -> None:
-    """Print a node and what is below it; dim what does not make it true or false."""
+def _show_tree(node: Explanation, depth: int, style: str = "", *, whole: bool, deep: bool) -> None:
+    """Print a node and what is below it; dim what does not make it true or false.
+
+    Without `whole` the terms that do not occur are named up to a dozen, and without `deep` only the first node that
+    says why is shown: a topic may have hundreds of terms, and a story misses most topics.
+    """
     mark = "✓" if node.true else "✗"
     words = ", ".join(dict.fromkeys(f"{e.term} in {e.field}" for e in node.evidence))[:200]
     note = f"  ({node.note})" if node.note else f"  [{words}]" if words and not node.children else ""
@@ -490,9 +497,11 @@ def _show_tree(node: Explanation, depth: int, style: str = "") -> None:
     missing = [child for child in node.children if child.note.startswith("does not occur") and ":" not in child.note]
     shared = len(missing) > _LISTED
     for child in node.children:
-        if not (shared and child in missing):
-            matters = node.text == "not" or child.true == node.true
-            _show_tree(child, depth + 1, style if matters else "dim")
-    if shared:
-        words = ", ".join(child.text for child in missing)
+        matters = node.text == "not" or child.true == node.true
+        if not (shared and child in missing) and (deep or (matters and not node.note)):
+            _show_tree(child, depth + 1, style if matters else "dim", whole=whole, deep=deep)
+    if shared and (deep or not node.note):
+        named = missing if whole else missing[:_NAMED]
+        words = ", ".join(child.text for child in named)
+        words += f" and {len(missing) - len(named)} more" if len(missing) > len(named) else ""
         hang(Text(clean(f"✗ does not occur: {words}"), style="dim" if node.true else style), 2 * depth + 2)

@@ -85,6 +85,6 @@ def _show(found: Try) -> None:
 
 def _change(sign: str, one: Change) -> None:
     title = "".join(text for text, _ in one.title)
-    hang(Text.assemble(f"{sign} ", told(title, "bold"), told(f"  {one.source}, {clock(one.at)}")))
+    hang(Text.assemble(f"{sign} ", told(title, "bold"), "  ", told(f"{one.source}, {clock(one.at)}")))
     if one.cause:
         hang(told(one.cause, "dim"), 2)
