@@ -107,7 +107,7 @@ def wait_of(config: Config, topic: str) -> float:
 
 def waits_yet(row: Delivery) -> bool:
     """Whether nobody has begun to send a message, so that more may go into it."""
-    return row.attempts == 0 and row.state in ("pending", "held")
+    return not (row.attempts or row.maybe_dup or row.parts) and row.state in ("pending", "held")
 
 
 def gather(row: Delivery, fresh: Delivery) -> None:
@@ -140,7 +140,7 @@ def revive(row: Delivery, fresh: Delivery) -> bool:
     """Let a message that was cancelled, and so told nothing, go out as `fresh`, whose key it has; False for another."""
     if row.state != "cancelled" or row.maybe_dup:
         return False
-    row.state, row.attempts, row.finished_at = fresh.state, 0, None
+    row.state, row.attempts, row.parts, row.finished_at = fresh.state, 0, 0, None
     row.code, row.detail, row.payload = fresh.code, fresh.detail, fresh.payload
     row.created_at, row.next_attempt_at, row.expires_at = fresh.created_at, fresh.next_attempt_at, fresh.expires_at
     row.topics, row.subject, row.escalate_at = fresh.topics, fresh.subject, fresh.escalate_at
