@@ -282,7 +282,8 @@ def render(
     name = "" if isinstance(value, Notice) else value.subscriber
     links = app.links(name, topics_of(value)) if name else app.links(name, ())
     if row is not None and row.kind == "escalation":
-        reader = replace(reader, title=row.channel)
+        why = value.unacknowledged if isinstance(value, Alert) else None
+        reader = replace(reader, title=row.channel, language=why.language if why else reader.language)
     if row is not None and (row.kind == "escalation" or row.escalate_at is not None):
         links = replace(links, acknowledge=app.acknowledge_link(row.subscriber or row.channel, row.incident))
     now = row.dated_at if row is not None and row.dated_at is not None else app.now()

@@ -164,9 +164,15 @@ def value_of(row: Delivery) -> Value:
     return value
 
 
-def view(story: Story, evidence: Sequence[Evidence], others: tuple[str, ...], event_key: str = "") -> StoryView:
-    """Return a story as a message shows it, with the passage that holds most of the matched words."""
+def view(
+    config: Config, story: Story, evidence: Sequence[Evidence], others: tuple[str, ...], event_key: str = ""
+) -> StoryView:
+    """Return a story as a message shows it, with the passage that holds most of the matched words.
+
+    `others` are the other outlets that report its event: it weighs as much as they and the story's own together.
+    """
     assert story.id is not None
+    regards = [config.weights.get(source, 1.0) for source in (story.source, *others)]
     passage, spans = snippet(story.summary, story.text, evidence)
     in_title = tuple(e for e in evidence if e.field == "title")
     return StoryView(
@@ -182,5 +188,7 @@ def view(story: Story, evidence: Sequence[Evidence], others: tuple[str, ...], ev
         others=others,
         edited=story.edits > 0,
         page=story.page_at is not None and any(e.field == "text" for e in evidence),
+        weight=sum(regards),
+        regard=regards[0],
         event_key=event_key,
     )
