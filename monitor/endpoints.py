@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 from urllib.parse import parse_qs, urlsplit
 
 # In a row, until an endpoint counts as down. A server that answers, and be it with a refusal, is not down.
 OPEN_AFTER = 3
 PROBE_FIRST, PROBE_FACTOR, PROBE_CAP = 15.0, 2.0, 600.0  # seconds until it is tried again, with one message
 SUSPEND_AFTER = 3  # refusals for good in a row, until an address is not written to any more
+Trouble = Literal["down", "failing", "resting"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,11 @@ def probe_delay(failures: int) -> float:
     if failures < OPEN_AFTER:
         return 0.0
     return min(PROBE_CAP, PROBE_FIRST * PROBE_FACTOR ** min(failures - OPEN_AFTER, 20))
+
+
+def standing(failures: int) -> Trouble:
+    """Return how an endpoint stands that is not as it should be: it failed so often in a row, or asked for rest."""
+    return "down" if failures >= OPEN_AFTER else "failing" if failures else "resting"
 
 
 def is_down(code: str) -> bool:

@@ -360,7 +360,8 @@ class Delivery(SQLModel, table=True):
     (docs/reference/delivery.md has the diagram). `key` is unique, so a repeated run adds nothing, and `message_id` is a
     function of it. `fence` counts claims: only the holder of the latest may retry it or give it up. `wire_at` is set
     just before the bytes go out: a lease that ends with it set may have been sent, and is tried again under the same
-    `message_id` with `maybe_dup` counted up. `payload` is the Alert or Digest.
+    `message_id` with `maybe_dup` counted up. `payload` is the Alert or Digest. `dated_at` is when it was first tried,
+    the date that all its attempts bear; of one that is sent in parts the first `parts` went.
 
     `endpoint` is the server that it goes by and `recipient` its address (`endpoints`), as they are declared now.
     `incident` names what an alert tells of, for acknowledging; at `escalate_at` it goes on to others (Escalation).
@@ -418,6 +419,8 @@ class Delivery(SQLModel, table=True):
     recipient: str = ""
     incident: str = Field(default="", index=True)
     escalate_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    dated_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    parts: int = 0
 
 
 class Endpoint(SQLModel, table=True):
@@ -425,6 +428,7 @@ class Endpoint(SQLModel, table=True):
 
     `failures` are those in a row by which it seems to be down; until `open_until` nothing is sent to it. `ready_at` is
     when its pace leaves room for the next message. `error` says what was wrong last, since `failing_since`.
+    The operators were told at `told_at` that it is down; it has answered since `back_at`.
     """
 
     key: str = Field(primary_key=True)
@@ -433,6 +437,8 @@ class Endpoint(SQLModel, table=True):
     open_until: datetime | None = Field(default=None, sa_type=UTCDateTime)
     ready_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
     error: str = ""
+    told_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    back_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
 
 
 class Recipient(SQLModel, table=True):

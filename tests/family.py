@@ -18,6 +18,7 @@ from monitor.dispatch import (
     Report,
     StoryView,
     TopicRef,
+    Unacknowledged,
     VolumeAlert,
 )
 from monitor.render import Links, Reader, Renderer, Site
@@ -148,6 +149,7 @@ SECTIONS = (
 FAMILY: dict[str, Value] = {
     "alert": alert(entities=("Kolva River",)),
     "alert-held": alert(held_since=before(5.9)),
+    "escalated": alert(unacknowledged=Unacknowledged(("Ruth Whitcombe", "Omar"), 900.0)),
     "update": alert(
         news=(
             Change("sources", "9", "4"),

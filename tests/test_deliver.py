@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import email.utils
+import re
 from collections.abc import AsyncIterator, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from monitor.app import App, open_app
+from monitor.dispatch import Notice
 from monitor.models import Delivery
-from monitor.pipeline.deliver import deliver_due, drain
+from monitor.pipeline.deliver import deliver_due, drain, notify_operators
 from tests import make
 from tests.pipe import START, Pipe, item
-from tests.servers import MailServer
+from tests.servers import Answer, Asked, MailServer, WebServer
 
 
 @pytest.fixture
@@ -50,6 +53,77 @@ async def test_two_looks_at_once_send_one_message_of_a_channel_at_a_time(tmp_pat
         assert len(mail.mails) == 4
     finally:
         await app.close()
+
+
+def dates(mail: MailServer) -> list[datetime]:
+    found = (email.message_from_bytes(one.content)["Date"] for one in mail.mails)
+    return [email.utils.parsedate_to_datetime(date).astimezone(UTC) for date in found]
+
+
+async def test_a_held_mail_is_dated_when_it_goes_and_every_attempt_is_the_same_to_the_byte(
+    tmp_path: Path, mail: MailServer
+) -> None:
+    night = subscribers(mail.port) + '    quiet_hours: {from: "05:00", to: "07:00"}\n    timezone: UTC\n'
+    pipe = Pipe(tmp_path, START, subscribers=night)
+    pipe.put("wire", item("1", "Sanctions agreed"))
+    released = START + timedelta(hours=1)
+    try:
+        await drain(pipe.app)
+        assert mail.mails == []
+        pipe.time = released
+        mail.replies["DATA"] = "drop"
+        await drain(pipe.app)
+        mail.replies.clear()
+        pipe.restart()
+        pipe.forward(days=1)  # the day of the week is said then
+        await drain(pipe.app)
+        first, second = mail.mails
+        assert first.content == second.content
+        assert dates(mail) == [released, released]
+    finally:
+        await pipe.app.close()
+
+
+async def test_a_mail_that_never_went_out_has_the_date_of_the_retry_by_hand(tmp_path: Path, mail: MailServer) -> None:
+    pipe = Pipe(tmp_path, START, subscribers=subscribers(mail.port))
+    pipe.put("wire", *(item(str(n), f"Sanctions agreed by the council, part {n}") for n in range(4)))
+    mail.refused.add("ruth@corvid.example")
+    try:
+        await drain(pipe.app)  # three are refused, and the fourth held for a suspended address
+        mail.refused.clear()
+        pipe.forward(hours=5)
+        dead = next(row.id or 0 for row in pipe.rows(Delivery) if row.state == "dead")
+        pipe.app.store.outbox.requeue([dead], pipe.time, pipe.time + timedelta(days=3))
+        await drain(pipe.app)
+        assert dates(mail) == [START + timedelta(hours=5)] * 2
+    finally:
+        await pipe.app.close()
+
+
+async def test_parts_that_went_do_not_come_again_after_a_restart(tmp_path: Path) -> None:
+    answers: Iterator[Answer] = iter([(200, {}, b"{}"), (503, {}, b"")])
+    titles: list[str] = []
+
+    def answer(asked: Asked) -> Answer:
+        titles.append("".join(re.findall(r"\(\d/\d\)", asked.fields["title"])))
+        return next(answers, (200, {}, b"{}"))
+
+    ntfy = WebServer(answer)
+    monitor = make.MONITOR + f'operators: ["ntfy://127.0.0.1:{ntfy.port}/desk"]\n'
+    pipe = Pipe(tmp_path, START, monitor=monitor)
+    notify_operators(pipe.app, "long", Notice("Вести", ("Слово " * 30,) * 14), pipe.time)
+    try:
+        await drain(pipe.app)
+        assert titles == ["(1/2)", "(2/2)"]
+        assert [(row.state, row.parts) for row in pipe.rows(Delivery)] == [("pending", 1)]
+        pipe.restart()
+        pipe.forward(hours=1)
+        await drain(pipe.app)
+        assert titles == ["(1/2)", "(2/2)", "(2/2)"]
+        assert [row.state for row in pipe.rows(Delivery)] == ["sent"]
+    finally:
+        await pipe.app.close()
+        ntfy.close()
 
 
 async def test_what_was_turned_off_since_it_was_made_is_not_sent(tmp_path: Path, mail: MailServer) -> None:
@@ -146,6 +220,20 @@ async def test_an_answer_that_comes_after_the_lease_counts_and_keeps_a_new_claim
     assert outbox.finish(one.id, one.fence, late, "250", "", "q2")
     assert not outbox.mark_wire(one.id, again.fence, late)
     assert [(row.state, row.receipt) for row in outbox.latest(limit=1)] == [("sent", "q2")]
+
+
+async def test_a_part_that_was_taken_counts_though_its_claim_has_ended_and_no_more_go(app: App) -> None:
+    outbox = app.store.outbox
+    outbox.add(make.delivery("k"))
+    (one,) = outbox.claim(make.NOW, 60, 8)
+    assert one.id is not None
+    assert outbox.mark_part(one.id, one.fence, 1)
+    outbox.sweep(make.NOW, gone="")
+    (again,) = outbox.claim(make.NOW, 60, 8)
+    assert not outbox.mark_part(one.id, one.fence, 2)
+    assert not outbox.mark_part(one.id, one.fence, 1)
+    assert outbox.mark_part(one.id, again.fence, 1)
+    assert [row.parts for row in outbox.latest()] == [2]
 
 
 async def test_a_message_taken_twice_is_on_record_as_that(app: App) -> None:

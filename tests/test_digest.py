@@ -13,7 +13,7 @@ from monitor.models import DigestSlot, Match
 from monitor.pipeline import digest_due, schedule_slots
 from monitor.service import preview_digest
 from tests import make
-from tests.pipe import START, Pipe, item
+from tests.pipe import START, Pipe, headlines, item
 
 CHANNELS = 'channels: {mail: "mailto://127.0.0.1:2525?to=someone@corvid.example"}'
 RUTH = f"""
@@ -48,6 +48,40 @@ def opened(tmp_path: Path) -> Iterator[Opener]:
     for pipe in pipes:
         pipe.app.store.close()
         pipe.app.workers.close()
+
+
+def test_a_summary_names_the_limit_that_held_back_all_of_it(opened: Opener) -> None:
+    pipe = opened(f"subscribers:{ALERTS_ALONE}")
+    pipe.put("wire", item("1", ONE), item("2", TWO), item("3", THREE))
+    pipe.forward(hours=1)
+    (row,) = digest_due(pipe.app)
+    assert (row.payload["summary"], row.payload["limit"]) == (True, {"count": 1, "per": 3600.0})
+
+
+def test_a_summary_of_what_several_reasons_held_back_names_none(opened: Opener) -> None:
+    pipe = opened(f"subscribers:{ALERTS_ALONE}")
+    pipe.put("wire", item("1", ONE), item("2", TWO))
+    pipe.app.store.policies.pause("ruth", pipe.time + timedelta(minutes=5), pipe.time)
+    pipe.put("wire", item("3", THREE))
+    pipe.forward(hours=1)
+    (row,) = digest_due(pipe.app)
+    assert (headlines(row), row.payload["limit"]) == ([ONE, THREE], None)
+
+
+def test_events_of_weightier_outlets_come_first(opened: Opener) -> None:
+    feeds = "feeds:\n" + "".join(
+        f"  {name}: {{url: 'https://feeds.example/{name}.xml', source: {name}, weight: {weight}}}\n"
+        for name, weight in (("wire", 1), ("harbour", 1), ("agency", 5))
+    )
+    pipe = opened(f"subscribers:{RUTH}", feeds=feeds)
+    pipe.forward(minutes=10)
+    told = "Sanctions against two dozen grain traders agreed in Ostrel after a night of talks"
+    pipe.put("wire", item("1", told))
+    pipe.put("harbour", item("2", told))
+    pipe.put("agency", item("3", "Sanctions lifted for the Pell ferry company, court rules"))
+    pipe.at(7)
+    (row,) = digest_due(pipe.app)
+    assert [view["weight"] for view in row.payload["sections"][0]["stories"]] == [5.0, 2.0]
 
 
 def test_taking_one_digest_away_ends_it_in_a_summary_and_leaves_the_others(opened: Opener) -> None:

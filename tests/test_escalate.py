@@ -12,6 +12,7 @@ from sqlmodel import SQLModel
 from starlette.routing import Route
 
 from monitor.config import load_config
+from monitor.dispatch import Alert, Unacknowledged
 from monitor.errors import ConfigError
 from monitor.links import Purpose, sign
 from monitor.models import Delivery, Escalation
@@ -72,7 +73,8 @@ def readers(mail: MailServer) -> list[str]:
 
 
 def text(mail: MailServer, place: int) -> str:
-    return mail.mails[place].content.decode().replace("=\r\n", "").replace("\r\n", " ")
+    said = mail.mails[place].content.decode().replace("=\r\n", "").replace("\r\n", " ")
+    return re.sub("=E2=81=A[89]", "", said)  # the isolates around names
 
 
 async def test_what_nobody_acknowledges_goes_to_the_next_channel_in_turn_each_once(
@@ -92,9 +94,10 @@ async def test_what_nobody_acknowledges_goes_to_the_next_channel_in_turn_each_on
         await drain(pipe.app)
         assert len(mail.mails) == 5
         said = text(mail, 3)
-        assert "Not acknowledged within 15 minutes: it was sent to" in said
-        assert "Ruth Whitcombe" in said
-        assert "Not acknowledged within 30 minutes" in text(mail, 4)
+        why = "This came to you because Ruth Whitcombe and omar did not acknowledge it within {} minutes."
+        assert why.format(15) in said
+        assert "You asked for" not in said
+        assert why.format(30) in text(mail, 4)
         assert "Unsubscribe" not in said
         rows = pipe.deliveries("escalation")
         assert [(row.channel, row.state, row.subject) for row in rows] == [
@@ -105,6 +108,28 @@ async def test_what_nobody_acknowledges_goes_to_the_next_channel_in_turn_each_on
         journey = pipe.app.store.archive.journey(story.id or 0)
         assert journey is not None
         assert sum(row.kind == "escalation" for row in journey.deliveries) == 2
+    finally:
+        await pipe.app.close()
+
+
+async def test_what_goes_on_is_in_the_language_of_those_it_was_sent_to(tmp_path: Path, mail: MailServer) -> None:
+    pipe = desk(tmp_path, mail.port)
+    pipe.reload(
+        subscribers=SUBSCRIBERS.replace("PORT", str(mail.port)).replace("name: Ruth", "language: de\n    name: Ruth")
+    )
+    pipe.put("wire", item("1", "Sanctions agreed"))
+    try:
+        pipe.forward(minutes=15)
+        await drain(pipe.app)
+        (row,) = pipe.deliveries("escalation")
+        alert = value_of(row)
+        assert isinstance(alert, Alert)
+        assert alert.unacknowledged == Unacknowledged(("Ruth Whitcombe", "omar"), 900.0, "de")
+        url = f"mailto://127.0.0.1:{mail.port}?to=pager@corvid.example"
+        message = render(pipe.app, pipe.app.config, alert, url, row)
+        assert isinstance(message, MailMessage)
+        said = " ".join(re.sub("[\u2068\u2069]", "", message.text).split())
+        assert "Sie erhalten dies, weil keine Bestätigung von Ruth Whitcombe und omar kam; Frist: 15 Minuten." in said
     finally:
         await pipe.app.close()
 

@@ -87,6 +87,15 @@ def test_numbers_dates_lists_and_lengths_of_time_are_the_languages_own() -> None
         "de": ("12.345", "3,1", "24. November", "Dienstag 09:05", "a, b und c", "a, b und 5 weitere", "2 Tage", "„a“"),
         "ar": ("12,345", "3.1", "24 نوفمبر", "الثلاثاء 09:05", "a وb وc", "a وb و5 أخرى", "يومان", "«\u2068a\u2069»"),
     }  # fmt: skip
+    lengths = [
+        [" ".join(load_language(code, FOLDERS).exactly(timedelta(seconds=n)).split()) for n in (90, 6000, 36 * 3600)]
+        for code in ("en", "fr", "ar")
+    ]
+    assert lengths == [
+        ["90 seconds", "100 minutes", "36 hours"],
+        ["90 secondes", "100 minutes", "36 heures"],
+        ["90 ثانية", "100 دقيقة", "36 ساعة"],
+    ]
     assert load_language("en", FOLDERS).date(at, at.replace(year=2027)) == "24 November 2026"
     assert load_language("en-us", FOLDERS).date(at) == "November 24"
 

@@ -19,12 +19,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
+from monitor.endpoints import OPEN_AFTER, SUSPEND_AFTER
 from monitor.models import Audit
 from monitor.service.metrics import metrics
 from monitor.web import create_app
 from monitor.web.backend import WebBackend
 from monitor.web.machines import Machines
 from monitor.web.serve import parts
+from tests import make
 from tests.desk import World, world
 from tests.pipe import Pipe, item
 from tests.test_web import TOKEN, Client, serving
@@ -138,6 +140,20 @@ def test_metrics_are_prometheus_text(ask: Client) -> None:
         'monitor_topic_stories_today{topic="border-deployments"} 6',
     ):  # fmt: skip
         assert wanted in lines
+
+
+def test_metrics_count_servers_that_are_down_and_addresses_that_refuse(tmp_path: Path) -> None:
+    pipe = Pipe(tmp_path)
+    for _ in range(OPEN_AFTER):
+        pipe.app.store.endpoints.failed("mail smtp.example:25", pipe.time, "no answer", down=True)
+    pipe.app.store.endpoints.failed("slack 0a1b", pipe.time, "rate limited", down=False, rest=60)
+    for _ in range(SUSPEND_AFTER):
+        pipe.app.store.endpoints.refused(make.delivery("k"), pipe.time, "550 no such user")
+    said = metrics(pipe.app, pipe.time)
+    states = re.findall(r'monitor_endpoints\{state="(\w+)"\} (\d)', said)
+    assert states == [("down", "1"), ("failing", "0"), ("resting", "1")]
+    assert "monitor_suspended_addresses 1\n" in said
+    pipe.close()
 
 
 def test_metrics_tell_what_the_last_audit_found(tmp_path: Path) -> None:

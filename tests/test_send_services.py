@@ -278,16 +278,23 @@ def test_a_digest_for_a_service_with_little_room_is_shorter_not_cut(world: World
     assert "…" not in said
 
 
-def test_a_part_that_went_does_not_go_again(world: World) -> None:
+def test_parts_that_went_are_told_of_and_do_not_go_again(world: World) -> None:
     answers: Iterator[Answer] = iter([(200, {}, b"{}"), (503, {}, b"")])
     world.says(lambda asked: next(answers, None) or well(asked))
-    sender, url = Sender(), address(world, "discord")
+    sender, url, went = Sender(), address(world, "discord"), [0]
     message = PlainMessage("A title", long_body()[:3_500])
-    assert sender.send(url, message, "a@b", NOW).kind == "retry"
-    reloaded = Sender("other@corvid.example", sender)
-    assert reloaded.send(url, message, "a@b", NOW).kind == "sent"
+
+    def on_part(parts: int) -> bool:
+        went.append(parts)
+        return True
+
+    assert sender.send(url, message, "a@b", NOW, on_part=on_part).kind == "retry"
+    assert sender.send(url, message, "a@b", NOW, went=went[-1], on_part=on_part).kind == "sent"
     titles = [match.group() for asked in world.asked if (match := re.search(r"\(\d/\d\)", "".join(texts(asked))))]
     assert titles == ["(1/2)", "(2/2)", "(2/2)"]
+    assert went == [0, 1]
+    assert sender.send(url, message, "a@b", NOW, on_part=lambda _: False).kind == "lost"
+    assert len(world.asked) == 4
 
 
 # --- outcomes --------------------------------------------------------------------------------------------------

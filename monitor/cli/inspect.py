@@ -40,13 +40,14 @@ from monitor.cli.common import (
 from monitor.cli.stream import group_stream, match_stream, read_lines
 from monitor.config import FetchSettings, Settings, load_config
 from monitor.dispatch import Reason
-from monitor.endpoints import OPEN_AFTER
+from monitor.endpoints import standing
 from monitor.errors import InputError, MonitorError, QueryError, WorkerError
 from monitor.fetch import Failed, Fetched, Fetcher
 from monitor.models import Delivery, Endpoint, Escalation
 from monitor.parse import as_json as feed_as_json
 from monitor.parse import parse_feed
 from monitor.pipeline.lanes import PARSE_DEADLINE
+from monitor.pipeline.outages import some
 from monitor.query import as_json as tree_as_json
 from monitor.render import MailMessage, SlackMessage
 from monitor.rules import Explanation
@@ -90,7 +91,7 @@ def status(config: Config = CONFIG, data: Data = DATA, as_json: Json = False) ->
     oldest = f"; the oldest waiting since {clock(found.oldest_pending)}" if found.oldest_pending else ""
     out.print(f"Messages: {queue}{oldest}", markup=False)
     for endpoint in found.endpoints:
-        out.print(_endpoint(endpoint), style="red", markup=False)
+        out.print(_endpoint(endpoint, found.affected[endpoint.key]), style="red", markup=False)
     for suspended in found.suspended:
         said = f"{suspended.subscriber} by {suspended.channel} since {clock(suspended.suspended_at)}: {suspended.error}"
         out.print(f"Suspended: {said}", style="red", markup=False)
@@ -103,12 +104,13 @@ def status(config: Config = CONFIG, data: Data = DATA, as_json: Json = False) ->
         out.print(f"Audit: {wrong}, {clock(found.audit.at)}", style="red" if found.audit.wrong else "", markup=False)
 
 
-def _endpoint(row: Endpoint) -> str:
+def _endpoint(row: Endpoint, channels: Sequence[str]) -> str:
+    whose = f" ({some(channels)})" if channels else ""
     if not row.failures:
-        return f"Resting: {row.key} asked to be left alone until {clock(row.open_until)}"
-    state = "Down" if row.failures >= OPEN_AFTER else "Failing"
+        return f"Resting: {row.key}{whose} asked to be left alone until {clock(row.open_until)}"
+    state = standing(row.failures).capitalize()
     again = f"; tried again at {clock(row.open_until)}" if row.open_until else ""
-    return f"{state}: {row.key}, {row.failures} failures since {clock(row.failing_since)}: {row.error}{again}"
+    return f"{state}: {row.key}{whose}, {row.failures} failures since {clock(row.failing_since)}: {row.error}{again}"
 
 
 @cli.command()

@@ -34,6 +34,7 @@ from monitor.dispatch.values import (
     Report,
     StoryView,
     TopicRef,
+    Unacknowledged,
     VolumeAlert,
 )
 
@@ -56,6 +57,7 @@ __all__ = [
     "StoryView",
     "Told",
     "TopicRef",
+    "Unacknowledged",
     "VolumeAlert",
     "alert_key",
     "build_digest",

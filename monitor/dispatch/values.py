@@ -37,8 +37,8 @@ class StoryView:
 
     `page`: what matched was found on the story's own page, and not in the feed. `reports` are some or all of the other
     outlets' reports, the earliest first, and `latest` is the time of the event's newest; `weight` orders events, the
-    heaviest first, where somebody worked one out. `regard` is the weight of its source. `event_key` is the event's own
-    key, by which mail programs put its messages into one thread.
+    heaviest first: it is that of all its outlets together, and `regard` that of its source alone. `event_key` is the
+    event's own key, by which mail programs put its messages into one thread.
     """
 
     id: int
@@ -84,12 +84,24 @@ class Opening:
 
 
 @dataclass(frozen=True, slots=True)
+class Unacknowledged:
+    """Why an alert goes on to others: of its `readers`, by their titles, none acknowledged it within `seconds`.
+
+    `language` is the first one's, for the channel that it goes on to declares none.
+    """
+
+    readers: tuple[str, ...]
+    seconds: float
+    language: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Alert:
     """One story told at once. `reason` says why it comes late, or is empty.
 
     With `news` it is an update of an event that was told before, in the message of `opening`. `more` are the other
     events that were gathered into this message, and `beyond` is how many there are besides. `held_since`: when quiet
-    hours began to hold it.
+    hours began to hold it. One that goes on to others since it was `unacknowledged` was asked for by somebody else.
     """
 
     subscriber: str
@@ -103,6 +115,7 @@ class Alert:
     more: tuple[StoryView, ...] = ()
     beyond: int = 0
     held_since: datetime | None = None
+    unacknowledged: Unacknowledged | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +137,8 @@ class DigestSection:
 class Digest:
     """What matched in (`since`, `until`]. `local` is the slot in the reader's zone; `quiet` topics without story.
 
-    A `summary` is what was held back from a reader without digest; `limit` is the limit that did.
+    A `summary` is what was held back from a reader without digest; `limit` is the limit that did, where nothing else
+    did.
     """
 
     subscriber: str

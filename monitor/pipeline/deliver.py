@@ -17,6 +17,7 @@ from monitor.endpoints import OPEN_AFTER, SUSPEND_AFTER, is_down, knows_repeats
 from monitor.errors import RenderError, SendError, StoreError
 from monitor.models import Delivery
 from monitor.pipeline.escalate import escalate_due
+from monitor.pipeline.outages import forget_undeclared, tell_of_outages
 from monitor.pipeline.outgoing import Value, notices, value_of, whither
 from monitor.render import MailMessage, PlainMessage, SlackMessage
 from monitor.send import Outcome
@@ -76,10 +77,12 @@ def _tidy(app: App, now: datetime) -> None:
         return
     if config is not app.config:
         app.store.outbox.readdress(partial(whither, app.config), now)
+        forget_undeclared(app)
     if before is None or now < before:
         app.store.outbox.set_clock_back(now)
     _give_up_late(app, now)
     escalate_due(app, now)
+    tell_of_outages(app, now)
     app.tidied = now, app.config
 
 
@@ -242,13 +245,21 @@ def _attempt(app: App, config: Config, row: Delivery) -> tuple[Outcome, bool]:
     def on_wire() -> bool:
         return app.db_wait(app.store.outbox.mark_wire, delivery_id, fence, app.now(), LEASE)
 
+    def on_part(parts: int) -> bool:
+        try:
+            return app.db_wait(app.store.outbox.mark_part, delivery_id, fence, parts)
+        except StoreError as error:  # the next part may still go, and `finish` be written
+            log.error("%s: that %d of its parts went cannot be recorded: %s", _name(row), parts, error)
+            return True
+
     try:
         value = value_of(row)
         message = render(app, config, value, url, row)
         thread = ""
         if isinstance(value, Alert) and value.story.event_key and app.sender.keeps_threads(url):
             thread = app.store.outbox.first_receipt(row, value.story.event_key)
-        return app.sender.send(url, message, row.message_id, row.created_at, on_wire, thread), True
+        dated = row.dated_at or row.created_at
+        return app.sender.send(url, message, row.message_id, dated, on_wire, thread, row.parts, on_part), True
     except (RenderError, SendError) as error:
         # Both are mended by a change of templates or configuration, which the message waits for.
         return Outcome("retry", type(error).__name__, str(error)), False
@@ -263,6 +274,7 @@ def render(
 ) -> MailMessage | SlackMessage | PlainMessage:
     """Return the message for a channel's address, with an acknowledging link where its outbox `row` asks for one.
 
+    It reads as of the time of its first attempt, so that all attempts are the same message, cut at the same places.
     Raises RenderError or SendError.
     """
     subscriber = None if isinstance(value, Notice) else config.subscribers.get(value.subscriber)
@@ -270,16 +282,18 @@ def render(
     name = "" if isinstance(value, Notice) else value.subscriber
     links = app.links(name, topics_of(value)) if name else app.links(name, ())
     if row is not None and row.kind == "escalation":
-        reader = replace(reader, title=row.channel)
+        why = value.unacknowledged if isinstance(value, Alert) else None
+        reader = replace(reader, title=row.channel, language=why.language if why else reader.language)
     if row is not None and (row.kind == "escalation" or row.escalate_at is not None):
         links = replace(links, acknowledge=app.acknowledge_link(row.subscriber or row.channel, row.incident))
+    now = row.dated_at if row is not None and row.dated_at is not None else app.now()
     match app.sender.kind(url):
         case "mail":
-            return app.renderer.mail(value, reader, app.site, links, app.now())
+            return app.renderer.mail(value, reader, app.site, links, now)
         case "slack":
-            return app.renderer.slack(value, reader, app.site, links, app.now())
+            return app.renderer.slack(value, reader, app.site, links, now)
         case "plain":
-            return app.renderer.plain(value, reader, app.site, links, app.now(), app.sender.room(url))
+            return app.renderer.plain(value, reader, app.site, links, now, app.sender.room(url))
 
 
 def topics_of(value: Value) -> tuple[str, ...]:

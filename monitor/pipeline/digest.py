@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from monitor.app import App
-from monitor.config import Config, DigestSchedule, Subscriber
+from monitor.config import Config, DigestSchedule, Rate, Subscriber
 from monitor.dispatch import Digest, Reason, StoryView, build_digest, is_old, window_key
 from monitor.models import Delivery, DigestSlot, DigestWindow
 from monitor.pipeline.budget import Budget
@@ -118,12 +118,26 @@ def _close(app: App, config: Config, subscriber: Subscriber) -> list[Delivery]:
         shown, budget = shown_stories(digest), Budget(app, work, now)
         window.channels = list(digest_channels(subscriber))
         # A summary's window is of any length, and what came in it is what was held back: no usual is known of that.
-        digest = replace(digest, summary=True) if following is None else with_usual(app, digest)
+        digest = (
+            replace(digest, summary=True, limit=_limit(work, config, subscriber, slot.last_at, until))
+            if following is None
+            else with_usual(app, digest)
+        )
         each = [replace(digest, channel=channel) for channel in window.channels]
         rows = [digest_delivery(app, one, digest_key(one), now) for one in each]
         for row in rows:
             budget.charge(row)
         return work.close(slot, following, window, [(row, shown) for row in rows])
+
+
+def _limit(work: Window, config: Config, subscriber: Subscriber, since: datetime, until: datetime) -> Rate | None:
+    """Return the limit that held back all that was held back in a window; None where several did, or another reason."""
+    limited = work.held_back(subscriber.name, (Reason.LIMITED,), since, until)
+    if limited != work.held_back(subscriber.name, held_back_reasons(config), since, until):
+        return None
+    topics = {topic for _, topic in limited}
+    limits = {s.alert.at_most for s in subscriber.subscriptions if s.alert is not None and topics & set(s.topics)}
+    return limits.pop() if len(limits) == 1 else None
 
 
 def _boundary(subscriber: Subscriber, slot: DigestSlot, now: datetime) -> tuple[datetime, str, DigestSlot | None]:
@@ -198,8 +212,7 @@ def make_digest(
             continue
         if match.topic in subscribed or (story.id, match.topic) in held_back:
             evidence = [Evidence(**part) for part in match.evidence]
-            shown = replace(view(story, evidence, others), regard=config.weights.get(story.source, 1.0))
-            stories.setdefault(match.topic, []).append(shown)
+            stories.setdefault(match.topic, []).append(view(config, story, evidence, others))
     return build_digest(config, subscriber, channel, (since, until), local, {} if "*" in off else stories, off)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from monitor.app import OPERATORS, App
-from monitor.dispatch import Alert
+from monitor.dispatch import Alert, Unacknowledged
 from monitor.models import Delivery
 from monitor.pipeline.outgoing import delivery, escalating, value_of, wait_of
 
@@ -31,16 +32,15 @@ def escalate_due(app: App, now: datetime) -> list[Delivery]:
         more = row.step + 1 < len(channels)
         following = now + timedelta(seconds=wait) if more else None
         channel = channels[row.step]
-        names = ", ".join(_title(app, name) for name in told)
-        waited = _spoken(wait * (row.step + 1))
-        message = _message(app, alert, channel, f"Not acknowledged within {waited}: it was sent to {names}", now)
+        waited = wait * (row.step + 1)
+        message = _message(app, alert, channel, _why(app, told, waited), now)
         if app.store.escalations.go_on(row.incident, row.step, following, message):
-            log.warning("“%s” was not acknowledged within %s: it goes on to %s", alert.subject, waited, channel)
+            log.warning("“%s” was not acknowledged within %g s: it goes on to %s", alert.subject, waited, channel)
             made.append(message)
     return made
 
 
-def _message(app: App, alert: Delivery, channel: str, reason: str, now: datetime) -> Delivery:
+def _message(app: App, alert: Delivery, channel: str, why: Unacknowledged, now: datetime) -> Delivery:
     value = value_of(alert)
     assert isinstance(value, Alert)  # alerts alone begin an incident
     row = delivery(
@@ -49,7 +49,7 @@ def _message(app: App, alert: Delivery, channel: str, reason: str, now: datetime
         "escalation",
         OPERATORS,
         channel,
-        replace(value, subscriber=OPERATORS, channel=channel, reason=reason),
+        replace(value, subscriber=OPERATORS, channel=channel, reason="", held_since=None, unacknowledged=why),
         now,
         topics=tuple(alert.topics),
         subject=alert.subject,
@@ -58,14 +58,7 @@ def _message(app: App, alert: Delivery, channel: str, reason: str, now: datetime
     return row
 
 
-def _title(app: App, name: str) -> str:
-    subscriber = app.config.subscribers.get(name)
-    return subscriber.title if subscriber is not None else name
-
-
-def _spoken(seconds: float) -> str:
-    for unit, size in (("hour", 3600), ("minute", 60)):
-        if seconds >= size and seconds % size == 0:
-            count = int(seconds // size)
-            return f"{count} {unit}{'s' if count > 1 else ''}"
-    return f"{seconds:g} seconds"
+def _why(app: App, told: Sequence[str], waited: float) -> Unacknowledged:
+    readers = [app.reader(app.config.subscribers.get(name)) for name in told]
+    titles = (reader.title if reader.name else name for name, reader in zip(told, readers, strict=True))
+    return Unacknowledged(tuple(titles), waited, readers[0].language)

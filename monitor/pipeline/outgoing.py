@@ -107,7 +107,7 @@ def wait_of(config: Config, topic: str) -> float:
 
 def waits_yet(row: Delivery) -> bool:
     """Whether nobody has begun to send a message, so that more may go into it."""
-    return row.attempts == 0 and row.state in ("pending", "held")
+    return not (row.attempts or row.maybe_dup or row.parts) and row.state in ("pending", "held")
 
 
 def gather(row: Delivery, fresh: Delivery) -> None:
@@ -140,7 +140,7 @@ def revive(row: Delivery, fresh: Delivery) -> bool:
     """Let a message that was cancelled, and so told nothing, go out as `fresh`, whose key it has; False for another."""
     if row.state != "cancelled" or row.maybe_dup:
         return False
-    row.state, row.attempts, row.finished_at = fresh.state, 0, None
+    row.state, row.attempts, row.parts, row.finished_at = fresh.state, 0, 0, None
     row.code, row.detail, row.payload = fresh.code, fresh.detail, fresh.payload
     row.created_at, row.next_attempt_at, row.expires_at = fresh.created_at, fresh.next_attempt_at, fresh.expires_at
     row.topics, row.subject, row.escalate_at = fresh.topics, fresh.subject, fresh.escalate_at
@@ -164,9 +164,15 @@ def value_of(row: Delivery) -> Value:
     return value
 
 
-def view(story: Story, evidence: Sequence[Evidence], others: tuple[str, ...], event_key: str = "") -> StoryView:
-    """Return a story as a message shows it, with the passage that holds most of the matched words."""
+def view(
+    config: Config, story: Story, evidence: Sequence[Evidence], others: tuple[str, ...], event_key: str = ""
+) -> StoryView:
+    """Return a story as a message shows it, with the passage that holds most of the matched words.
+
+    `others` are the other outlets that report its event: it weighs as much as they and the story's own together.
+    """
     assert story.id is not None
+    regards = [config.weights.get(source, 1.0) for source in (story.source, *others)]
     passage, spans = snippet(story.summary, story.text, evidence)
     in_title = tuple(e for e in evidence if e.field == "title")
     return StoryView(
@@ -182,5 +188,7 @@ def view(story: Story, evidence: Sequence[Evidence], others: tuple[str, ...], ev
         others=others,
         edited=story.edits > 0,
         page=story.page_at is not None and any(e.field == "text" for e in evidence),
+        weight=sum(regards),
+        regard=regards[0],
         event_key=event_key,
     )

@@ -219,9 +219,8 @@ class Teller:
     def _view(self, story: Story, evidence: Sequence[Evidence]) -> StoryView:
         """A story as an alert shows it, with what other outlets have of its event."""
         assert story.event_id is not None
-        shown = view(
-            story, evidence, self.work.outlets(story.event_id, story.source), self.work.event_key(story.event_id)
-        )
+        others, key = self.work.outlets(story.event_id, story.source), self.work.event_key(story.event_id)
+        shown = view(self.config, story, evidence, others, key)
         if not shown.others:
             return shown
         reports, latest = self.work.reports(story.event_id, story.source)

@@ -77,10 +77,7 @@ def _stories(app: App, config: Config, topic: str, since: datetime, until: datet
     with app.store.window() as work:
         rows = work.matches({topic}, since, until)
     views = [
-        replace(
-            view(story, [Evidence(**part) for part in match.evidence], others),
-            regard=config.weights.get(story.source, 1.0),
-        )
+        view(config, story, [Evidence(**part) for part in match.evidence], others)
         for match, story, others in rows
         if match.alerting
     ]

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
+from typing import Literal
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_skeleton, format_timedelta
@@ -76,6 +77,13 @@ class Language:
     def span(self, length: timedelta) -> str:
         """Return a length of time in its largest unit: "24 hours", "3 days"."""
         return format_timedelta(length, threshold=1.5, locale=self._locale)
+
+    def exactly(self, length: timedelta) -> str:
+        """Return a length of time in whole hours, minutes or seconds: "90 seconds", "15 minutes"."""
+        seconds = round(length.total_seconds())
+        unit: Literal["hour", "minute", "second"]
+        unit = "second" if seconds % 60 else "minute" if seconds % 3600 else "hour"
+        return format_timedelta(length, granularity=unit, threshold=float("inf"), locale=self._locale)
 
     def series(self, names: Iterable[str], most: int = 3) -> str:
         """Return "a, b and c"; more than `most` + 1 names as "a, b, c and 4 more"."""

@@ -200,6 +200,7 @@ def _environment(folders: Sequence[Path], language: Language) -> Environment:
         "clock": language.clock,
         "counted": lambda topic: f"{language.isolate(topic.title)} ({language.number(topic.total)})",
         "date": language.date,
+        "exactly": language.exactly,
         "isolate": _on_text(language.isolate),
         "moment": language.moment,
         "number": language.number,

@@ -161,6 +161,11 @@ class _Viewer:
             "story": self._story(alert.story),
             "entities": [cut(plain(name), 60) for name in alert.entities[:_NAMES]],
             "reason": cut(plain(alert.reason), 200),
+            "unacknowledged": alert.unacknowledged
+            and {
+                "readers": [cut(plain(name), 60) for name in alert.unacknowledged.readers],
+                "length": timedelta(seconds=alert.unacknowledged.seconds),
+            },
             "held_since": alert.held_since and alert.held_since.astimezone(self.reader.zone),
             "news": [_change(change) for change in alert.news[:_CHANGES]],
             "opening_topics": [self._topic(topic) for topic in by_severity(opening.topics)] if opening else (),

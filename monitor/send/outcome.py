@@ -11,6 +11,8 @@ from monitor.logs import redact
 
 # Called just before the message's bytes go out; False says that the lease is lost and nothing may be sent.
 OnWire = Callable[[], bool]
+# Called with how many parts of a message have been taken; False says the same.
+OnPart = Callable[[int], bool]
 Bounce = Literal["", "hard", "soft"]
 Step = Literal["greeting", "login", "from", "to", "data"]
 

@@ -18,13 +18,13 @@ from monitor.render import MailMessage, PlainMessage, SlackMessage
 from monitor.send import stock
 from monitor.send.connections import Connections
 from monitor.send.mail import NewsMail, ascii_address
-from monitor.send.outcome import OnWire, Outcome, Probe
+from monitor.send.outcome import OnPart, OnWire, Outcome, Probe
 from monitor.send.slack import OURS, NewsSlack
 
 Kind = Literal["mail", "slack", "plain"]
 Message = MailMessage | SlackMessage | PlainMessage
 
-KEPT = 2_000  # addresses that are kept as read, and messages of which the parts that went are
+KEPT = 2_000  # addresses that are kept as read
 # Parts named in < > are seen as none of a secret when log lines are cleaned (logs.py).
 _UNREADABLE_MAIL = (
     "Apprise cannot read this {0}:// address: write {0}://<user>:<password>@<host>:<port>?to=<someone@their.domain>"
@@ -44,7 +44,7 @@ _NAMED = {
 class Sender:
     """Sends messages to Apprise addresses, one recipient and one call each. Thread-safe; blocks its caller.
 
-    Made from the one `before`, it takes over the kept connections and what is known of messages that went in part.
+    Made from the one `before`, it takes over the kept connections.
     """
 
     def __init__(self, mail_from: str = "", before: Sender | None = None) -> None:
@@ -64,10 +64,8 @@ class Sender:
             image_url_mask="",
             image_url_logo="",
         )
-        self._lock: threading.Lock = threading.Lock() if before is None else before._lock
+        self._lock = threading.Lock()
         self._read: OrderedDict[str, NewsMail | NewsSlack] = OrderedDict()
-        self._gone: OrderedDict[str, int] = OrderedDict() if before is None else before._gone
-        # Message-ID → how many of its parts went
 
     def close(self) -> None:
         """Say goodbye to the mail servers; what is still being sent ends first."""
@@ -108,12 +106,15 @@ class Sender:
         now: datetime,
         on_wire: OnWire = lambda: True,
         thread: str = "",
+        went: int = 0,
+        on_part: OnPart = lambda _: True,
     ) -> Outcome:
         """Send `message`, calling `on_wire` just before its bytes go out.
 
         `message_id` names the message to receivers, without angle brackets; it is the same for every attempt, and `now`
         should be: it is the mail's date. `thread` is the receipt of the message that this one follows, which Slack's
-        bots need; mails say it in their headers.
+        bots need; mails say it in their headers. Where the service has no room for the whole, it goes in parts: not the
+        first `went`, and `on_part` is called after each but the last.
         Raises SendError when the address cannot be used; whatever a server does is an Outcome.
         """
         service = self._service(url)
@@ -122,7 +123,7 @@ class Sender:
         if isinstance(service, NewsSlack) and isinstance(message, SlackMessage):
             return service.deliver(message, on_wire, thread)
         if isinstance(message, PlainMessage):
-            return self._send_parts(url, service, message, message_id, on_wire)
+            return self._send_parts(url, service, message, message_id, on_wire, went, on_part)
         raise SendError(f"a {type(message).__name__} was made for a channel of another kind")
 
     def probe(self, url: str) -> Probe:
@@ -152,24 +153,28 @@ class Sender:
             raise SendError("this channel is no mail address")
         return service.compose(message, self._sender(service), message_id, now)
 
-    def _send_parts(self, url: str, service: Any, message: PlainMessage, message_id: str, on_wire: OnWire) -> Outcome:
-        """Send a message that may be longer than the service allows; a further attempt leaves out what went."""
+    def _send_parts(
+        self,
+        url: str,
+        service: Any,
+        message: PlainMessage,
+        message_id: str,
+        on_wire: OnWire,
+        went: int,
+        on_part: OnPart,
+    ) -> Outcome:
+        """Send a message that may be longer than the service allows, but for the parts that `went`."""
         parts = stock.pieces(service, message)
-        with self._lock:
-            done = self._gone.pop(message_id, 0)
         if not on_wire():
             return Outcome("lost")
-        for number, part in enumerate(parts[done:], done):
+        for number, part in enumerate(parts[went:], went + 1):
             # A plugin remembers what it delivered, so each part has one of its own.
             identity = message_id if len(parts) == 1 else f"{number}.{message_id}"
             outcome = stock.deliver(self._instance(url), Apprise(asset=self._asset), part, identity)
             if outcome.kind != "sent":
-                if number:
-                    with self._lock:
-                        self._gone[message_id] = number
-                        while len(self._gone) > KEPT:
-                            self._gone.popitem(last=False)
                 return outcome
+            if number < len(parts) and not on_part(number):
+                return Outcome("lost")
         return Outcome("sent")
 
     def _service(self, url: str) -> Any:

@@ -25,6 +25,7 @@ from monitor.models import Audit, Delivery, Endpoint, FeedState, HubLease, Recip
 from monitor.pipeline import Polled, audit, make_digest, notify_operators, poll, with_usual
 from monitor.pipeline.digest import digest_channels, digest_delivery, digest_key, planned, shown_stories
 from monitor.pipeline.health import State, describe, verdict
+from monitor.pipeline.outages import channels_of
 from monitor.pipeline.outgoing import message_id
 from monitor.query import EntityRef, MacroRef, Node, parse, walk
 from monitor.render import MailMessage, PlainMessage, SlackMessage
@@ -165,7 +166,8 @@ def _of_hub(lease: HubLease | None, now: datetime) -> Iterator[str]:
 class Status:
     """The program at a glance. `digests` are (subscriber, local time, instant); `queue` counts messages by state.
 
-    `endpoints` are those that failed last, `suspended` the addresses that nothing is sent to.
+    `endpoints` are those that failed last, `affected` the channels that lead to each, `suspended` the addresses that
+    nothing is sent to.
 
     `failing` are the feeds whose last poll failed, `states` the names of the feeds in each state. `silences` are those
     that hold, `audit` the latest daily one.
@@ -182,6 +184,7 @@ class Status:
     queue: Mapping[str, int]
     oldest_pending: datetime | None
     endpoints: tuple[Endpoint, ...]
+    affected: Mapping[str, Sequence[str]]
     suspended: tuple[Recipient, ...]
     digests: tuple[tuple[str, str, datetime], ...]
     silences: tuple[Silence, ...]
@@ -193,6 +196,8 @@ def status(app: App, now: datetime) -> Status:
     health = feed_health(app)
     counts = app.store.archive.counts()
     pending = app.store.outbox.latest(("pending",), 1000)
+    endpoints = tuple(app.store.endpoints.failing(now))
+    channels = channels_of(app.config) if endpoints else {}
     polled = [feed.polled_at for feed in health if feed.polled_at is not None]
     return Status(
         len(feeds_to_poll(app.config)),
@@ -205,7 +210,8 @@ def status(app: App, now: datetime) -> Status:
         counts["edits"],
         app.store.outbox.counts(),
         min((row.created_at for row in pending), default=None),
-        tuple(app.store.endpoints.failing(now)),
+        endpoints,
+        {row.key: channels.get(row.key, ()) for row in endpoints},
         tuple(app.store.endpoints.suspended().values()),
         next_digests(app, now),
         tuple(app.store.policies.silences(now)),

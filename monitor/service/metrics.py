@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
+from typing import get_args
 
 from monitor import __version__
 from monitor.app import App
+from monitor.endpoints import Trouble, standing
 from monitor.service import feed_health
 from monitor.service.desk import midnights
 from monitor.service.record import running
@@ -38,6 +40,11 @@ def metrics(app: App, now: datetime) -> str:
     written.add("monitor_matches", "gauge", "Matches in the archive.", {"": counts["matches"]})
     standings = {f'standing="{name}"': number for name, number in reports.standings(now).items()}
     written.add("monitor_deliveries", "gauge", "Messages by how they stand.", standings)
+    endpoints = Counter(standing(row.failures) for row in app.store.endpoints.failing(now))
+    troubles = {f'state="{state}"': endpoints[state] for state in get_args(Trouble)}
+    written.add("monitor_endpoints", "gauge", "Servers and services that take no messages, by state.", troubles)
+    suspended = len(app.store.endpoints.suspended())
+    written.add("monitor_suspended_addresses", "gauge", "Addresses that refuse messages.", {"": suspended})
     due = max((now - row.next_attempt_at).total_seconds() for row in waiting) if waiting else 0
     written.add("monitor_delivery_overdue_seconds", "gauge", "How long the next message is overdue.", {"": max(due, 0)})
     written.add(

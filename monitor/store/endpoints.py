@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
@@ -45,6 +45,7 @@ class Endpoints:
             if down:
                 row.failures += 1
                 row.failing_since = row.failing_since or now
+                row.back_at = None
                 row.error = error
             wait = max(probe_delay(row.failures), rest or 0.0)
             if wait:
@@ -56,6 +57,31 @@ class Endpoints:
         """Record that an endpoint is there."""
         with self._write() as session:
             answered(session, key, now)
+
+    def told_or_failing(self) -> Sequence[Endpoint]:
+        """Return the endpoints whose last attempt found nobody there, or that the operators believe to be down."""
+        with self._read() as session:
+            noted = (col(Endpoint.failures) > 0) | col(Endpoint.told_at).is_not(None)
+            return session.exec(select(Endpoint).where(noted).order_by(col(Endpoint.key))).all()
+
+    def tell(self, keys: Collection[str], told_at: datetime | None, notices: Collection[Delivery]) -> bool:
+        """Put the `notices` to the operators into the outbox, that endpoints are down (since `told_at` they know it) or
+        back (None). False: they have heard of one of them meanwhile, and nothing is done."""
+        with self._write() as session:
+            rows = session.exec(select(Endpoint).where(col(Endpoint.key).in_(keys)).with_for_update()).all()
+            if any((row.told_at is None) == (told_at is None) for row in rows):
+                return False
+            for row in rows:
+                row.told_at = told_at
+            session.add_all(notices)
+            return True
+
+    def keep(self, keys: Collection[str]) -> None:
+        """Forget the endpoints but `keys`: no channel leads to the others any more."""
+        with self._write() as session:
+            for row in session.exec(select(Endpoint)).all():
+                if row.key not in keys:
+                    session.delete(row)
 
     def refused(self, delivery: Delivery, now: datetime, error: str) -> bool:
         """Record that a recipient refused a message for good; True: once too often, and it is suspended now."""
@@ -80,7 +106,7 @@ class Endpoints:
 def answered(session: Session, key: str, now: datetime) -> None:
     """Record that an endpoint is there: it counts as up, and what waited for it is tried again now."""
     up = update(Endpoint).where(col(Endpoint.key) == key, col(Endpoint.failures) > 0)
-    result = session.execute(up.values(failures=0, failing_since=None, open_until=None, error=""))
+    result = session.execute(up.values(failures=0, failing_since=None, open_until=None, error="", back_at=now))
     if result.rowcount:  # type: ignore[attr-defined]  # SQLAlchemy types execute() as the rowless Result
         hurry = update(Delivery).where(
             PENDING, col(Delivery.endpoint) == key, col(Delivery.attempts) > 0, col(Delivery.next_attempt_at) > now

@@ -115,6 +115,8 @@ class Outbox:
                 taken.add(f"{delivery.subscriber}/{delivery.channel}")
                 turns.append(key)
                 delivery.state, delivery.wire_at = "sending", None
+                if not (delivery.attempts or delivery.maybe_dup):  # nobody can have it under another date
+                    delivery.dated_at = now
                 delivery.fence += 1
                 delivery.attempts += 1
                 delivery.lease_until, delivery.lease_owner = now + timedelta(seconds=lease), owner
@@ -134,6 +136,15 @@ class Outbox:
         with self._write() as session:
             longer: dict[str, Any] = {"lease_until": now + timedelta(seconds=lease)} if lease else {}
             return _held(session, delivery_id, fence, wire_at=now, **longer)
+
+    def mark_part(self, delivery_id: int, fence: int, parts: int) -> bool:
+        """Record that the first `parts` of a message that is sent in parts were taken, whatever has become of the
+        claim; False: it is void, and no more may be sent."""
+        with self._write() as session:
+            went = update(Delivery).where(col(Delivery.id) == delivery_id, col(Delivery.parts) < parts)
+            session.execute(went.values(parts=parts))
+            held = select(Delivery.id).where(Delivery.id == delivery_id, Delivery.fence == fence, SENDING)
+            return session.exec(held).first() is not None
 
     def finish(self, delivery_id: int, fence: int, now: datetime, code: str, detail: str, receipt: str) -> bool:
         """Record that the message was taken. False: somebody else has sent it since, or is sending it again; that it
@@ -193,9 +204,14 @@ class Outbox:
             )
 
     def hold(self, delivery_id: int, fence: int, now: datetime, code: str, detail: str, maybe_sent: bool) -> bool:
-        """Keep the message until a person retries or cancels it (or the cause named by `code` is gone)."""
+        """Keep the message until a person retries or cancels it (or the cause named by `code` is gone).
+
+        One that was not `maybe_sent` was not tried.
+        """
         with self._write() as session:
-            extra: dict[str, Any] = {"maybe_dup": Delivery.maybe_dup + 1} if maybe_sent else {}
+            extra: dict[str, Any] = (
+                {"maybe_dup": Delivery.maybe_dup + 1} if maybe_sent else {"attempts": Delivery.attempts - 1}
+            )
             return _held(
                 session,
                 delivery_id,
