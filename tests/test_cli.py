@@ -996,6 +996,8 @@ def test_events_are_shown_split_and_merged(folder: Path, run: Run) -> None:
     assert [story["title"][:6] for story in row["stories"]] == ["Embarg", "Tanker"]
     assert row["stories"][1]["event_why"].startswith("joins")
     assert "likeness" in run("events", "show", "1").out
+    assert run("events", "1").out == run("events", "show", "1").out
+    assert run("events", "shw", "1").code == 2
     split = run("events", "split", "1", "2")
     assert (split.code, split.out.count("an operator split it from event 1")) == (0, 1)
     (row,) = json.loads(run("events", "merge", "1", "2", "3", "--json").out)

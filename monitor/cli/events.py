@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -21,10 +21,11 @@ from monitor.store import EventStories
 @cli.command()
 def events(
     action: Annotated[
-        Literal["show", "split", "merge"],
+        str,
         typer.Argument(
-            help="show: one event, or the latest; split: put stories of an event into one of their own; "
-            "merge: put others into it."
+            metavar="show | split | merge",
+            help="show (or only a number): one event, or the latest; split: put stories of an event into one of "
+            "their own; merge: put others into it.",
         ),
     ] = "show",
     event: Annotated[int, typer.Argument(metavar="EVENT", help="An event's number.")] = 0,
@@ -38,6 +39,10 @@ def events(
     as_json: Json = False,
 ) -> None:
     """Show events of several stories and why each is in its event; split and merge them: what you change stays."""
+    if action.isdecimal() and not event:
+        action, event = "show", int(action)
+    if action not in ("show", "split", "merge"):
+        raise typer.BadParameter(f"`{action}` is neither show, split nor merge, nor an event's number")
     if action != "show" and not (event and others):
         wanted = "the stories to split off" if action == "split" else "the events to merge into it"
         raise typer.BadParameter(f"{action}: name an event, and {wanted}")
