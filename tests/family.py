@@ -154,6 +154,7 @@ FAMILY: dict[str, Value] = {
         news=(
             Change("sources", "9", "4"),
             Change("fact", "31", "14", "dead"),
+            Change("fact", "4", about="arrested"),
             Change("correction", "Northern Wire"),
         ),
         opening=Opening((TOPICS["border"],), "Varkan troops seen near the Kolva crossings"),

@@ -194,8 +194,6 @@ def test_what_is_read_but_not_acted_on_is_said_at_its_place(tmp_path: Path) -> N
     assert {p.level for p in config.problems} == {"warning"}
     assert warned == {
         "file": ("entities.yaml", 12),
-        "wait": ("subscribers.yaml", 11),
-        "updates": ("subscribers.yaml", 11),
     }
 
 

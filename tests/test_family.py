@@ -78,7 +78,9 @@ def test_an_update_says_what_is_new_and_answers_the_message_that_opened_the_thre
     slack = RENDERER.slack(FAMILY["update"], READER, SITE, LINKS, AT)
     assert "Now 9 sources, was 4." in slack.text
     assert [block["type"] for block in slack.blocks] == ["context", "section", "section", "context", "actions"]
-    assert in_order(slack_texts(FAMILY["update"]), "*What is new*\n• Now 9 sources, was 4.\n• dead: 31, was 14.")
+    assert in_order(
+        slack_texts(FAMILY["update"]), "*What is new*\n• Now 9 sources, was 4.\n• dead: 31, was 14.\n• arrested: 4."
+    )
     assert in_order(RENDERER.plain(FAMILY["update"], READER, SITE, LINKS, AT).body, "Now 9 sources, was 4.")
 
 

@@ -30,13 +30,6 @@ _NO_CONTEXT: Final[Mapping[str, Collection[str] | None]] = MappingProxyType({})
 # nothing, and what is so.
 NOT_YET: tuple[tuple[str, frozenset[str], str], ...] = (
     ("lists.*.file", frozenset(), "is read, but this version does not read list files; `entities` of a list work"),
-    ("budget", frozenset({"2000/h", "off"}), "is read, but this version sends without a common limit"),
-    ("subscribers.*.subscriptions.*.alert.wait", frozenset({"0s"}), "is read, but this version alerts at once"),
-    (
-        "subscribers.*.subscriptions.*.alert.updates",
-        frozenset({"none"}),
-        "is read, but this version tells an event once",
-    ),
 )
 
 

@@ -21,6 +21,10 @@ from monitor.demo.newswire import Newswire
 Say = Callable[[str], None]
 
 
+def _kind(subject: str, *, is_digest: bool) -> str:
+    return "digest" if is_digest else "update" if subject.startswith("Re: ") else "alert"
+
+
 class _Loopback:
     """An aiohttp server on a free port of loopback."""
 
@@ -71,19 +75,19 @@ class SlackSink(_Loopback):
     def __init__(self, folder: Path, say: Say) -> None:
         super().__init__()
         self._folder, self._say = folder, say
-        self.alerts = self.digests = 0
+        self._number = 0
         folder.mkdir(parents=True)
         self.app.router.add_post("/{path:.*}", self._post)
 
     async def _post(self, request: web.Request) -> web.Response:
         payload: dict[str, Any] = await request.json()
-        # A digest's blocks have more than one section divided off; an alert's are four.
-        is_digest = len(payload.get("blocks", ())) > 4
-        self.digests, self.alerts = self.digests + is_digest, self.alerts + (not is_digest)
-        number = self.digests + self.alerts
+        said = payload.get("text", "").partition("\n")[0]
+        # Of the two only a digest begins with a heading.
+        kind = _kind(said, is_digest=payload["blocks"][0]["type"] == "header")
+        self._number += 1
         text = json.dumps(payload, ensure_ascii=False, indent=1)
-        (self._folder / f"{number:02}-{'digest' if is_digest else 'alert'}.json").write_text(text, encoding="utf-8")
-        self._say(f"{'digest' if is_digest else 'alert'} to #desk: {payload.get('text', '').splitlines()[0]}")
+        (self._folder / f"{self._number:02}-{kind}.json").write_text(text, encoding="utf-8")
+        self._say(f"{kind} to #desk: {said}")
         return web.Response(text="ok")
 
 
@@ -92,8 +96,9 @@ class MailSink:
 
     def __init__(self, folder: Path, say: Say) -> None:
         self._folder, self._say = folder, say
-        self.alerts = self.digests = 0
-        self.last_digest: Path | None = None
+        self._number = 0
+        self.digest: Path | None = None  # Ruth's
+        self.update: Path | None = None  # the first one, which answers an alert
         folder.mkdir(parents=True)
         # The controller must know its port before it listens, so a free one is found first.
         with socket.create_server(("127.0.0.1", 0)) as probe:
@@ -112,15 +117,18 @@ class MailSink:
         """Keep one mail."""
         message = email.message_from_bytes(envelope.content, policy=default)
         is_digest = "digest" in str(message["List-Id"] or "").lower()
-        self.digests, self.alerts = self.digests + is_digest, self.alerts + (not is_digest)
+        kind = _kind(str(message["Subject"]), is_digest=is_digest)
+        self._number += 1
         to = re.sub(r"\W+", "-", str(envelope.rcpt_tos[0]).partition("@")[0])
-        stem = f"{self.digests + self.alerts:02}-{'digest' if is_digest else 'alert'}-{to}"
+        stem = f"{self._number:02}-{kind}-{to}"
         (self._folder / f"{stem}.eml").write_bytes(envelope.content)
         page = message.get_body(("html",))
         if page is not None:
             path = self._folder / f"{stem}.html"
             path.write_text(page.get_content(), encoding="utf-8")
             if is_digest and to == "ruth":
-                self.last_digest = path
-        self._say(f"{'digest' if is_digest else 'alert'} to {to}: {message['Subject']}")
+                self.digest = path
+            elif kind == "update" and self.update is None:
+                self.update = path
+        self._say(f"{kind} to {to}: {message['Subject']}")
         return "250 2.0.0 OK"
