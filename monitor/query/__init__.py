@@ -56,9 +56,9 @@ def parse_item(text: str) -> Node:
     Raises QueryError with the place and a remedy.
     """
     found = tokens(text)
-    if len(found) > 1 and all(token.type == "TERM" for token in found):
-        end = found[-1].end_pos or 0
-        return Phrase(" ".join(token.value for token in found), start=found[0].start_pos or 0, end=end)
+    words = [token.value.text for token in found if isinstance(token.value, Term)]
+    if len(words) == len(found) > 1:
+        return Phrase(" ".join(words), start=found[0].start_pos, end=found[-1].end_pos)
     return parse(text, part=True)
 
 

@@ -6,12 +6,11 @@ import re
 import unicodedata
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-
-from lark import Token
+from typing import Any, ClassVar
 
 from monitor.errors import QueryError
 from monitor.query.expressions import refusal
-from monitor.query.nodes import META_FIELDS, TEXT_FIELDS
+from monitor.query.nodes import META_FIELDS, TEXT_FIELDS, EntityRef, Exact, Leaf, MacroRef, Phrase, Regex, Term
 
 MAX_LENGTH = 150_000  # characters of a query: 10,000 terms and more; a second to read
 MAX_DEPTH = 100  # parentheses within one another, and levels of a tree
@@ -49,12 +48,16 @@ _RUN = re.compile(r"(?:(?!<<<)[^\s()（）\"“”„{}])+")
 # Blanks and a run of letters and digits alone: an operator or a word, in which nothing can be wrong.
 _PLAIN = re.compile(r"\s*+([^\W_]++)(?=[\s()（）]|\Z)")
 _OPERATORS = ("AND", "OR", "NOT")
-_ASKING_MORE = ("NEAR", "ONEAR", "PRE", "ATLEAST", "FIRST", "SENTENCE", "FORMS")  # words that stand for no word
+# Words that stand for no word.
+_KEYWORDS = frozenset((*_OPERATORS, "NEAR", "ONEAR", "PRE", "ATLEAST", "FIRST", "SENTENCE", "FORMS"))
 _NEAR = re.compile(r"(NEAR|ONEAR|PRE)(?:/(.*))?\Z", re.DOTALL)
 _FUNCTION = re.compile(r"(ATLEAST|FIRST|SENTENCE|FORMS)(?:/(.*))?\Z", re.DOTALL)
 _FIELD = re.compile(r"([^\W\d_]+):")
 _REGEX = re.compile(r"/((?:[^\\/\n]|\\.)*+)(/?)")
 _FLAGS = re.compile(r"[^\s()（）]*")
+_TILDE = re.compile(r"~(\S*?)(?=[\s()（）]|\Z)")
+_SLASH_OPERATOR = re.compile(r"/(\d+[fF]?)?(?=\s|\Z)")
+_WILD, _LETTER = re.compile(r"[*?]"), re.compile(r"[^\W_]")
 # In `url:` and the fields compared as a whole, a path such as /politics/ is words; these signs say what is meant.
 _PATH_FIELDS = tuple(name for name in META_FIELDS if name not in ("author", "source"))
 _REGEX_SIGNS = re.compile(r"[\\\[({|^$+]")
@@ -63,7 +66,24 @@ _WORD_OF_TERM = re.compile(r"[^\s\-/'’.,:;&+_]+")
 _UNSPACED_SCRIPTS = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR")
 
 
-@dataclass
+@dataclass(slots=True)
+class Token:
+    """An operator, a bracket, a field, or a LEAF, whose value is its node; and its characters.
+
+    It has what Lark reads of a token. Lark's own are texts with eight attributes, and take four times as long to make.
+    """
+
+    type: str
+    value: Any
+    start_pos: int
+    end_pos: int
+    line: ClassVar[None] = None
+    column: ClassVar[None] = None
+    end_line: ClassVar[None] = None
+    end_column: ClassVar[None] = None
+
+
+@dataclass(slots=True)
 class _Lexer:
     text: str
     at: int = 0
@@ -73,12 +93,17 @@ class _Lexer:
     field_before: str = ""  # the field whose `name:` was just read
 
     def run(self) -> list[Token]:
+        text, add = self.text, self.tokens.append
         while True:
-            plain = _PLAIN.match(self.text, self.at)
-            if plain is not None and plain[1] not in _ASKING_MORE:
-                self._plain(plain)
-            elif (start := self._skip_blanks()) < len(self.text):
-                self._next(start, self.text[start])
+            plain = _PLAIN.match(text, self.at)
+            if plain is not None and (word := plain[1]) not in _KEYWORDS:
+                start, end = plain.span(1)
+                add(Token("LEAF", Term(word, start=start, end=end), start, end))
+                self.at, self.field_before = end, ""
+            elif plain is not None and word in _OPERATORS:
+                self._add(word, *plain.span(1))
+            elif (start := self._skip_blanks()) < len(text):
+                self._next(start, text[start])
             else:
                 break
         if self.open:
@@ -106,14 +131,6 @@ class _Lexer:
             else:
                 break
         return self.at
-
-    def _plain(self, plain: re.Match[str]) -> None:
-        word = plain[1]
-        if word in _OPERATORS:
-            self._add(word, *plain.span(1), word)
-        else:
-            self.field_before = ""
-            self._add("TERM", *plain.span(1), word)
 
     def _next(self, start: int, char: str) -> None:
         if char in "(（":
@@ -147,31 +164,32 @@ class _Lexer:
         name, self.field_before = self.field_before, ""
         return name or (self.open[-1][1] if self.open else "")
 
-    def _add(self, kind: str, start: int, end: int, value: str | None = None) -> None:
-        text = self.text[start:end] if value is None else value
-        # In Lark's order: start_pos, line, column, end_line, end_column, end_pos. By name it takes twice as long.
-        self.tokens.append(Token(kind, text, start, None, None, None, None, end))
+    def _add(self, kind: str, start: int, end: int, value: Any = None) -> None:
+        self.tokens.append(Token(kind, value, start, end))
         self.at = end
+
+    def _leaf(self, node: Leaf | MacroRef) -> None:
+        self._add("LEAF", node.start, node.end, node)
 
     def _phrase(self, start: int) -> None:
         self._field()
         closing = _CLOSING_QUOTE.search(self.text, start + 1)
         if closing is None:
             raise self._error("this quote is never closed", start, start + 1, 'add `"` where the phrase ends')
-        inner = " ".join(self.text[start + 1 : closing.start()].split())
-        end = closing.end()
+        written = self.text[start + 1 : closing.start()]
+        words = written.split()
+        inner, end = " ".join(words), closing.end()
         if not _says_something(inner):
             raise self._error("this phrase has no letter or digit", start, end, "write the words to find, or remove it")
-        for match in re.finditer(r"\S+", self.text[start + 1 : closing.start()]):
-            self._check_wildcards(match[0], start + 1 + match.start())
-        if (tilde := re.compile(r"~(\S*?)(?=[\s()（）]|\Z)").match(self.text, end)) is not None:
+        self._check_wildcards(written, start + 1)
+        if (tilde := _TILDE.match(self.text, end)) is not None:
             distance = self._number(tilde[1], f'"{inner}"~', start, tilde.end(), MAX_DISTANCE, f'"{inner}"~8')
-            if len(inner.split()) > MAX_OPERANDS:
+            if len(words) > MAX_OPERANDS:
                 message = f"a phrase with `~` takes at most {MAX_OPERANDS} words"
                 raise self._error(message, start, end, "join some of the words with AND")
-            self._add("NEARPHRASE", start, tilde.end(), f"{distance} {inner}")
+            self._leaf(Phrase(inner, distance, start=start, end=tilde.end()))
         else:
-            self._add("PHRASE", start, end, inner)
+            self._leaf(Phrase(inner, start=start, end=end))
 
     def _exact(self, start: int) -> None:
         self._field()
@@ -185,14 +203,14 @@ class _Lexer:
             raise self._error(
                 "these braces hold no letter or digit", start, end + 1, "write the text to find, as {NATO}"
             )
-        self._add("EXACT", start, end + 1, inner)
+        self._leaf(Exact(inner, start=start, end=end + 1))
 
     def _regex(self, start: int) -> bool:
         """Read a regular expression, if it is one that starts here, and not an operator or the path of an address."""
         text = self.text
         inside = self.field_before or (self.open[-1][1] if self.open else "")
         match = _REGEX.match(text, start)
-        operator = re.compile(r"/(\d+[fF]?)?(?=\s|\Z)").match(text, start)
+        operator = _SLASH_OPERATOR.match(text, start)
         if match is None or operator or (inside in _PATH_FIELDS and not _REGEX_SIGNS.search(match[1])):
             return False
         self._field()
@@ -215,7 +233,7 @@ class _Lexer:
             message, fix, part = wrong
             at = text.find(part, start, end) if part else -1
             raise self._error(message, *((at, at + len(part)) if at >= 0 else (start, end)), fix)
-        self._add("REGEX", start, end + len(flags), f"{flags} {pattern}")
+        self._leaf(Regex(pattern, flags == "i", start=start, end=end + len(flags)))
         return True
 
     def _word(self, start: int, run: str) -> None:
@@ -233,7 +251,7 @@ class _Lexer:
         elif run[0] in "@$" and len(run) > 1:
             self._field()
             self._check_commas(start, run)
-            self._add("ENTITY" if run[0] == "@" else "MACRO", start, end, run[1:])
+            self._leaf((EntityRef if run[0] == "@" else MacroRef)(run[1:], start=start, end=end))
         else:
             self._term(start, run, self._field())
 
@@ -274,7 +292,7 @@ class _Lexer:
         value = self._number(number or "", name, start, end, MAX_COUNT, f"{example}(…)")
         if value == 0:
             raise self._error(f"{name}/0 asks for nothing", start, end, f"write {example}(…)")
-        self._add(name, start, end, str(value))
+        self._add(name, start, end, value)
 
     def _field_name(self, start: int, run: str, written: str) -> None:
         end = start + len(written) + 1
@@ -310,7 +328,7 @@ class _Lexer:
             self._check_wildcards(run, start)
         if not _says_something(run):
             raise self._error(f"`{run}` has no letter or digit, so no text matches it", start, end, "remove it")
-        self._add("TERM", start, end)
+        self._leaf(Term(run, start=start, end=end))
 
     def _check_commas(self, start: int, run: str) -> None:
         for match in re.finditer(r"[,;，；、](?!(?<=\d,)\d)", run):
@@ -320,10 +338,12 @@ class _Lexer:
 
     def _check_wildcards(self, run: str, start: int) -> None:
         """Each word of `run` has its wildcards behind enough letters. `start` is the place of `run`."""
+        if _WILD.search(run) is None:
+            return
         for match in _WORD_OF_TERM.finditer(run):
             word = match[0]
             place = start + match.start(), start + match.end()
-            wild = re.search(r"[*?]", word)
+            wild = _WILD.search(word)
             if wild is None:
                 continue
             if not _letters(word[: wild.start()]):
@@ -380,7 +400,7 @@ def _letters(text: str) -> int:
 
 
 def _says_something(text: str) -> bool:
-    return _letters(text) > 0
+    return _LETTER.search(text) is not None
 
 
 def tokens(text: str) -> list[Token]:

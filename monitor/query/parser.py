@@ -10,15 +10,16 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import takewhile
-from typing import Any, ClassVar
+from operator import attrgetter
+from typing import Any
 
-from lark import Lark, Token, Transformer
+from lark import Lark, Transformer
 from lark.common import LexerConf
 from lark.exceptions import UnexpectedInput
 from lark.lexer import Lexer
 
 from monitor.errors import QueryError
-from monitor.query.lexer import operator_meant, tokens
+from monitor.query.lexer import Token, operator_meant, tokens
 from monitor.query.nodes import (
     And,
     AtLeast,
@@ -38,17 +39,20 @@ from monitor.query.nodes import (
     Term,
 )
 
-_GRAMMAR = """
-start: group
-group: (negation | near | field | atom) ((AND | OR)? (negation | near | field | atom))*
-negation: NOT (near | field | atom)
-near: (field | atom) (NEAR (field | atom))+
-field: FIELD atom
-?atom: (TERM | PHRASE | NEARPHRASE | EXACT | REGEX | ENTITY | MACRO) -> leaf
-     | LPAR group RPAR -> parentheses
-     | (ATLEAST | FIRST | SENTENCE | FORMS) LPAR group RPAR -> function
+# Written into the rules in place of rules of their own: each would be one more step for Lark at each word or group.
+_ATOM = "LEAF | parentheses | function"
+_OPERAND = f"(negation | near | field | {_ATOM})"
+_OPERANDS = f"{_OPERAND} ((AND | OR)? {_OPERAND})*"
+_GRAMMAR = f"""
+group: {_OPERANDS}
+negation: NOT (near | field | {_ATOM})
+near: (field | {_ATOM}) (NEAR (field | {_ATOM}))+
+field: FIELD ({_ATOM})
+parentheses: LPAR {_OPERANDS} RPAR
+function: (ATLEAST | FIRST | SENTENCE | FORMS) LPAR group RPAR
 
-%declare AND OR NOT NEAR FIELD LPAR RPAR ATLEAST FIRST SENTENCE FORMS TERM PHRASE NEARPHRASE EXACT REGEX ENTITY MACRO
+%declare AND OR NOT NEAR FIELD LPAR RPAR ATLEAST FIRST SENTENCE FORMS
+LEAF: "a"  // a pattern that nothing reads: Lark calls back only for tokens that have one
 """
 _CLIP = 60  # characters of an operand repeated in a suggestion
 _LONGEST_FIX = 400  # characters of a suggestion that repeats the query
@@ -67,34 +71,14 @@ class _Handover(Lexer):
     def __init__(self, conf: LexerConf) -> None:
         del conf  # Lark's protocol
 
-    def lex(self, data: Any) -> Iterator[Token]:  # type: ignore[override]  # Lark's custom lexers take its input as given
+    def lex(self, data: Any) -> Iterator[Any]:  # type: ignore[override]  # Lark's custom lexers take its input as given
         return iter(data)
 
 
-class _Builder(Transformer[Token, Node]):
+class _Builder(Transformer[Any, Node]):
     """Makes nodes as Lark recognises them. Stateless: the query's text comes in with the tokens."""
 
-    _leaves: ClassVar = {"TERM": Term, "PHRASE": Phrase, "EXACT": Exact, "ENTITY": EntityRef, "MACRO": MacroRef}
-
-    def start(self, parts: list[Any]) -> Node:
-        node: Node = parts[0]
-        return node
-
-    def leaf(self, parts: list[Any]) -> Node:
-        (token,) = parts
-        start, end = token.start_pos, token.end_pos
-        if token.type == "NEARPHRASE":
-            within, text = token.value.split(" ", 1)
-            return Phrase(text, int(within), start=start, end=end)
-        if token.type == "REGEX":
-            flags, pattern = token.value.split(" ", 1)
-            return Regex(pattern, flags == "i", start=start, end=end)
-        node: Node = self._leaves[token.type](token.value, start=start, end=end)
-        return node
-
-    def parentheses(self, parts: list[Any]) -> Node:
-        node: Node = parts[1]
-        return replace(node, start=parts[0].start_pos, end=parts[2].end_pos)
+    LEAF = attrgetter("value")  # Lark calls it for such a token
 
     def function(self, parts: list[Any]) -> Node:
         name, _, node, closing = parts
@@ -104,7 +88,7 @@ class _Builder(Transformer[Token, Node]):
         if name.type == "FORMS":
             return replace(_forms(node), start=start, end=end)
         made = AtLeast if name.type == "ATLEAST" else First
-        return made(int(name.value), node, start=start, end=end)
+        return made(name.value, node, start=start, end=end)
 
     def field(self, parts: list[Any]) -> Node:
         name, node = parts
@@ -115,13 +99,12 @@ class _Builder(Transformer[Token, Node]):
         return Not(node, start=token.start_pos, end=node.end)
 
     def near(self, parts: list[Any]) -> Node:
-        operators = [part for part in parts if isinstance(part, Token)]
-        operands = tuple(part for part in parts if not isinstance(part, Token))
-        for operator in operators[1:]:
+        operands, operators = tuple(parts[::2]), parts[1::2]
+        for operator in operators:
             if operator.value != operators[0].value:
                 raise _Mistake(
                     f"{operators[0].value} and {operator.value} in one chain",
-                    operator.start_pos or 0,
+                    operator.start_pos,
                     operator.end_pos,
                     "write two groups joined by AND: (a NEAR/5 b) AND (b ONEAR/3 c)",
                 )
@@ -129,17 +112,24 @@ class _Builder(Transformer[Token, Node]):
         return Near(operands, int(distance), name == "ONEAR", start=operands[0].start, end=operands[-1].end)
 
     def group(self, parts: list[Any]) -> Node:
-        operands = tuple(part for part in parts if not isinstance(part, Token))
-        if len(operands) == 1:
-            return operands[0]  # type: ignore[no-any-return]  # Lark's children are untyped
-        operators = [part for part in parts if isinstance(part, Token)]
-        if len(operators) < len(operands) - 1:
-            raise _Beside(parts)
-        mixed = next((operator for operator in operators if operator.type != operators[0].type), None)
-        if mixed is not None:
-            raise _Mixed(parts, mixed)
-        made = And if operators[0].type == "AND" else Or
-        return made(operands, start=operands[0].start, end=operands[-1].end)
+        return parts[0] if len(parts) == 1 else _joined(parts, parts[0].start, parts[-1].end)
+
+    def parentheses(self, parts: list[Any]) -> Node:
+        start, end = parts[0].start_pos, parts[-1].end_pos
+        return replace(parts[1], start=start, end=end) if len(parts) == 3 else _joined(parts[1:-1], start, end)
+
+
+def _joined(parts: list[Any], start: int, end: int) -> Node:
+    """Return the AND or OR of two operands or more. Raises _Beside and _Mixed."""
+    operands = tuple([part for part in parts if not isinstance(part, Token)])
+    operators = [part for part in parts if isinstance(part, Token)]
+    if len(operators) < len(operands) - 1:
+        raise _Beside(parts)
+    kind = operators[0].type
+    for operator in operators:
+        if operator.type != kind:
+            raise _Mixed(parts, operator)
+    return (And if kind == "AND" else Or)(operands, start=start, end=end)
 
 
 def _forms(node: Node) -> Node:
@@ -185,9 +175,7 @@ class _Mixed(Exception):  # noqa: N818  # as above
         self.parts, self.operator = parts, operator
 
 
-_BUILDER = _Builder()
-_PARSER = Lark(_GRAMMAR, parser="lalr", lexer=_Handover, transformer=_BUILDER)
-_ALONE = ("TERM", "PHRASE", "NEARPHRASE", "EXACT", "REGEX", "ENTITY", "MACRO")  # tokens that are a query of their own
+_PARSER = Lark(_GRAMMAR, parser="lalr", lexer=_Handover, transformer=_Builder(), start="group")
 
 
 def tree(text: str) -> Node:
@@ -199,10 +187,12 @@ def tree(text: str) -> Node:
         if "#" in text:
             fix += "; `#` begins a comment, so write a hashtag without it"
         raise QueryError(message, text, 0, 1, fix)
-    if len(found) == 1 and found[0].type in _ALONE:  # two thirds of all queries, without the grammar's way to one leaf
-        return _BUILDER.leaf(found)
+    node: Any
+    if len(found) == 1 and found[0].type == "LEAF":  # two thirds of all queries, without the grammar's way to one leaf
+        node = found[0].value
+        return node  # type: ignore[no-any-return]  # as below
     try:
-        node: Any = _PARSER.parse(found)
+        node = _PARSER.parse(found)
     except UnexpectedInput as error:
         raise _unexpected(text, found, getattr(error, "token", None)) from None
     except _Mixed as error:
@@ -211,7 +201,7 @@ def tree(text: str) -> Node:
         raise _beside(text, error.parts) from None
     except _Mistake as error:
         raise QueryError(error.message, text, error.start, error.end, error.fix) from None
-    return node  # type: ignore[no-any-return]  # `start` of the builder returns a node
+    return node  # type: ignore[no-any-return]  # the builder returns nodes
 
 
 def _quoted(text: str, node: Node) -> str:
@@ -227,7 +217,7 @@ def _mixed(text: str, parts: Sequence[Any], operator: Token) -> QueryError:
     fix = f"write `{forms[0]}` or `{forms[1]}`"
     if len(fix) > _LONGEST_FIX:
         fix = "put parentheses around what AND joins, or around what OR joins"
-    return QueryError(message, text, operator.start_pos or 0, operator.end_pos, fix)
+    return QueryError(message, text, operator.start_pos, operator.end_pos, fix)
 
 
 def _grouped(text: str, parts: Sequence[Any], tight: str) -> str:
@@ -349,14 +339,14 @@ def _unexpected(text: str, found: Sequence[Token], at: Token | None) -> QueryErr
         if here is None
         else {"LPAR": "(", "RPAR": ")", "FIELD": f"{here.value}:"}.get(here.type, text[here.start_pos : here.end_pos])
     )
-    place = (here or before or found[0]).start_pos or 0, (here or before or found[0]).end_pos
+    place = (here or before or found[0]).start_pos, (here or before or found[0]).end_pos
     if before is not None and before.type == "FIELD":
         if here is not None and here.type == "FIELD":
             fix = f"name one field: write `{name}` alone, or join two fields with AND"
             return QueryError(f"the field `{name}` stands inside `{before.value}:`", text, *place, fix)
         message = f"`{before.value}:` needs a term or a group right after it"
         fix = f"write {before.value}:word or {before.value}:(one OR another)"
-        return QueryError(message, text, before.start_pos or 0, before.end_pos, fix)
+        return QueryError(message, text, before.start_pos, before.end_pos, fix)
     if before is not None and before.type in ("AND", "OR", "NOT", "NEAR"):
         written = text[before.start_pos : before.end_pos]
         if here is not None and here.type == "NOT" and before.type == "NOT":
@@ -368,7 +358,7 @@ def _unexpected(text: str, found: Sequence[Token], at: Token | None) -> QueryErr
         fix = f"write what {written} joins, or remove it" if before.type != "NOT" else "write what must be absent"
         if here is None and "#" in text[before.end_pos :]:
             fix = f"write what {written} joins; `#` begins a comment, so write a hashtag without it"
-        return QueryError(f"{written} has nothing after it {where}", text, before.start_pos or 0, before.end_pos, fix)
+        return QueryError(f"{written} has nothing after it {where}", text, before.start_pos, before.end_pos, fix)
     if here is not None and here.type == "RPAR":
         return QueryError("nothing stands in these parentheses", text, *place, "write a group in them, or remove them")
     if here is not None and here.type in ("AND", "OR", "NEAR"):
