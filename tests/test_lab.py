@@ -85,9 +85,11 @@ def test_what_the_time_did_not_allow_is_said(pipe: Pipe) -> None:
     assert found.whole  # all four are in the first chunk
     for number in range(3):
         pipe.put("wire", *(item(f"{number}-{n}", f"Story {number} {n}") for n in range(400)))
-    found = try_query(pipe.app, "troops", pipe.time, seconds=-1)
-    assert (found.whole, found.searched, found.total) == (False, 1000, 1204)
+    found = try_query(pipe.app, "FORMS(troop)", pipe.time, seconds=-1)  # of which the index does not know
+    assert (found.whole, found.searched, found.total) == (False, 500, 1204)
     assert found.reached == pipe.time
+    found = try_query(pipe.app, "troops", pipe.time, seconds=-1)
+    assert (found.whole, found.searched, found.total, found.decided) == (True, 1204, 1204, 2)
 
 
 MISTAKES = [
@@ -160,7 +162,7 @@ def test_the_page_leads_with_a_verdict(ask: Client) -> None:
     query = {"q": "suspend* NEAR/20 strait OR grain", "topic": "sarn-strait", "days": "30"}
     page = text_of(ask("GET", f"/lab?{urlencode(query)}").text)
     assert "1 story gained, 0 lost, 1 the same." in page
-    assert "Whoever takes it right away would get about 1 more alert every 30 days." in page
+    assert "#risk-desk would get about 1 more alert every 30 days." in page
     assert "Not in the saved topic: NEAR/8 fails" in page
     assert re.search(r"YAML to paste at topics.yaml line \d+", page)
 
@@ -184,3 +186,60 @@ def test_the_page_answers_whatever_is_asked(made: World, ask: Client, query: str
     assert answer.status == 200
     assert "<script" not in answer.text
     assert made.app.now() == NOW
+
+
+PEOPLE = """
+subscribers:
+  ruth:
+    {channels: {mail: "mailto://127.0.0.1:2525?to=r@x.example"}, {QUIET}subscriptions: [{topics: all, alert: {RUTH}}]}
+"""
+
+
+SETTINGS = [
+    "{}", "{at_most: 2/h}", "{at_most: 2/h, each: story}", "{each: story}", "{wait: 30m}", "{wait: 15m, at_most: 1/h}",
+    "{updates: {sources: 2}}", "{updates: material}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("quiet", ["", "quiet_hours: {from: '22:00', to: '08:00'}, "])
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_alerts_are_what_the_policy_really_made_of_the_stories(tmp_path: Path, settings: str, quiet: str) -> None:
+    pipe = Pipe(tmp_path, topics=TOPICS, subscribers=PEOPLE.replace("{RUTH}", settings).replace("{QUIET}", quiet))
+    pipe.put("wire", item("first", "Troops at the border of a first poll"), baseline=True)
+    heads = ["march in the north", "leave the south", "wait at a bridge", "are paid at last"]
+    pipe.forward(days=1)
+    for number, head in enumerate(heads):
+        pipe.put("wire", item(f"a{number}", f"Troops of the border {head}"))
+        pipe.forward(minutes=10)
+    for feed in ("post", "wire"):
+        pipe.put(feed, item(f"{feed}-same", "Border troops elect a new speaker in a long session today"))
+        pipe.forward(minutes=1)
+    pipe.forward(days=1)
+    pipe.put("post", item("b", "Troops say little of border plans"))
+    pipe.put("wire", item("c", "Border fence painted by troops on leave"))
+    (alerts,) = try_query(pipe.app, "troops AND border", pipe.time, topic="border", days=7).alerts
+    made = len(pipe.deliveries("alert"))
+    limited = sum(reason == "limited" for _, reason in pipe.reasons())
+    assert (alerts.who, alerts.messages, alerts.limited) == (("ruth",), made, limited)
+    assert made > 1
+    pipe.close()
+
+
+def test_without_anybody_who_takes_it_the_usual_settings_are_assumed(pipe: Pipe) -> None:
+    (alerts,) = try_query(pipe.app, "troops", pipe.time, days=7).alerts
+    assert (alerts.who, alerts.messages) == ((), 2)
+
+
+def test_those_who_turned_the_topic_off_are_not_counted_and_others_by_their_settings(tmp_path: Path) -> None:
+    several = "subscribers:\n" + "".join(
+        f'  {name}: {{channels: {{mail: "mailto://a:b@127.0.0.1:2525?to={name}@x.example"}}, '
+        f"subscriptions: [{{topics: all, alert: {alert}}}]}}\n"
+        for name, alert in (("ann", "{}"), ("bob", "{}"), ("cy", "{at_most: 1/h}"), ("di", "{}"))
+    )
+    pipe = Pipe(tmp_path, topics=TOPICS, subscribers=several)
+    pipe.app.store.slots.set_preference("di", "border", "off", pipe.time)
+    for head in ("Troops say little of plans", "Fence painted by troops on leave", "Bread of troops runs short in April"):
+        pipe.put("wire", item(head[:4], head))
+    found = try_query(pipe.app, "troops", pipe.time, topic="border").alerts
+    assert [(one.who, one.messages, one.limited) for one in found] == [(("ann", "bob"), 3, 0), (("cy",), 1, 2)]
+    pipe.close()

@@ -60,10 +60,13 @@ def _show(found: Try) -> None:
             style="yellow",
         )
     was = f", was {found.was:,}" if found.was is not None else ""
-    events = f", was {found.events_was:,}" if found.events_was is not None else ""
     out.print(f"{found.searched:,} stories of {found.period} days searched in {found.seconds:.1f} s.")
     out.print(f"Stories: {found.hits:,}{was}; {found.hits / found.period:.1f} a day.")
-    out.print(f"Alerts, one for each event: {found.events:,}{events}; {found.events / found.period:.1f} a day.")
+    for number, alerts in enumerate(found.alerts):
+        before = f", was {found.alerts_were[number].a_day:.1f}" if found.alerts_were else ""
+        who = ", ".join(alerts.who) or "by the usual settings, since nobody takes it right away so far"
+        kept = f"; {alerts.limited:,} stories kept back by the limit" if alerts.limited else ""
+        out.print(told(f"Alerts a day: {alerts.a_day:.1f}{before} ({who}){kept}."))
     if found.was is not None:
         out.print(f"Gained {found.gained_count:,}, lost {found.lost_count:,}, the same {found.same:,}.")
     for said in found.warnings:

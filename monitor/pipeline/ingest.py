@@ -238,7 +238,9 @@ class _Saver:
     ) -> None:
         """The story's page was read. Topics that only its text matches are news; the others were told."""
         before = self.work.matches(story)
+        self.work.unindex(story)
         story.text, story.page_at = text.text, self.now
+        self.work.index(story)
         found = {m.topic: as_json(m.evidence) for m in matches}
         for topic, match in before.items():
             # One that does not match the longer text keeps its match, with what stands beside the text.
@@ -283,7 +285,9 @@ class _Saver:
             story.page_at = None
             if (page := self.work.page(story)) is not None:
                 page.due_at, page.tries = self.now, 0
+        self.work.unindex(story)
         story.title, story.summary, story.text = one.text.title, one.text.summary, one.text.text
+        self.work.index(story)
         story.url, story.author = one.text.url or story.url, one.text.author
         story.title_fold = headline_key(one.text.title)
         story.content_hash = one.content_hash

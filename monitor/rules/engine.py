@@ -24,6 +24,7 @@ from monitor.rules.evaluate import Scope, find, holds, shown, whole
 from monitor.rules.explain import close, explain, why_missed
 from monitor.rules.folded import Folded
 from monitor.rules.index import build
+from monitor.rules.preselect import Expression, either, expression
 from monitor.rules.reading import Reading, Scan
 from monitor.rules.sieve import Lookup, Places
 from monitor.rules.values import Explanation, TopicMatch, Verdict, pack, tidy
@@ -53,6 +54,10 @@ class Rules:
     def aliases(self) -> Aliases:
         """The aliases of all entities, as these rules know them."""
         return self._index.aliases
+
+    def needed(self) -> Expression | None:
+        """Return what every story has that matches a topic, in terms of a full-text index; None: it cannot tell."""
+        return either([expression(topic.tree, self.aliases) for topic in self._list])
 
     def match(self, story: StoryText) -> tuple[TopicMatch, ...]:
         """Return the topics that `story` matches, in their declared order, each with what made it true."""

@@ -1,7 +1,8 @@
 """The rule lab: a draft tried on the archive, against the saved topic. Nothing is sent, and nothing changes.
 
-The stories of the time asked about are read newest first and decided by `rules.match`, draft and saved rule in one
-reading. What the time allowed does not cover is said, never guessed (docs/decisions/0018).
+The full-text index tells which stories of the time asked about may match the draft or the saved rule, where their words
+tell; these are read newest first and decided by `rules.match`, both rules in one reading. Alerts are what the policy
+makes of the stories found. What the time allowed does not cover is said, never guessed (docs/decisions/0024).
 """
 
 from __future__ import annotations
@@ -10,19 +11,22 @@ import re
 import textwrap
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from operator import neg
 
 from monitor.app import App
 from monitor.config import Config, Topic
 from monitor.errors import NotFoundError, QueryError
-from monitor.rules import DRAFT, SAVED, Rules, compile_draft, lifeless, try_examples
+from monitor.rules import DRAFT, SAVED, Rules, TopicMatch, compile_draft, lifeless, try_examples
 from monitor.rules.examples import Tried
 from monitor.service.desk import HEADLINE, midnights, written
+from monitor.service.estimate import Alerts, Caught, estimate
 from monitor.service.marks import Piece, pieces
 from monitor.snippets import cut, snippet
-from monitor.store.reports import Read
+from monitor.store.reports import CHUNK, Read
 
 SECONDS = 5.0  # that a try may take; what it did not get to is said
 LONGEST = 10_000  # characters of a query that is tried
@@ -69,10 +73,11 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """What a draft does on the archive. Counts are of stories; `events` are what alerts go by, one for each.
+    """What a draft does on the archive. Counts are of stories; `alerts` are those of each group of subscribers.
 
-    `days` are (day, draft's, saved topic's). `whole` says that all stories of the time were read; else `reached` is how
-    far back. `was` are the same counts of the saved topic, None where nothing is compared with.
+    `days` are (day, draft's, saved topic's). `searched` stories were looked at, or known by the index not to match; of
+    these `decided` had to be read. `whole` says that this is all stories of the time; else `reached` is how far back.
+    `was` are the same counts of the saved topic, None where nothing is compared with.
     """
 
     query: str
@@ -81,6 +86,7 @@ class Try:
     wrong: Wrong | None = None
     searched: int = 0
     total: int = 0
+    decided: int = 0
     whole: bool = True
     reached: datetime | None = None
     seconds: float = 0.0
@@ -89,6 +95,8 @@ class Try:
     events: int = 0
     was: int | None = None
     events_was: int | None = None
+    alerts: tuple[Alerts, ...] = ()
+    alerts_were: tuple[Alerts, ...] = ()
     gained: tuple[Change, ...] = ()
     lost: tuple[Change, ...] = ()
     gained_count: int = 0
@@ -103,111 +111,162 @@ class Try:
         """How many stories both match."""
         return self.hits - self.gained_count
 
+    @property
+    def most(self) -> Alerts:
+        """What those get who get the most of the draft."""
+        return max(self.alerts, key=lambda one: one.messages)
+
+    @property
+    def most_was(self) -> Alerts:
+        """What the same get of the saved topic."""
+        return self.alerts_were[self.alerts.index(self.most)]
+
 
 def try_query(app: App, query: str, now: datetime, *, topic: str = "", days: int = 30, seconds: float = SECONDS) -> Try:
     """Try a query on the stories of the latest `days` days, against a saved topic if one is named.
 
     An empty query is the topic's own. Raises NotFoundError for a topic that is not declared.
     """
-    config, rules = app.config, app.rules
-    declared = config.topics.get(topic)
-    if topic and declared is None:
-        raise NotFoundError(f"no topic `{topic}` is declared (declared: {', '.join(config.topics) or 'none'})")
-    if not query.strip() and declared is not None:
-        query = written(declared)
-    if not query.strip():
-        return Try(query, topic, days)
-    try:
-        if len(query) > LONGEST:
-            raise QueryError(
-                f"the query is longer than {LONGEST:,} characters", query[:200], 0, 1, "make macros of parts"
-            )
-        draft = compile_draft(query, config, rules, topic)
-    except QueryError as error:
-        return Try(query, topic, days, wrong=_wrong(error, config, rules, topic))
-    found = _Scan(app, draft, declared is not None, midnights(app, now, days), now, seconds).run()
-    place = config.place("topics", topic) if declared is not None else None
-    return Try(
-        query=query,
-        topic=topic,
-        period=days,
-        searched=found.searched,
-        total=found.total,
-        whole=found.whole,
-        reached=found.reached,
-        seconds=found.seconds,
-        days=found.days(),
-        hits=found.hits,
-        events=len(found.events),
-        was=found.was if declared is not None else None,
-        events_was=len(found.events_was) if declared is not None else None,
-        gained=tuple(_change(one, draft, DRAFT, SAVED) for one in found.gained),
-        lost=tuple(_change(one, draft, SAVED, DRAFT) for one in found.lost),
-        gained_count=found.gained_count,
-        lost_count=found.lost_count,
-        examples=try_examples(draft, DRAFT, declared) if declared is not None else (),
-        warnings=lifeless(query),
-        yaml=as_yaml(topic, query, declared),
-        place=f"{place.file.rpartition('/')[2]} line {place.line}"
-        if place is not None and place.line
-        else "topics.yaml",
-    )
+    trial = Trial(app, query, now, topic=topic, days=days, seconds=seconds)
+    for _ in trial.steps():
+        pass
+    return trial.result()
+
+
+class Trial:
+    """A try that goes on step by step, so that whoever waits for it can be told how far it is."""
+
+    def __init__(
+        self, app: App, query: str, now: datetime, *, topic: str = "", days: int = 30, seconds: float = SECONDS
+    ) -> None:
+        """Prepare to try a query, as `try_query` does; what is wrong with it is known at once."""
+        config, rules = app.config, app.rules
+        declared = config.topics.get(topic)
+        if topic and declared is None:
+            raise NotFoundError(f"no topic `{topic}` is declared (declared: {', '.join(config.topics) or 'none'})")
+        if not query.strip() and declared is not None:
+            query = written(declared)
+        self._app, self._declared, self._now = app, declared, now
+        self._told = Try(query, topic, days)
+        self._draft: Rules | None = None
+        if not query.strip():
+            return
+        try:
+            if len(query) > LONGEST:
+                raise QueryError(
+                    f"the query is longer than {LONGEST:,} characters", query[:200], 0, 1, "make macros of parts"
+                )
+            self._draft = compile_draft(query, config, rules, topic)
+        except QueryError as error:
+            self._told = replace(self._told, wrong=_wrong(error, config, rules, topic))
+            return
+        self._scan = _Scan(app, self._draft, declared is not None, midnights(app, now, days), seconds)
+
+    def steps(self) -> Iterator[tuple[int, int]]:
+        """Try, a step at a time; yield how many stories of how many are through."""
+        if self._draft is not None:
+            yield from self._scan.steps()
+
+    def result(self) -> Try:
+        """Return what was found as far as the steps went."""
+        told, draft, declared, found = self._told, self._draft, self._declared, getattr(self, "_scan", None)
+        if draft is None or found is None:
+            return told
+        place = self._app.config.place("topics", told.topic) if declared is not None else None
+        since = found.reached if not found.whole and found.reached is not None else found.bounds[0]
+
+        def alerts(caught: Sequence[Caught]) -> tuple[Alerts, ...]:
+            return estimate(self._app, told.topic or "new-topic", caught, since, self._now)
+
+        return replace(
+            told,
+            searched=found.searched,
+            total=found.total,
+            decided=found.decided,
+            whole=found.whole,
+            reached=found.reached,
+            seconds=found.seconds,
+            days=found.days(),
+            hits=len(found.draft),
+            events=len({one.event for one in found.draft}),
+            was=len(found.saved) if declared is not None else None,
+            events_was=len({one.event for one in found.saved}) if declared is not None else None,
+            alerts=alerts(found.draft),
+            alerts_were=alerts(found.saved) if declared is not None else (),
+            gained=tuple(_change(one, draft, DRAFT, SAVED) for one in found.gained),
+            lost=tuple(_change(one, draft, SAVED, DRAFT) for one in found.lost),
+            gained_count=found.gained_count,
+            lost_count=found.lost_count,
+            examples=try_examples(draft, DRAFT, declared) if declared is not None else (),
+            warnings=lifeless(told.query),
+            yaml=as_yaml(told.topic, told.query, declared),
+            place=f"{place.file.rpartition('/')[2]} line {place.line}"
+            if place is not None and place.line
+            else "topics.yaml",
+        )
 
 
 @dataclass(slots=True)
 class _Scan:
-    """One pass over the stories, newest first, until all are read or the time is over."""
+    """One pass over the stories that may match, newest first, until all are read or the time is over."""
 
     app: App
     rules: Rules
     compares: bool
     bounds: Sequence[datetime]
-    now: datetime
     allowed: float
     searched: int = 0
     total: int = 0
+    decided: int = 0
     whole: bool = True
     reached: datetime | None = None
     seconds: float = 0.0
-    hits: int = 0
-    was: int = 0
     gained_count: int = 0
     lost_count: int = 0
-    events: set[int] = field(default_factory=set)
-    events_was: set[int] = field(default_factory=set)
+    draft: list[Caught] = field(default_factory=list)
+    saved: list[Caught] = field(default_factory=list)
     gained: list[Read] = field(default_factory=list)
     lost: list[Read] = field(default_factory=list)
     counts: dict[date, list[int]] = field(default_factory=dict)
 
-    def run(self) -> _Scan:
-        reports, since = self.app.store.reports, self.bounds[0]
-        here = self.bounds[0].tzinfo
-        with _one_at_a_time:
-            began = time.monotonic()
-            self.total = reports.count_since(since)
-            for chunk in reports.reading(since):
-                for one in chunk:
-                    found = {match.topic for match in self.rules.match(one.text)}
-                    if found:
-                        self._count(one, DRAFT in found, SAVED in found, one.at.astimezone(here).date())
-                self.searched += len(chunk)
-                self.reached = chunk[-1].at
-                if time.monotonic() - began > self.allowed:
-                    break
-            self.seconds = time.monotonic() - began
-        self.whole = self.searched >= self.total
-        return self
+    def steps(self) -> Iterator[tuple[int, int]]:
+        reports, since, began = self.app.store.reports, self.bounds[0], time.monotonic()
+        every = reports.numbers_since(since)
+        wanted = self.rules.needed()
+        numbers = every if wanted is None else reports.numbers_since(since, wanted)
+        self.total = len(every)
+        for chunk in reports.reading(numbers):
+            with _one_at_a_time:
+                self._decide(chunk)
+            self.decided = min(self.decided + CHUNK, len(numbers))
+            if self.decided == len(numbers):
+                break
+            self.searched = bisect_right(every, -numbers[self.decided - 1], key=neg)  # they go downward
+            self.reached = chunk[-1].at if chunk else self.reached
+            if time.monotonic() - began > self.allowed:
+                self.whole = False
+                break
+            yield self.searched, self.total
+        if self.whole:
+            self.searched = self.total
+        self.seconds = time.monotonic() - began
 
-    def _count(self, one: Read, draft: bool, saved: bool, day: date) -> None:
+    def _decide(self, chunk: Iterable[Read]) -> None:
+        here = self.bounds[0].tzinfo
+        for one in chunk:
+            found = {match.topic: match for match in self.rules.match(one.text)}
+            if found:
+                self._count(one, found, one.at.astimezone(here).date())
+
+    def _count(self, one: Read, found: Mapping[str, TopicMatch], day: date) -> None:
+        draft, saved = DRAFT in found, SAVED in found
         counts = self.counts.setdefault(day, [0, 0])
         counts[0] += draft
         counts[1] += saved
-        self.hits += draft
-        self.was += saved
         if draft:
-            self.events.add(one.event_id)
+            self.draft.append(self._caught(one, found[DRAFT]))
         if saved:
-            self.events_was.add(one.event_id)
+            self.saved.append(self._caught(one, found[SAVED]))
         if draft and not saved:
             self.gained_count += 1
             if len(self.gained) < SHOWN:
@@ -217,7 +276,14 @@ class _Scan:
             if len(self.lost) < SHOWN:
                 self.lost.append(one)
 
+    def _caught(self, one: Read, match: TopicMatch) -> Caught:
+        declared = self.app.config.entities
+        named = dict.fromkeys(e.entity for e in match.evidence if e.entity)
+        titles = tuple(declared[name].title if name in declared else name for name in named)
+        return Caught(one.id, one.event_id, one.at, one.claimed_at, one.text.title, one.text.source, titles)
+
     def days(self) -> tuple[tuple[date, int, int], ...]:
+        """Return the counts by day."""
         found = []
         for bound in self.bounds[:-1]:
             draft, saved = self.counts.get(bound.date(), (0, 0))

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import delete, update
-from sqlmodel import Session, and_, col, func, or_, select
+from sqlmodel import Session, col, func, or_, select
 
 from monitor.models import (
     Audit,
@@ -28,6 +28,8 @@ from monitor.models import (
     StorySketch,
     Verdict,
 )
+from monitor.rules.preselect import in_title
+from monitor.store import fulltext
 from monitor.store.feeds import LISTED_WITHIN
 from monitor.store.ingest import outlets
 from monitor.text import StoryText, words
@@ -36,6 +38,7 @@ from monitor.urls import canonical_url
 Transaction = Callable[[], AbstractContextManager[Session]]
 PRUNE_CHUNK = ROWS_CHUNK = 500
 MOST_WORDS = 40  # of a headline asked about
+MOST_FOUND = 5_000  # headlines that are looked at, the newest
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +85,8 @@ class Archive:
         """Yield (how far from `wanted` the headline is, minus the id) of the stories whose headline has the words."""
         if not wanted:
             return
-        # `title_fold` holds the folded words of all but the shortest headlines.
-        folded = and_(*(col(Story.title_fold).contains(word, autoescape=True) for word in wanted))
-        titles = select(Story.id, Story.title).where(or_(Story.title_fold == "", folded))
+        among = fulltext.among(session, in_title(wanted))
+        titles = select(Story.id, Story.title).where(among).order_by(col(Story.id).desc()).limit(MOST_FOUND)
         for story_id, title in session.exec(titles):
             own = tuple(word.folded for word in words(title))
             if story_id is not None and set(wanted) <= set(own):
@@ -224,6 +226,8 @@ class Archive:
             for table in (Match, Verdict, Decision, Page, StorySketch):
                 session.execute(delete(table).where(col(table.story_id).in_(gone)))
             session.execute(update(Sighting).where(col(Sighting.story_id).in_(gone)).values(story_id=None))
+            leaving = session.exec(select(Story).where(col(Story.id).in_(gone)))
+            fulltext.forget(session, [fulltext.row(story) for story in leaving])
             session.execute(delete(Story).where(col(Story.id).in_(gone)))
             left = select(Story.id).where(col(Story.event_id) == col(Event.id)).exists()
             session.execute(delete(Event).where(col(Event.id).in_({event_id for _, event_id in rows}), ~left))

@@ -25,7 +25,7 @@ from monitor.models import (
     StorySketch,
     Verdict,
 )
-from monitor.store import feeds, outbox, policies
+from monitor.store import feeds, fulltext, outbox, policies
 from monitor.store.policies import Spending
 
 REPORTS = 4  # of other outlets, that an alert shows
@@ -46,6 +46,7 @@ class Ingest(Spending):
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         self._later: list[Sighting | Match | Decision | StorySketch | Verdict] = []
+        self._words: list[fulltext.Row] = []
         # Read ahead, or made here: what is not in them is looked for in the database.
         self._keys: dict[str, Story | None] = {}
         self._matches: dict[int, dict[str, Match]] = {}
@@ -66,6 +67,8 @@ class Ingest(Spending):
             if isinstance(row, Match):
                 self._matches.pop(row.story_id, None)
         self._later = []
+        fulltext.add(self._session, self._words)
+        self._words = []
 
     def sightings(self, feed: str, guids: Collection[str]) -> dict[str, Sighting]:
         """Return the sightings of `guids` in `feed`, by guid."""
@@ -131,7 +134,17 @@ class Ingest(Spending):
         assert story.id is not None
         self._keys[story.key] = story
         self._matches[story.id] = {}
+        self.index(story)
         return story
+
+    def index(self, story: Story) -> None:
+        """Put a story's words into the full-text index."""
+        self._words.append(fulltext.row(story))
+
+    def unindex(self, story: Story) -> None:
+        """Take a story's words out of the full-text index, before they change."""
+        self.settle()
+        fulltext.forget(self._session, [fulltext.row(story)])
 
     def has_event(self, event_id: int) -> bool:
         """Whether an event is still there: it goes with its last story."""

@@ -9,18 +9,20 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, Literal
 
-from sqlalchemy import String, column, values
+from sqlalchemy import String, case, column, values
 from sqlalchemy import select as sa_select
 from sqlalchemy.orm import defer
 from sqlmodel import Session, and_, col, func, or_, select
 
 from monitor.models import Decision, Delivery, DeliveryStory, Match, Sighting, Story
+from monitor.rules.preselect import Expression
+from monitor.store import fulltext
 from monitor.text import StoryText
 
 Transaction = Callable[[], AbstractContextManager[Session]]
 Standing = Literal["failed", "retrying", "held", "queued", "sent", "cancelled"]
 STANDINGS: tuple[Standing, ...] = ("failed", "retrying", "held", "queued", "sent", "cancelled")
-CHUNK = 1_000  # stories read at a time
+CHUNK = 500  # stories read at a time
 MOST_DAYS = 400  # of counts that are kept
 MOST_STORIES = 100  # of one event
 MOST_EVIDENCE = 2_000  # matches whose words are counted
@@ -37,11 +39,12 @@ class Covered:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A story as rules see it, with its event and when it was first seen."""
+    """A story as rules see it, with its event, when it was first seen, and the time that it claims."""
 
     id: int
     event_id: int
     at: datetime
+    claimed_at: datetime | None
     text: StoryText
 
 
@@ -74,28 +77,54 @@ class Reports:
             latest = session.exec(select(func.max(Story.first_seen_at))).one()
             return Since(stories, matched, events, latest)
 
-    def count_since(self, at: datetime) -> int:
-        """Return how many stories were first seen since a time."""
+    def numbers_since(self, at: datetime, wanted: Expression | None = None) -> list[int]:
+        """Return the ids of the stories first seen since a time that may have what is `wanted`, the newest first."""
+        query = select(Story.id).where(col(Story.first_seen_at) >= at).order_by(col(Story.id).desc())
         with self._read() as session:
-            return session.exec(select(func.count()).select_from(Story).where(col(Story.first_seen_at) >= at)).one()
+            if wanted is not None:
+                query = query.where(fulltext.among(session, wanted))
+            return list(session.connection().execute(query).scalars())
 
-    def reading(self, since: datetime) -> Iterator[list[Read]]:
-        """Yield the stories first seen since a time as rules see them, the newest first, in chunks of a transaction."""
+    def reading(self, numbers: Sequence[int]) -> Iterator[list[Read]]:
+        """Yield the stories of these ids as rules see them, in their order, in chunks of a transaction.
+
+        One that retention has removed meanwhile is left out.
+        """
         columns: tuple[Any, ...] = (
-            Story.id, Story.event_id, Story.first_seen_at, Story.title, Story.summary, Story.text, Story.language,
-            Story.source, Story.feed, Story.tags, Story.url, Story.author, Story.country,
+            Story.id, Story.event_id, Story.first_seen_at, Story.claimed_at, Story.title, Story.summary, Story.text,
+            Story.language, Story.source, Story.feed, Story.tags, Story.url, Story.author, Story.country,
         )  # fmt: skip
-        last = 0
-        while True:
-            query = sa_select(*columns).where(col(Story.first_seen_at) >= since).order_by(col(Story.id).desc())
-            if last:
-                query = query.where(col(Story.id) < last)
+        for start in range(0, len(numbers), CHUNK):
+            some = sa_select(*columns).where(col(Story.id).in_(numbers[start : start + CHUNK]))
             with self._read() as session:
-                rows: Sequence[Any] = session.execute(query.limit(CHUNK)).all()
-            if not rows:
-                return
+                # Past the session, which would take as long as rules take to decide.
+                rows = session.connection().execute(some.order_by(col(Story.id).desc())).all()
             yield [_read(*row) for row in rows]
-            last = rows[-1][0]
+
+    def only_first_polls(self, numbers: Sequence[int]) -> set[int]:
+        """Return those of the stories that were seen in feeds' first polls alone."""
+        found: set[int] = set()
+        for start in range(0, len(numbers), CHUNK):
+            some = col(Sighting.story_id).in_(numbers[start : start + CHUNK])
+            news = func.sum(case((col(Sighting.baseline), 0), else_=1))
+            grouped = select(Sighting.story_id).where(some).group_by(col(Sighting.story_id)).having(news == 0)
+            with self._read() as session:
+                found.update(number for number in session.exec(grouped) if number is not None)
+        return found
+
+    def outlet_times(self, event_ids: Sequence[int]) -> dict[int, dict[str, datetime]]:
+        """Return when each source of events' stories first told of them."""
+        found: dict[int, dict[str, datetime]] = {}
+        first = func.min(Story.first_seen_at)
+        for start in range(0, len(event_ids), CHUNK):
+            some = col(Story.event_id).in_(event_ids[start : start + CHUNK])
+            grouped = (
+                select(Story.event_id, Story.source, first).where(some).group_by(col(Story.event_id), Story.source)
+            )
+            with self._read() as session:
+                for event_id, source, at in session.exec(grouped):
+                    found.setdefault(event_id or 0, {})[source] = at
+        return found
 
     def by_day(self, bounds: Sequence[datetime], now: datetime) -> list[Mapping[str, int]]:
         """Return how many stories matched each topic as news, between each two of `bounds`, which go upward."""
@@ -342,10 +371,10 @@ class Reports:
             ]
 
 
-def _read(story_id: int, event_id: int, at: datetime, *told: Any) -> Read:
+def _read(story_id: int, event_id: int, at: datetime, claimed_at: datetime | None, *told: Any) -> Read:
     title, summary, text, language, source, feed, tags, url, author, country = told
     seen = StoryText(str(story_id), title, summary, text, language, source, feed, tuple(tags), url, author, country)
-    return Read(story_id, event_id, at, seen)
+    return Read(story_id, event_id, at, claimed_at, seen)
 
 
 def _standing(name: Standing, now: datetime) -> Any:
