@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 # In a row, until an endpoint counts as down. A server that answers, and be it with a refusal, is not down.
 OPEN_AFTER = 3
@@ -75,6 +75,17 @@ def endpoint_of(url: str) -> str:
 def recipient_of(url: str) -> str:
     """Return the name of an address: a hash, by which a changed address is another one."""
     return _hash(url)
+
+
+def addressed_to(url: str, address: str) -> str:
+    """Return a mail channel's address with `address` for its one recipient, in place of those it names."""
+    scheme, _, rest = url.partition("://")
+    place, _, query = rest.partition("?")
+    kept = [
+        part for part in query.split("&") if part and unquote(part.partition("=")[0]).lower() not in ("to", "cc", "bcc")
+    ]
+    kept.append(f"to={quote(address, safe='@')}")
+    return f"{scheme}://{place.partition('/')[0]}?{'&'.join(kept)}"
 
 
 def pace_of(endpoint: str) -> Pace:

@@ -8,7 +8,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from monitor.app import App
-from monitor.links import ALL_TOPICS, Purpose, Target, read
+from monitor.links import ALL_TOPICS, Purpose, Target, fingerprint, read
 from monitor.web import IncidentView, LinkView
 
 log = logging.getLogger(__name__)
@@ -58,11 +58,14 @@ class WebBackend:
         target = read(app.secret, token)
         if target is None or target.subscriber not in app.config.subscribers:
             return False
-        now = app.now()
-        app.db_wait(app.store.slots.set_preference, target.subscriber, target.topic, setting, now)
+        now, preferences = app.now(), app.store.preferences
+        by = f"unsubscribe link {fingerprint(token)}"
         if setting == "off":
             topic = None if target.topic == ALL_TOPICS else target.topic
+            app.db_wait(preferences.turn_off, target.subscriber, target.topic, now, None, by)
             app.db_wait(app.store.outbox.cancel_for, target.subscriber, topic, now)
+        else:
+            app.db_wait(preferences.turn_on, target.subscriber, target.topic, now, by)
         return True
 
     def incident(self, token: str) -> IncidentView | None:
