@@ -23,6 +23,7 @@ from zoneinfo import ZoneInfo
 from monitor import __version__
 from monitor.article import extract
 from monitor.config import Config, FetchSettings, Subscriber
+from monitor.endpoints import addressed_to
 from monitor.errors import MonitorError, StoreError
 from monitor.events import Grouping
 from monitor.fetch import Failed, Fetched, Fetcher, NotModified
@@ -123,7 +124,8 @@ class App:
 
         Whoever records such a thing calls it; a daemon does so every few seconds too, for what others recorded.
         """
-        if self._laid == (self.declared, self.store.preferences.version()):
+        laid = self._laid
+        if laid is not None and laid[0] is self.declared and laid[1] == self.store.preferences.version():
             return False
         self.config = self.lay_over(self.declared)
         return True
@@ -271,6 +273,10 @@ class App:
         """Return the signed link by which a subscriber chooses, good for `links.LASTS` days."""
         return f"{self.site.public_url}/s/{self.sign_until(subscriber, Purpose.PREFERENCES)}"
 
+    def confirm_link(self, name: str) -> str:
+        """Return the signed link by which one who signed up confirms it."""
+        return f"{self.site.public_url}/subscribe/{self.sign_until(name, Purpose.CONFIRM)}"
+
     def sign_until(self, name: str, purpose: Purpose) -> str:
         """Return a token for a name that expires as its purpose says."""
         return sign(self.secret, name, last_day(purpose, self.now()), purpose)
@@ -302,6 +308,9 @@ def address_of(config: Config, kind: str, subscriber: str, channel: str) -> str 
     """Return the address that a message of a kind goes to, as it is declared now; None when it no longer is."""
     if kind == "escalation":
         return next((to[channel] for topic in config.topics if channel in (to := config.escalation(topic))), None)
+    if kind == "confirmation":
+        settings = config.settings.sign_up
+        return addressed_to(settings.via.get_secret_value(), channel) if settings is not None else None
     return channel_url(config, subscriber, channel)
 
 

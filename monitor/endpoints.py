@@ -88,6 +88,15 @@ def addressed_to(url: str, address: str) -> str:
     return f"{scheme}://{place.partition('/')[0]}?{'&'.join(kept)}"
 
 
+def addressees(url: str) -> frozenset[str]:
+    """Return the addresses that a mail channel names with `to`, case-folded; none of other services."""
+    scheme, _, rest = url.partition("://")
+    if _SERVICES.get(scheme.lower()) != "mail":
+        return frozenset()
+    written = parse_qs(rest.partition("?")[2]).get("to", [])
+    return frozenset(one.strip().casefold() for value in written for one in value.split(","))
+
+
 def pace_of(endpoint: str) -> Pace:
     """Return how an endpoint may be used."""
     return _PACES.get(endpoint.partition(" ")[0], Pace())

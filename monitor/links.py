@@ -14,7 +14,7 @@ import hmac
 from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from types import MappingProxyType
 
@@ -91,6 +91,12 @@ def read(secret: bytes, token: str, purpose: Purpose = Purpose.UNSUBSCRIBE) -> T
         expected, readable = sign(secret, "?", "?", purpose), False
     same = hmac.compare_digest(expected.encode(), token.encode("utf-8", "replace"))
     return Target(subscriber, topic) if same and readable else None
+
+
+def last_day_of(token: str) -> datetime:
+    """Return the last day of a token that `read_until` took."""
+    raw = b64decode(token + "=" * (-len(token) % 4), altchars=b"-_")
+    return datetime.strptime(raw[_MAC_BYTES:].decode().split(_SEPARATOR)[1], "%Y%m%d").replace(tzinfo=UTC)
 
 
 def fingerprint(token: str) -> str:

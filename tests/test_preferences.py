@@ -274,7 +274,7 @@ def always(_row: SignUp, _now: datetime) -> bool:
 def test_one_who_signed_up_is_a_subscriber_with_the_defaults_and_gets_alerts(opened: Opener) -> None:
     pipe = opened(monitor=SIGN_UP, topics=PUBLIC)
     preferences = pipe.app.store.preferences
-    assert preferences.ask(signed(topics=("sanctions", "border-deployments")), "", pipe.time, always)
+    assert preferences.ask(signed(topics=("sanctions", "border-deployments")), pipe.time, always)
     pipe.app.take_up()
     assert [*pipe.app.config.subscribers] == ["ruth"]  # not before it is confirmed
     assert preferences.confirm("reader-1", pipe.time, "confirmation link")
@@ -291,7 +291,7 @@ def test_one_who_signed_up_is_a_subscriber_with_the_defaults_and_gets_alerts(ope
 def test_one_who_signed_up_chooses_like_all_others_and_is_removed_with_the_address(opened: Opener) -> None:
     pipe = opened(monitor=SIGN_UP, topics=PUBLIC)
     preferences = pipe.app.store.preferences
-    preferences.ask(signed(often="daily"), "", pipe.time, always)
+    preferences.ask(signed(often="daily"), pipe.time, always)
     preferences.confirm("reader-1", pipe.time, "confirmation link")
     layered = choose(pipe, Setting("topic", "alert", "sanctions"), who="reader-1")
     assert frequency(layered, "sanctions") == "alert"
@@ -308,7 +308,7 @@ def test_those_who_never_confirmed_or_left_for_good_are_forgotten(opened: Opener
     pipe = opened(monitor=SIGN_UP, topics=PUBLIC)
     preferences = pipe.app.store.preferences
     for name in ("reader-1", "reader-2", "reader-3"):
-        preferences.ask(signed(name), "", pipe.time, always)
+        preferences.ask(signed(name), pipe.time, always)
     preferences.confirm("reader-1", pipe.time, "c")
     preferences.confirm("reader-2", pipe.time, "c")
     preferences.turn_off("reader-1", "*", pipe.time)

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, update
+from sqlalchemy import update
 from sqlmodel import Session, col, func, select
 
 from monitor.models import Delivery, Preference, SignUp
@@ -94,11 +94,11 @@ class Preferences:
             confirmed = select(SignUp).where(col(SignUp.confirmed_at).is_not(None))
             return session.exec(confirmed.order_by(col(SignUp.confirmed_at), col(SignUp.name))).all()
 
-    def ask(self, wanted: SignUp, known: str, now: datetime, may: Callable[[SignUp, datetime], bool]) -> SignUp | None:
+    def ask(self, wanted: SignUp, now: datetime, may: Callable[[SignUp, datetime], bool]) -> SignUp | None:
         """Record that somebody asked for `wanted` by the page; return the row if a mail is to be sent to its address.
 
-        `known` is the subscriber that has the address already, or "". What one who is confirmed has stays as it is.
-        `may` says by the row before whether its address may get another mail now.
+        What one who is confirmed has stays as it is. `may` says by the row before whether its address may get another
+        mail now.
         """
         with self._write() as session:
             row = session.exec(select(SignUp).where(SignUp.address == wanted.address)).first() or wanted
@@ -108,8 +108,7 @@ class Preferences:
                 row.topics, row.often, row.language = wanted.topics, wanted.often, wanted.language
             row.mails = row.mails + 1 if row.mailed_at and row.mailed_at.date() == now.date() else 1
             row.asked_at = row.mailed_at = now
-            if not known or row.name == known:
-                session.add(row)
+            session.add(row)
             return row
 
     def asked(self, name: str) -> SignUp | None:
@@ -139,9 +138,10 @@ class Preferences:
     def prune(self, now: datetime) -> int:
         """Remove those who asked and never confirmed, and those who left longer ago than it can be undone."""
         with self._write() as session:
-            session.execute(
-                delete(SignUp).where(col(SignUp.confirmed_at).is_(None), col(SignUp.asked_at) < now - PENDING)
-            )
+            never = select(SignUp).where(col(SignUp.confirmed_at).is_(None), col(SignUp.asked_at) < now - PENDING)
+            for row in session.exec(never).all():
+                _forget_address(session, row.name)
+                session.delete(row)
             left = select(Preference.subscriber).where(
                 col(Preference.current).is_(True),
                 Preference.key == TOPIC,
@@ -209,11 +209,21 @@ def _unsubscribed(row: Preference) -> bool:
     return (row.key, row.topic, row.setting) == (TOPIC, EVERYTHING, "off")
 
 
+def _forget_address(session: Session, name: str) -> None:
+    """Take one's address, which is the channel of mails to confirm it, out of the record of messages."""
+    session.execute(
+        update(Delivery)
+        .where(col(Delivery.subscriber) == name, col(Delivery.kind) == "confirmation")
+        .values(channel="", payload={})
+    )
+
+
 def _remove(session: Session, name: str, now: datetime, by: str) -> bool:
     row = session.get(SignUp, name)
     if row is None:
         return False
     session.delete(row)
+    _forget_address(session, name)
     session.execute(
         update(Preference).where(col(Preference.subscriber) == name, col(Preference.current).is_(True))
         .values(current=False)
