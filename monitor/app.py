@@ -23,12 +23,14 @@ from zoneinfo import ZoneInfo
 from monitor import __version__
 from monitor.article import extract
 from monitor.config import Config, FetchSettings, Subscriber
-from monitor.errors import MonitorError
+from monitor.endpoints import addressed_to
+from monitor.errors import MonitorError, StoreError
 from monitor.events import Grouping
 from monitor.fetch import Failed, Fetched, Fetcher, NotModified
-from monitor.links import Purpose, sign
+from monitor.links import Purpose, last_day, sign
 from monitor.logs import redactor
 from monitor.parse import parse_feed
+from monitor.preferences import laid_over
 from monitor.render import Links, Reader, Renderer, Site
 from monitor.robots import Kept, asks
 from monitor.rules import Rules, compile_rules
@@ -56,7 +58,8 @@ def utc_now() -> datetime:
 class App:
     """What is open: the configuration and the rules made of it, the database, the ways in and out.
 
-    `config` and `rules` are replaced together by `use`; a tick reads each once, so it never sees half a change.
+    `config` is what the files say (`declared`) with what subscribers set laid over it, and those who signed up.
+    `declared` and `rules` are replaced together by `use`; a tick reads each once, so it never sees half a change.
     """
 
     def __init__(self, config: Config, rules: Rules, data: Path, clock: Callable[[], datetime] = utc_now) -> None:
@@ -97,18 +100,43 @@ class App:
         self._page_fetcher: Fetcher | None = None
         self._retired: list[Fetcher] = []
         self._using: Counter[Fetcher] = Counter()
-        self.config, self.rules = config, rules
+        self.declared, self.config, self.rules = config, config, rules
+        self._laid: tuple[Config, int] | None = None  # what `config` was made of
         self.sender = Sender(config.settings.mail_from)
         redactor.learn(config.secrets)
 
-    def use(self, config: Config, rules: Rules) -> None:
-        """Go over to another configuration; what is in flight ends under the old one."""
+    def use(self, config: Config, rules: Rules, layered: Config | None = None) -> None:
+        """Go over to another configuration; what is in flight ends under the old one.
+
+        `layered` is what `lay_over` made of it, where that was done in the database's thread already.
+        """
         if _way_in(config) != _way_in(self.config):
             self._retired += [one for one in (self._fetcher, self._page_fetcher) if one is not None]
             self._fetcher = self._page_fetcher = None
         redactor.learn((*self.config.secrets, *config.secrets))
-        self.config, self.rules = config, rules
+        if layered is None:
+            layered = self.lay_over(config)
+        self.declared, self.config, self.rules = config, layered, rules
         self.sender = Sender(config.settings.mail_from, self.sender)
+
+    def take_up(self) -> bool:
+        """Take up what subscribers set, and who signed up, since the last time; whether there was anything.
+
+        Whoever records such a thing calls it; a daemon does so every few seconds too, for what others recorded.
+        """
+        laid = self._laid
+        if laid is not None and laid[0] is self.declared and laid[1] == self.store.preferences.version():
+            return False
+        self.config = self.lay_over(self.declared)
+        return True
+
+    def lay_over(self, declared: Config) -> Config:
+        """Return a configuration with what subscribers set, and those who signed up."""
+        preferences = self.store.preferences
+        version = preferences.version()
+        layered = laid_over(declared, preferences.all(), preferences.members(), version)
+        self._laid = (declared, version)
+        return layered
 
     @property
     def fetcher(self) -> Fetcher:
@@ -239,7 +267,19 @@ class App:
             return Links("", {}, "")
         base = self.site.public_url
         off = {topic: f"{base}/u/{sign(self.secret, subscriber, topic)}" for topic in topics}
-        return Links(f"{base}/u/{sign(self.secret, subscriber)}", off, "")
+        return Links(f"{base}/u/{sign(self.secret, subscriber)}", off, self.preferences_link(subscriber))
+
+    def preferences_link(self, subscriber: str) -> str:
+        """Return the signed link by which a subscriber chooses, good for `links.LASTS` days."""
+        return f"{self.site.public_url}/s/{self.sign_until(subscriber, Purpose.PREFERENCES)}"
+
+    def confirm_link(self, name: str) -> str:
+        """Return the signed link by which one who signed up confirms it."""
+        return f"{self.site.public_url}/subscribe/{self.sign_until(name, Purpose.CONFIRM)}"
+
+    def sign_until(self, name: str, purpose: Purpose) -> str:
+        """Return a token for a name that expires as its purpose says."""
+        return sign(self.secret, name, last_day(purpose, self.now()), purpose)
 
     def acknowledge_link(self, name: str, incident: str) -> str:
         """Return the signed link by which `name` (a subscriber or channel) acknowledges an incident."""
@@ -268,6 +308,9 @@ def address_of(config: Config, kind: str, subscriber: str, channel: str) -> str 
     """Return the address that a message of a kind goes to, as it is declared now; None when it no longer is."""
     if kind == "escalation":
         return next((to[channel] for topic in config.topics if channel in (to := config.escalation(topic))), None)
+    if kind == "confirmation":
+        settings = config.settings.sign_up
+        return addressed_to(settings.via.get_secret_value(), channel) if settings is not None else None
     return channel_url(config, subscriber, channel)
 
 
@@ -292,6 +335,11 @@ def open_app(
     app = App(config, rules, data, clock)
     if migrate and app.store.is_sqlite:
         app.store.migrate()
+    try:
+        app.take_up()
+    except StoreError as error:
+        # A database that is away, or not brought up to date yet, decides nothing either; a daemon tries again.
+        log.warning("what subscribers set could not be read: %s", error)
     return app
 
 

@@ -241,6 +241,7 @@ class Daemon:
             ("prune", self._prune, 600, "poll" in self.roles),
             ("hubs", self._hubs, 10, self.serve is not None and "web" in self.roles),  # they ask back by the web server
             ("audit", self._audit, 600, "deliver" in self.roles),
+            ("take up", self._take_up, 2, True),
             ("reload", self._reload, 2, True),
         ]
         for name, tick, seconds, wanted in ticks:
@@ -319,6 +320,10 @@ class Daemon:
             found = await asyncio.to_thread(audit, app, now - LOOKS_BACK, now)
             await app.db(record_audit, app, found)
 
+    async def _take_up(self) -> None:
+        if await self.app.db(self.app.take_up):
+            log.info("what subscribers set was taken up")
+
     async def _reload(self) -> None:
         fresh = await asyncio.to_thread(stamp, self.folder)
         if not self._again:
@@ -330,7 +335,7 @@ class Daemon:
         try:
             loaded = await asyncio.to_thread(self._load)
         except ConfigError as error:
-            await asyncio.to_thread(write_state, app.data, now, app.config, error.problems)
+            await asyncio.to_thread(write_state, app.data, now, app.declared, error.problems)
             for problem in error.problems:
                 log.error("%s", problem)
             log.error("%s was not loaded: still running the last good configuration", self.folder)
@@ -342,12 +347,13 @@ class Daemon:
 
     def _load(self) -> Loaded:
         with lasting():
-            return load(self.folder, self.env, Loaded(self.app.config, self.app.rules))
+            return load(self.folder, self.env, Loaded(self.app.declared, self.app.rules))
 
     async def _use(self, loaded: Loaded, now: datetime) -> None:
-        app, before = self.app, self.app.config
+        app, before = self.app, self.app.declared
         await app.db(app.store.feeds.ensure, feeds_to_poll(loaded.config), now)
-        app.use(loaded.config, loaded.rules)
+        layered = await app.db(app.lay_over, loaded.config)
+        app.use(loaded.config, loaded.rules, layered)
         await asyncio.to_thread(keep, app.data, loaded.config, now)
         self._reloads += 1
         if self._reloads % RELOADS_SET_ASIDE == 0:

@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 # In a row, until an endpoint counts as down. A server that answers, and be it with a refusal, is not down.
 OPEN_AFTER = 3
@@ -77,6 +77,26 @@ def endpoint_of(url: str) -> str:
 def recipient_of(url: str) -> str:
     """Return the name of an address: a hash, by which a changed address is another one."""
     return _hash(url)
+
+
+def addressed_to(url: str, address: str) -> str:
+    """Return a mail channel's address with `address` for its one recipient, in place of those it names."""
+    scheme, _, rest = url.partition("://")
+    place, _, query = rest.partition("?")
+    kept = [
+        part for part in query.split("&") if part and unquote(part.partition("=")[0]).lower() not in ("to", "cc", "bcc")
+    ]
+    kept.append(f"to={quote(address, safe='@')}")
+    return f"{scheme}://{place.partition('/')[0]}?{'&'.join(kept)}"
+
+
+def addressees(url: str) -> frozenset[str]:
+    """Return the addresses that a mail channel names with `to`, case-folded; none of other services."""
+    scheme, _, rest = url.partition("://")
+    if _SERVICES.get(scheme.lower()) != "mail":
+        return frozenset()
+    written = parse_qs(rest.partition("?")[2]).get("to", [])
+    return frozenset(one.strip().casefold() for value in written for one in value.split(","))
 
 
 def pace_of(endpoint: str) -> Pace:

@@ -486,6 +486,8 @@ class DigestSlot(SQLModel, table=True):
     A digest covers (`last_at`, `next_at`]. `local` is the slot's date and time in the subscriber's zone
     ("2026-11-25 07:00"): one slot a local date and time of day. `schedule` is the
     declared one that `next_at` was worked out from, so that a change of the YAML is noticed.
+
+    `begun` holds the topics of a weekly digest whose window began before `last_at`, with that time in ISO 8601.
     """
 
     __tablename__ = "digest_slot"
@@ -495,6 +497,7 @@ class DigestSlot(SQLModel, table=True):
     local: str
     last_at: datetime = Field(sa_type=UTCDateTime)
     next_at: datetime = Field(sa_type=UTCDateTime, index=True)
+    begun: dict[str, str] = Field(default_factory=dict, sa_type=JSON)
 
 
 class DigestWindow(SQLModel, table=True):
@@ -517,16 +520,51 @@ class DigestWindow(SQLModel, table=True):
 
 
 class Preference(SQLModel, table=True):
-    """What a subscriber set by a signed link, laid over the YAML: `topic` is a name, or `*` for everything.
+    """What a subscriber set, laid over the YAML: one row for each change, and `current` the latest about a thing.
 
-    `setting` is `off` (muted) or, for everything alone, `pause`; both until they are taken back, or `until` a time.
+    `key` says what it is about (`preferences.KEYS`), with `topic` a name, or `*` for everything, where it is a topic.
+    An empty `setting` takes back what was set before; `off` and `pause` hold until they are taken back, or `until` a
+    time. `by` is how it was set: which link, or an operator.
     """
 
-    subscriber: str = Field(primary_key=True)
-    topic: str = Field(primary_key=True)
+    __table_args__ = (
+        Index(
+            "ix_preference_current",
+            "subscriber",
+            sqlite_where=text("current"),
+            postgresql_where=text("current"),
+        ),
+    )
+
+    id: int | None = _id()
+    subscriber: str
+    key: str
+    topic: str = ""
     setting: str
-    set_at: datetime = Field(sa_type=UTCDateTime)
     until: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    set_at: datetime = Field(sa_type=UTCDateTime)
+    by: str = ""
+    current: bool = True
+
+
+class SignUp(SQLModel, table=True):
+    """One who asked by the sign-up page for public `topics`, and is a subscriber called `name` since `confirmed_at`.
+
+    `often` is alert, daily or weekly. `address` is theirs; `mailed_at` is when a mail was last sent to it because
+    somebody asked by the page, and `mails` how many were that day.
+    """
+
+    __tablename__ = "sign_up"
+
+    name: str = Field(primary_key=True)
+    address: str = Field(unique=True)
+    topics: list[str] = Field(default_factory=list, sa_type=JSON)
+    often: str
+    language: str
+    asked_at: datetime = Field(sa_type=UTCDateTime)
+    confirmed_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    mailed_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+    mails: int = 0
 
 
 class Silence(SQLModel, table=True):

@@ -135,7 +135,7 @@ class World:
         for number, (feed, title, summary, hour) in enumerate(TODAY):
             self.pipe.time = NOW.replace(hour=0, minute=0) + timedelta(hours=hour)
             if number == 3:
-                self.app.store.slots.set_preference("kai", "border-deployments", "off", self.pipe.time)
+                self.app.store.preferences.turn_off("kai", "border-deployments", self.pipe.time)
             self.pipe.put(feed, item(f"today-{number}", title, summary=summary, published=self.pipe.time))
         self.pipe.put("northern-wire", item("quiet", QUIET))
         self._settle(fail=True)

@@ -130,11 +130,11 @@ async def test_what_was_turned_off_since_it_was_made_is_not_sent(tmp_path: Path,
     pipe = Pipe(tmp_path, START, subscribers=subscribers(mail.port))
     pipe.put("wire", item("1", "Sanctions and troops at the border"), item("2", "Sanctions agreed by the council"))
     app = pipe.app
-    app.store.slots.set_preference("ruth", "sanctions", "off", app.now())
+    app.store.preferences.turn_off("ruth", "sanctions", app.now())
     try:
         await drain(app)
         assert [m.rcpt_tos for m in mail.mails] == [["ruth@corvid.example"]]  # the one about the border too
-        app.store.slots.set_preference("ruth", "border-deployments", "off", app.now())
+        app.store.preferences.turn_off("ruth", "border-deployments", app.now())
         pipe.app.store.outbox.add(make.delivery("later", now=pipe.time))
         assert sorted(state for state, _ in states(app)) == ["cancelled", "pending", "sent"]
     finally:

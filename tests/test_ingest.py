@@ -137,7 +137,7 @@ def test_another_topic_is_told_in_the_alert_that_waits(opened: Opener) -> None:
 def test_an_alert_cancelled_for_one_topic_goes_out_for_another(opened: Opener) -> None:
     pipe = opened()
     pipe.put("wire", item("1", ONE))
-    pipe.app.store.slots.set_preference("ruth", "sanctions", "off", pipe.time)
+    pipe.app.store.preferences.turn_off("ruth", "sanctions", pipe.time)
     pipe.app.store.outbox.cancel_for("ruth", "sanctions", pipe.time)
     pipe.forward(minutes=5)
     pipe.put("wire", item("1", URGENT))

@@ -284,8 +284,7 @@ def test_a_pause_can_be_ended(opened: Opener) -> None:
 
 def test_a_mute_with_an_end_ends(opened: Opener) -> None:
     pipe = opened(alerts())
-    slots = pipe.app.store.slots
-    slots.set_preference("ruth", "sanctions", "off", pipe.time, pipe.time + timedelta(hours=2))
+    pipe.app.store.preferences.turn_off("ruth", "sanctions", pipe.time, pipe.time + timedelta(hours=2))
     pipe.put("wire", item("1", title(1)))
     pipe.forward(hours=2)
     pipe.put("wire", item("2", title(2)))

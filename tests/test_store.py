@@ -216,13 +216,13 @@ def test_a_slot_moves_once_and_takes_its_digest_with_it(store: Store) -> None:
     with store.closing() as work:
         found = work.slot("ruth")
         assert found is not None
-        assert work.close(found, following, window, [(row, [])]) == [row]
+        assert work.close(found, following, [window], [(row, [])]) == [row]
     with store.closing() as work:
         found = work.slot("ruth")
         assert found is not None
         assert found.next_at == following.next_at
         window = DigestWindow(subscriber="ruth", since=NOW, until=slot.next_at, local="l", stories=1)
-        assert work.close(found, None, window, [(delivery("digest"), [])]) == []  # a key that was there already
+        assert work.close(found, None, [window], [(delivery("digest"), [])]) == []  # a key that was there already
     with store.closing() as work:
         assert work.slot("ruth") is None
     assert [row.key for row in store.outbox.latest()] == ["digest"]

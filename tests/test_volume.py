@@ -144,7 +144,7 @@ def test_who_turned_the_topic_off_or_sleeps_is_not_disturbed(tmp_path: Path) -> 
     quiet = make.SUBSCRIBERS.replace("    digest:", '    quiet_hours: {from: "22:00", to: "07:00"}\n    digest:')
     other = quiet.replace("subscribers:\n", "").replace("ruth:", "omar:")
     pipe = Pipe(tmp_path, START, topics=TOPICS, subscribers=quiet + other)
-    pipe.app.store.slots.set_preference("omar", "sanctions", "off", START)
+    pipe.app.store.preferences.turn_off("omar", "sanctions", START)
     bring(pipe, 1)
     for hours in (20, 20, 20):
         pipe.forward(hours=hours)

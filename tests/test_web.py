@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 import pytest
@@ -78,6 +79,9 @@ class Desk:
         if target:
             self.off.discard(target)
         return target is not None
+
+    def get_less(self, token: str, how: str) -> datetime | None:
+        return datetime(2026, 12, 1, tzinfo=UTC) if self._target(token) and how in ("week", "daily") else None
 
     def incident(self, token: str) -> IncidentView | None:
         target = read(SECRET, token, Purpose.ACKNOWLEDGE)
@@ -219,9 +223,10 @@ def test_opening_a_link_changes_nothing(ask: Client, desk: Desk, method: str) ->
     assert bool(answer.text) == (method == "GET")
 
 
-def test_the_page_of_a_link_has_one_button_that_posts(ask: Client, desk: Desk) -> None:
+def test_the_page_of_a_link_has_a_button_that_posts_and_some_for_less(ask: Client, desk: Desk) -> None:
     page = ask("GET", ALL_LINK).text
-    assert page.count("<button") == page.count("<form") == 1
+    assert page.count("<form") == page.count('<form method="post"') == 2
+    assert page.count("<button") == page.count('name="how"') + 1 == 3
     action = re.search(r'<form method="post" action="([^"]+)"', page)
     assert action
     assert f"/u/../{action[1]}" == f"/u/../..{ALL_LINK}"  # relative, so that a proxy's prefix does not matter
@@ -245,6 +250,24 @@ def test_one_click_acts_at_once_without_redirect_or_cookie(
 def test_one_click_passes_a_desk_that_demands_a_token(ask_gated: Client, desk: Desk) -> None:
     assert ask_gated("POST", ALL_LINK, FORM, ONE_CLICK).status == 200
     assert desk.off == {EVERYTHING}
+
+
+@pytest.mark.parametrize(
+    ("link", "how", "said"),
+    [
+        (ALL_LINK, "daily", "gets one mail a day"),
+        (ALL_LINK, "week", "gets nothing until 1 December"),
+        (TOPIC_LINK, "week", "until 1 December"),
+        (TOPIC_LINK, "daily", "once a day"),
+        (ALL_LINK, "nonsense", "Stop all alerts and digests?"),
+    ],
+)
+def test_getting_less_says_what_comes_and_unsubscribes_nobody(
+    ask: Client, desk: Desk, link: str, how: str, said: str
+) -> None:
+    answer = ask("POST", f"{link}/less", FORM, f"how={how}".encode())
+    assert (answer.status, desk.off) == (200, set())
+    assert said in answer.text
 
 
 def test_unsubscribing_twice_is_harmless(ask: Client, desk: Desk) -> None:
@@ -372,7 +395,16 @@ def test_readyz_says_why(ask_gated: Client, desk: Desk, state: tuple[bool, str],
 
 
 def test_every_route_is_on_the_public_list_or_gated(ask_gated: Client, desk: Desk) -> None:
-    public = {"/healthz", "/readyz", "/a/{token}", "/u/{token}", "/u/{token}/undo", "/static", "/login"}
+    public = {
+        "/healthz",
+        "/readyz",
+        "/a/{token}",
+        "/u/{token}",
+        "/u/{token}/undo",
+        "/u/{token}/less",
+        "/static",
+        "/login",
+    }
     seen = set()
     for route in app_of(desk, TOKEN).routes:
         assert isinstance(route, Route | Mount), f"the walk does not know {route!r}"
@@ -686,6 +718,22 @@ def test_a_fault_of_ours_gives_500_and_tells_no_details(ask: Client, desk: Desk)
 
 def test_the_public_list_is_what_the_contract_says() -> None:
     assert [
-        path for path in ("/healthz", "/readyz", "/u/x", "/a/x", "/websub/x", "/static/web.css") if not is_public(path)
+        path
+        for path in (
+            "/healthz",
+            "/readyz",
+            "/s/x",
+            "/u/x",
+            "/a/x",
+            "/subscribe",
+            "/subscribe/x",
+            "/websub/x",
+            "/static/web.css",
+        )
+        if not is_public(path)
     ] == []
-    assert [path for path in ("/", "/s/x", "/api/x", "/healthzz", "/ux", "/websub") if is_public(path)] == []
+    assert [
+        path
+        for path in ("/", "/s", "/sx", "/subscribers/x/digest", "/subscribed", "/api/x", "/healthzz", "/ux", "/websub")
+        if is_public(path)
+    ] == []

@@ -25,7 +25,7 @@ from monitor.config.models import (
 )
 from monitor.config.places import Place, Places
 from monitor.config.schema import json_schema
-from monitor.config.settings import EventSettings, FetchSettings, OldStories, Polling, Retention, Settings, Web
+from monitor.config.settings import EventSettings, FetchSettings, OldStories, Polling, Retention, Settings, SignUps, Web
 from monitor.config.values import Rate
 
 __all__ = [
@@ -52,6 +52,7 @@ __all__ = [
     "Scope",
     "Settings",
     "Severity",
+    "SignUps",
     "Subscriber",
     "Subscription",
     "Topic",

@@ -88,6 +88,27 @@ def _settings(data: Raw, channels: list[str] | None) -> Iterator[Finding]:
             yield Finding(("channels", name), "is not an Apprise address", fix)
     for index, address in enumerate(_list(data.get("operators"))):
         yield from _channel(("operators", index), address, channels)
+    if isinstance(sign_up := data.get("sign_up"), dict):
+        yield from _sign_up(data, sign_up, channels)
+
+
+def _sign_up(data: Raw, sign_up: Raw, channels: list[str] | None) -> Iterator[Finding]:
+    via = sign_up.get("via")
+    if via is not None:
+        yield from _channel(("sign_up", "via"), via, channels)
+    address = _mapping(data.get("channels")).get(via, via) if isinstance(via, str) else None
+    if isinstance(address, str) and _ADDRESS.match(address) and not address.startswith(("mailto://", "mailtos://")):
+        message = "those who sign up are sent mail, and this is no mail address"
+        yield Finding(("sign_up", "via"), message, "write one such as `mailtos://user:${PASSWORD}@mail.example`")
+    if "via" not in sign_up:
+        fix = "write `via:` with the name of a mail channel of `channels:`, or its address"
+        yield Finding(("sign_up",), "says by no `via` how those who sign up get mail", fix, at_key=True)
+    if is_off(data.get("web")):
+        fix = "remove `web: off`, or write `sign_up: off`"
+        yield Finding(("sign_up",), "needs the web pages, which are switched off", fix, at_key=True)
+    if not any(str(_mapping(topic).get("public")).lower() == "true" for topic in _mapping(data.get("topics")).values()):
+        message = "there is no topic that anybody may subscribe to"
+        yield Finding(("sign_up",), message, "write `public: true` in a topic", at_key=True, level="warning")
 
 
 def _is_loopback(host: str) -> bool:

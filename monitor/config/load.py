@@ -121,6 +121,8 @@ class _Loader:
         operators = self.data.get("operators")
         for index, url in enumerate(operators if isinstance(operators, list) else ()):
             written["operators", index] = url
+        if (via := _mapping(self.data.get("sign_up")).get("via")) is not None:
+            written["sign_up", "via"] = via
         for who, raw in _mapping(self.data.get("subscribers")).items():
             if not is_off(_mapping(raw).get("enabled")):
                 for name, url in _mapping(_mapping(raw).get("channels")).items():
@@ -191,8 +193,11 @@ class _Loader:
 
     def resolve_settings(self, settings: Settings) -> Settings:
         """Put the addresses of `channels` in the place of their names."""
-        operators = tuple(_address(channel, settings) for channel in settings.operators)
-        return settings.model_copy(update={"operators": operators})
+        update: dict[str, Any] = {"operators": tuple(_address(channel, settings) for channel in settings.operators)}
+        if settings.sign_up is not None:
+            via = _address(settings.sign_up.via, settings)
+            update["sign_up"] = settings.sign_up.model_copy(update={"via": via})
+        return settings.model_copy(update=update)
 
     def resolve(self, subscriber: Subscriber, settings: Settings, topics: Collection[str]) -> Subscriber:
         """Fill in what a subscriber leaves to others: addresses of named channels, the time zone, `via`, `all`."""
@@ -239,6 +244,7 @@ def _secrets(
 ) -> tuple[str, ...]:
     """Return what must never be shown: values from outside, keys, addresses of channels, and their passwords."""
     hidden = [settings.secret_key, settings.web.token if settings.web else None, *settings.operators]
+    hidden += [settings.sign_up.via] if settings.sign_up else []
     hidden += [*settings.channels.values(), *(c for who in subscribers.values() for c in who.channels.values())]
     escalated = [to for topic in made.topics.values() if topic.escalate for to in topic.escalate.to]
     hidden += [to for to in escalated if is_address(to.get_secret_value())]  # else it is the name of a channel

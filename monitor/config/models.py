@@ -22,6 +22,7 @@ from monitor.config.types import (
     ChannelName,
     Country,
     Days,
+    Digested,
     Duration,
     EntityName,
     FeedName,
@@ -279,7 +280,9 @@ class Subscription(Part):
 
     topics: Topics = Field(description="Names of topics, or `all`.")
     alert: OffOr[AlertPolicy] = Field(None, description="How alerts go out. Without it there are none.")
-    digest: bool = Field(False, description="Whether the topics are in the subscriber's digest.")
+    digest: Digested = Field(
+        False, description="Whether the topics are in the subscriber's digest; weekly: in one a week."
+    )
 
 
 class Subscriber(Part):

@@ -19,8 +19,10 @@ from monitor.config.types import (
     Network,
     OffOr,
     RateOrOff,
+    RateValue,
     Secret,
     Size,
+    TimeOfDay,
     WebAddress,
     Zone,
     no_less,
@@ -124,6 +126,21 @@ class Retention(Part):
     )
 
 
+class SignUps(Part):
+    """The page where anybody subscribes to topics that are `public`, and those who did."""
+
+    via: Channel = Field(
+        description="A mail address, or a channel of monitor.yaml with one: each is sent mail by its server."
+    )
+    open: bool = Field(True, description="false: nobody new signs up; those who did go on.")
+    at: TimeOfDay = Field("07:00", description="When their digests go out, unless they choose otherwise.")
+    at_most: RateValue = Field(
+        Rate(60, HOUR),
+        description="How many may ask in all; each network address a tenth of it.",
+        json_schema_extra={"default": "60/h"},
+    )
+
+
 class Settings(Part):
     """monitor.yaml: every key is optional."""
 
@@ -162,6 +179,9 @@ class Settings(Part):
         "resend",
         description="What is done with a message that may have arrived, where a repeat cannot be told (all but mail): "
         "resend it, or hold it for a person to decide.",
+    )
+    sign_up: OffOr[SignUps] = Field(
+        None, description="Whether people subscribe to public topics by a page of their own, and how they get mail."
     )
     retention: Retention = Field(default_factory=Retention, description="When old rows are deleted.")
     channels: Named[Channel] = Field(

@@ -21,6 +21,7 @@ from monitor.config.values import (
     country,
     database,
     days,
+    digested,
     duration,
     language,
     line,
@@ -104,6 +105,7 @@ RateOrOff = Annotated[
     WithJsonSchema({"anyOf": [_RATE, {"const": "off"}]}),
 ]
 TimeOfDay = Annotated[str, *_of(time_of_day, type="string", pattern=r"^\d{1,2}:\d{2}$|^\$\{", examples=["07:00"])]
+Digested = Annotated[bool | Literal["weekly"], *_of(digested, anyOf=[{"type": "boolean"}, {"const": "weekly"}])]
 Days = Annotated[frozenset[int], *_of(days, anyOf=[_DAY, {"type": "array", "items": _DAY}])]
 Zone = Annotated[str, *_of(zone, type="string", examples=["Europe/London"])]
 Language = Annotated[str, *_of(language, type="string", examples=["en"])]

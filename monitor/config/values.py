@@ -177,6 +177,18 @@ def _days_fix(written: str, fixed: str) -> str:
     return f"write `{fixed}`" if fixed else "the days are mon, tue, wed, thu, fri, sat, sun; a range is `mon-fri`"
 
 
+def digested(value: object) -> object:
+    """`true`, `false` or `weekly`."""
+    if isinstance(value, bool):
+        return value
+    written = _text(value, "true, false or weekly", "`true`").lower()
+    if written == "weekly":
+        return written
+    if written not in ("true", "false", "yes", "no", "on", "off"):
+        raise wrong("must be true, false or weekly, not {}", "write `true` for each digest, or `weekly`", value)
+    return written in ("true", "yes", "on")
+
+
 @cache
 def _zones() -> frozenset[str]:
     return frozenset(available_timezones())

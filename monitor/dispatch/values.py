@@ -173,6 +173,19 @@ class VolumeAlert:
 
 
 @dataclass(frozen=True, slots=True)
+class Confirmation:
+    """What one who asked by the sign-up page is sent, by mail to the address that is its `channel`.
+
+    It leads to the page that confirms, or for one who `is_known`, a subscriber already, to the settings.
+    """
+
+    subscriber: str
+    channel: str
+    language: str
+    is_known: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """A message to the operators about the program itself."""
 

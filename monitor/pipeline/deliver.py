@@ -9,17 +9,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import ParamSpec, TypeVar
+from zoneinfo import ZoneInfo
 
 from monitor.app import OPERATORS, SENDERS, App, address_of
 from monitor.config import Config
-from monitor.dispatch import Alert, Digest, Notice, VolumeAlert, held_until
+from monitor.dispatch import Alert, Confirmation, Digest, Notice, VolumeAlert, held_until
 from monitor.endpoints import OPEN_AFTER, SUSPEND_AFTER, is_down, knows_repeats
 from monitor.errors import RenderError, SendError, StoreError
 from monitor.models import Delivery
 from monitor.pipeline.escalate import escalate_due
 from monitor.pipeline.outages import forget_undeclared, tell_of_outages
 from monitor.pipeline.outgoing import Value, notices, value_of, whither
-from monitor.render import MailMessage, PlainMessage, SlackMessage
+from monitor.render import Links, MailMessage, PlainMessage, Reader, SlackMessage
 from monitor.send import Outcome
 from monitor.store import SUSPENDED, UNKNOWN
 from monitor.timing import SERVER_DELAY_CAP, retry_delay
@@ -127,7 +128,7 @@ async def _deliver(app: App, row: Delivery) -> Delivered | None:
         log.error("%s: given up: %s", _name(row), said)
         if outcome.bounce == "hard" and await _kept(app, _suspend, app, row, outcome, now):
             return Delivered(row, outcome)  # of which the operators hear once, and not message by message
-        if row.subscriber != OPERATORS or row.kind == "escalation":
+        if row.kind != "confirmation" and (row.subscriber != OPERATORS or row.kind == "escalation"):
             await _kept(app, notify_operators, app, f"dead:{row.key}:{fence}", _dead_notice(row, outcome), now)
     elif outcome.kind == "unknown" and app.config.settings.on_unknown == "hold" and not knows_repeats(row.endpoint):
         await _kept(app, outbox.hold, row.id, fence, now, UNKNOWN, f"it may have arrived: {said}", True)
@@ -213,6 +214,8 @@ def _suspend(app: App, row: Delivery, outcome: Outcome, now: datetime) -> bool:
 
 def _turned_off(app: App, row: Delivery) -> bool:
     """Whether the subscriber has turned off, since it was made, all that a message is about."""
+    if row.kind == "confirmation":
+        return False  # one who left may come back
     off = app.store.slots.muted(app.now()).get(row.subscriber, frozenset())
     return "*" in off or (row.kind in AT_ONCE and bool(row.topics) and off.issuperset(row.topics))
 
@@ -281,6 +284,10 @@ def render(
     reader = app.reader(subscriber)
     name = "" if isinstance(value, Notice) else value.subscriber
     links = app.links(name, topics_of(value)) if name else app.links(name, ())
+    if isinstance(value, Confirmation):
+        zone = ZoneInfo(config.settings.timezone)
+        reader = Reader(value.subscriber, value.channel, zone, value.language)
+        links = Links("", {}, app.preferences_link(name) if value.is_known else app.confirm_link(name))
     if row is not None and row.kind == "escalation":
         why = value.unacknowledged if isinstance(value, Alert) else None
         reader = replace(reader, title=row.channel, language=why.language if why else reader.language)

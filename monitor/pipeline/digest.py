@@ -4,6 +4,7 @@ lost between two digests or made twice."""
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -55,7 +56,11 @@ def planned(subscriber: Subscriber, slot: DigestSlot | None, now: datetime) -> D
         local, at = slot.local, slot.next_at
     else:
         local, at = coming.local, coming.at
-    return DigestSlot(subscriber=subscriber.name, schedule=described, local=local, last_at=since, next_at=at)
+    # A shallow copy of what a weekly digest waits with: changes of a row's JSON are seen by its identity.
+    begun = dict(slot.begun) if slot is not None else {}
+    return DigestSlot(
+        subscriber=subscriber.name, schedule=described, local=local, last_at=since, next_at=at, begun=begun
+    )
 
 
 def schedule_slots(app: App, config: Config, now: datetime) -> None:
@@ -104,30 +109,85 @@ def _close(app: App, config: Config, subscriber: Subscriber) -> list[Delivery]:
         if slot is None or slot.next_at > now:
             return []
         until, local, following = _boundary(subscriber, slot, now)
-        digest = make_digest(work, config, subscriber, "", slot.last_at, until, local, now)
-        window = DigestWindow(
-            subscriber=subscriber.name,
-            since=slot.last_at,
-            until=until,
-            local=local,
-            stories=sum(section.total for section in digest.sections),
-        )
-        if not digest.sections and (subscriber.digest is None or subscriber.digest.empty == "skip"):
-            log.info("digest for %s at %s: nothing matched, so none is sent", subscriber.name, local)
-            return work.close(slot, following, window, ())
-        shown, budget = shown_stories(digest), Budget(app, work, now)
-        window.channels = list(digest_channels(subscriber))
-        # A summary's window is of any length, and what came in it is what was held back: no usual is known of that.
-        digest = (
-            replace(digest, summary=True, limit=_limit(work, config, subscriber, slot.last_at, until))
-            if following is None
-            else with_usual(app, digest)
-        )
-        each = [replace(digest, channel=channel) for channel in window.channels]
-        rows = [digest_delivery(app, one, digest_key(one), now) for one in each]
-        for row in rows:
-            budget.charge(row)
-        return work.close(slot, following, window, [(row, shown) for row in rows])
+        spans = windows(subscriber, slot, until)
+        if following is not None:
+            following.begun = _waiting(subscriber, slot, spans)
+        closed, messages = [], []
+        budget = Budget(app, work, now)
+        for since, topics in spans.items():
+            digest = make_digest(work, config, narrowed(subscriber, topics), "", since, until, local, now)
+            window = DigestWindow(
+                subscriber=subscriber.name,
+                since=since,
+                until=until,
+                local=local,
+                stories=sum(section.total for section in digest.sections),
+            )
+            closed.append(window)
+            if not digest.sections and (subscriber.digest is None or subscriber.digest.empty == "skip"):
+                log.info("digest for %s at %s: nothing matched, so none is sent", subscriber.name, local)
+                continue
+            window.channels = list(digest_channels(subscriber))
+            # A summary's window is of any length, and what came in it is what was held back: no usual is known of that.
+            digest = (
+                replace(digest, summary=True, limit=_limit(work, config, subscriber, since, until))
+                if following is None
+                else with_usual(app, digest)
+            )
+            each = [replace(digest, channel=channel) for channel in window.channels]
+            for row in (digest_delivery(app, one, digest_key(one), now) for one in each):
+                budget.charge(row)
+                messages.append((row, shown_stories(digest)))
+        return work.close(slot, following, closed, messages)
+
+
+def windows(subscriber: Subscriber, slot: DigestSlot, until: datetime) -> Mapping[datetime, frozenset[str]]:
+    """Return the windows that end with a slot, by their beginning, each with the topics whose digest it is.
+
+    That of all topics but weekly ones begins at the last boundary, and is always there: what was held back is in it. A
+    topic once a week waits for the first day of the schedule's week, and one that is weekly no more ends its window
+    now, so that neither change loses anything.
+    """
+    often = {topic: s.digest for s in subscriber.subscriptions for topic in s.topics if s.digest}
+    often |= {topic: True for s in subscriber.subscriptions for topic in s.topics if s.digest is True}
+    is_due = _week_ends(subscriber, slot, until)
+    found: dict[datetime, set[str]] = {slot.last_at: set()}
+    for topic, digest in often.items():
+        if digest is True or is_due:
+            begun = datetime.fromisoformat(slot.begun[topic]) if topic in slot.begun else slot.last_at
+            found.setdefault(begun, set()).add(topic)
+    return {since: frozenset(topics) for since, topics in found.items()}
+
+
+def _week_ends(subscriber: Subscriber, slot: DigestSlot, until: datetime) -> bool:
+    if subscriber.digest is None:
+        return False
+    weekly = subscriber.digest.model_copy(update={"days": frozenset({min(subscriber.digest.days)})})
+    return last_slot(weekly, ZoneInfo(subscriber.timezone), until).at > slot.last_at
+
+
+def _waiting(subscriber: Subscriber, slot: DigestSlot, closed: Mapping[datetime, Collection[str]]) -> dict[str, str]:
+    """Return when the windows begun that are still open after a slot, by topic."""
+    done = {topic for topics in closed.values() for topic in topics}
+    weekly = {topic for s in subscriber.subscriptions if s.digest for topic in s.topics} - done
+    return {topic: slot.begun.get(topic, slot.last_at.isoformat()) for topic in sorted(weekly)}
+
+
+def narrowed(subscriber: Subscriber, topics: Collection[str]) -> Subscriber:
+    """Return a subscriber whose digest has these topics alone."""
+    subscriptions = []
+    for one in subscriber.subscriptions:
+        inside = tuple(topic for topic in one.topics if topic in topics)
+        if not one.digest or inside == one.topics:
+            subscriptions.append(one)
+            continue
+        outside = tuple(topic for topic in one.topics if topic not in topics)
+        subscriptions += [
+            one.model_copy(update={"topics": some, "digest": digest})
+            for some, digest in ((inside, True), (outside, False))
+            if some
+        ]
+    return subscriber.model_copy(update={"subscriptions": tuple(subscriptions)})
 
 
 def _limit(work: Window, config: Config, subscriber: Subscriber, since: datetime, until: datetime) -> Rate | None:

@@ -12,22 +12,30 @@ from pydantic import TypeAdapter, ValidationError
 
 from monitor.app import OPERATORS, App, address_of
 from monitor.config import Config
-from monitor.dispatch import Alert, Digest, Notice, StoryView, VolumeAlert, alert_key
+from monitor.dispatch import Alert, Confirmation, Digest, Notice, StoryView, VolumeAlert, alert_key
 from monitor.endpoints import endpoint_of, recipient_of
 from monitor.errors import RenderError
 from monitor.models import Delivery, Story
 from monitor.snippets import snippet
 from monitor.text import Evidence
 
-Value = Alert | Digest | VolumeAlert | Notice
+Value = Alert | Digest | VolumeAlert | Notice | Confirmation
 _ADAPTERS: dict[str, TypeAdapter[Any]] = {
     "alert": TypeAdapter(Alert),
     "digest": TypeAdapter(Digest),
     "volume": TypeAdapter(VolumeAlert),
     "notice": TypeAdapter(Notice),
     "escalation": TypeAdapter(Alert),
+    "confirmation": TypeAdapter(Confirmation),
 }
-_DAYS = {"alert": 3, "digest": 2, "volume": 2, "notice": 3, "escalation": 3}  # after which a message is given up
+_DAYS = {
+    "alert": 3,
+    "digest": 2,
+    "volume": 2,
+    "notice": 3,
+    "escalation": 3,
+    "confirmation": 1,
+}  # after which a message is given up
 
 
 def message_id(key: str, host: str) -> str:

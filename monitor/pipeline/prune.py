@@ -19,6 +19,7 @@ def prune(app: App, now: datetime) -> tuple[int, int]:
     )
     if gone[0]:
         app.grouping = None  # it may hold some of the stories, whose numbers SQLite gives to others
+    app.store.preferences.prune(now)
     if any(gone):
         log.info("retention: removed %d stories and %d deliveries", *gone)
     return gone

@@ -6,7 +6,7 @@ it before a template sees it; the surface that shows it makes it harmless with t
 
 from __future__ import annotations
 
-from monitor.render.language import languages
+from monitor.render.language import languages, load_language
 from monitor.render.messages import Links, MailMessage, PlainMessage, Reader, Site, SlackMessage
 from monitor.render.renderer import (
     MAIL_BYTES,
@@ -33,6 +33,7 @@ __all__ = [
     "Site",
     "SlackMessage",
     "languages",
+    "load_language",
     "shipped",
     "slack_fits",
 ]

@@ -41,6 +41,12 @@ class Language:
         return "rtl" if self.is_rtl else "ltr"
 
     @property
+    def name(self) -> str:
+        """What the language calls itself."""
+        name: str = self._locale.get_language_name(self._locale.language) or self.code
+        return name[:1].upper() + name[1:]
+
+    @property
     def mark(self) -> str:
         """What a line of plain text begins with where its first letter may run the other way."""
         return escape.RIGHT_TO_LEFT if self.is_rtl else ""

@@ -19,7 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateSynta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 
-from monitor.dispatch import Alert, Digest, Notice, StoryView, VolumeAlert
+from monitor.dispatch import Alert, Confirmation, Digest, Notice, StoryView, VolumeAlert
 from monitor.errors import RenderError
 from monitor.render import escape
 from monitor.render.language import Language, load_language
@@ -33,7 +33,7 @@ MAIL_BYTES = 90_000  # of HTML; Gmail cuts a mail off at about 102 KB
 SLACK_CHARACTERS = 13_000  # over all blocks; Slack refuses more than about 13,200 (msg_blocks_too_long)
 PLAIN_CHARACTERS = 3_500  # Telegram takes 4,096
 PLAIN_TITLE = 250
-Value = Alert | Digest | VolumeAlert | Notice
+Value = Alert | Digest | VolumeAlert | Notice | Confirmation
 _RESULT = TypeVar("_RESULT")
 
 # Tried in turn until the message keeps its surface's limits; the last shows topics and counts only.
@@ -232,7 +232,13 @@ def _is_html(name: str | None) -> bool:
     )
 
 
-_KINDS: Mapping[type, str] = {Alert: "alert", Digest: "digest", VolumeAlert: "volume", Notice: "notice"}
+_KINDS: Mapping[type, str] = {
+    Alert: "alert",
+    Confirmation: "confirmation",
+    Digest: "digest",
+    Notice: "notice",
+    VolumeAlert: "volume",
+}
 
 
 def _headers(value: Value, site: Site, links: Links) -> tuple[tuple[str, str], ...]:

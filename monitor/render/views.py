@@ -9,7 +9,18 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from monitor.dispatch import SEVERITIES, Alert, Change, Digest, Notice, Report, StoryView, TopicRef, VolumeAlert
+from monitor.dispatch import (
+    SEVERITIES,
+    Alert,
+    Change,
+    Confirmation,
+    Digest,
+    Notice,
+    Report,
+    StoryView,
+    TopicRef,
+    VolumeAlert,
+)
 from monitor.errors import URLError
 from monitor.render.escape import direction, plain
 from monitor.render.messages import Links, Reader, Site
@@ -101,7 +112,7 @@ class _Topic:
 
 
 def view(
-    value: Alert | Digest | VolumeAlert | Notice,
+    value: Alert | Digest | VolumeAlert | Notice | Confirmation,
     reader: Reader,
     site: Site,
     links: Links,
@@ -122,6 +133,8 @@ def view(
     match value:
         case Notice():
             named = {"notice": _notice(value, level)}
+        case Confirmation():
+            named = {"confirmation": {"is_known": value.is_known}}
         case Alert():
             named = {"alert": shown.alert(value)}
         case VolumeAlert():

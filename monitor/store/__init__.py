@@ -34,6 +34,7 @@ from monitor.store.ingest import Ingest
 from monitor.store.outbox import UNKNOWN, Outbox
 from monitor.store.pages import Pages
 from monitor.store.policies import OVER_BUDGET, Policies, Spending
+from monitor.store.preferences import Preferences
 from monitor.store.reports import Reports
 from monitor.store.slots import Closing, Slots, Window
 from monitor.store.volumes import Volumes
@@ -60,6 +61,7 @@ __all__ = [
     "Outbox",
     "Pages",
     "Policies",
+    "Preferences",
     "Reports",
     "Slots",
     "Spending",
@@ -100,6 +102,7 @@ class Store:
         self.pages = Pages(self.read, self.write)
         self.slots = Slots(self.read, self.write)
         self.policies = Policies(self.read, self.write)
+        self.preferences = Preferences(self.read, self.write)
         self.archive = Archive(self.read, self.write)
         self.events = Events(self.read, self.write)
         self.reports = Reports(self.read)
@@ -171,15 +174,18 @@ class Store:
         except (SQLAlchemyError, sqlite3.Error) as error:
             raise StoreError(f"the database {self._name} could not be used: {_cause(error)}") from error
 
-    def migrate(self) -> None:
-        """Bring the database up to date. Raises StoreError when it cannot be opened or is newer than this program."""
+    def migrate(self, version: str = "head") -> None:
+        """Bring the database up to date, or to a `version`.
+
+        Raises StoreError when it cannot be opened or is newer than this program.
+        """
         with self._wrapped(), resources.as_file(resources.files("monitor") / "migrations") as scripts:
             config = AlembicConfig()
             config.set_main_option("script_location", str(scripts))
             with self._writer.connect() as connection:
                 config.attributes["connection"] = connection
                 try:
-                    command.upgrade(config, "head")
+                    command.upgrade(config, version)
                 except Exception as error:
                     # A migration may raise anything; a revision that Alembic does not know means a newer database.
                     raise StoreError(f"the database {self._name} could not be brought up to date: {error}") from error

@@ -12,6 +12,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from monitor.models import Delivery, Policy, Preference, Silence, Story
 from monitor.store import outbox
+from monitor.store.preferences import EVERYTHING, PAUSE, TOPIC, Setting, current, put
 
 Transaction = Callable[[], AbstractContextManager[Session]]
 OVER_BUDGET = "budget"  # the `code` of a delivery that is held since the budget was used up
@@ -55,15 +56,15 @@ class Policies:
         with self._read() as session:
             return session.exec(_silences(now)).all()
 
-    def pause(self, subscriber: str, until: datetime, now: datetime) -> int:
+    def pause(self, subscriber: str, until: datetime, now: datetime, by: str = "an operator") -> int:
         """Tell a subscriber nothing until then; what waits for it waits for that. Returns how many messages do.
 
         One who unsubscribed from everything stays so.
         """
         with self._write() as session:
-            before = session.get(Preference, (subscriber, "*"))
-            if before is None or before.setting != "off":
-                session.merge(Preference(subscriber=subscriber, topic="*", setting="pause", set_at=now, until=until))
+            off = current(session, subscriber, TOPIC, EVERYTHING)
+            if off is None or off.setting != "off":
+                put(session, subscriber, Setting(PAUSE, "pause", until=until), now, by)
             rows = session.exec(
                 select(Delivery).where(
                     Delivery.subscriber == subscriber,
@@ -76,10 +77,10 @@ class Policies:
                 row.next_attempt_at = until
             return len(rows)
 
-    def resume(self, subscriber: str, now: datetime) -> bool:
+    def resume(self, subscriber: str, now: datetime, by: str = "an operator") -> bool:
         """End a pause, and make due what waited for its end; False where there is none."""
         with self._write() as session:
-            row = session.get(Preference, (subscriber, "*"))
+            row = current(session, subscriber, PAUSE)
             if row is None or row.setting != "pause" or row.until is None:
                 return False
             waiting = session.exec(
@@ -91,7 +92,7 @@ class Policies:
             )
             for delivery in waiting:
                 delivery.next_attempt_at = now
-            session.delete(row)
+            put(session, subscriber, Setting(PAUSE, ""), now, by)
             return True
 
     def paused(self, now: datetime) -> Mapping[str, datetime]:
@@ -159,14 +160,18 @@ def silenced(session: Session, now: datetime) -> dict[str, datetime]:
 
 def paused(session: Session, now: datetime) -> dict[str, datetime]:
     """Return the subscribers who are away at `now`, and until when."""
-    rows = session.exec(select(Preference).where(Preference.setting == "pause", col(Preference.until) > now))
+    pauses = select(Preference).where(col(Preference.current).is_(True), Preference.setting == "pause")
+    rows = session.exec(pauses.where(col(Preference.until) > now))
     return {row.subscriber: row.until for row in rows if row.until is not None}
 
 
 def muted(session: Session, now: datetime | None = None) -> dict[str, frozenset[str]]:
     """Return the topics that each subscriber turned off; `*` stands for all. At `now`, where that is given."""
     off: dict[str, set[str]] = {}
-    for row in session.exec(select(Preference).where(Preference.setting == "off")):
+    current_off = select(Preference).where(
+        col(Preference.current).is_(True), Preference.key == TOPIC, Preference.setting == "off"
+    )
+    for row in session.exec(current_off):
         if now is None or row.until is None or row.until > now:
             off.setdefault(row.subscriber, set()).add(row.topic)
     return {subscriber: frozenset(topics) for subscriber, topics in off.items()}

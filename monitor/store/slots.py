@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session, col, func, select
 
-from monitor.models import Decision, Delivery, DigestSlot, DigestWindow, Match, Preference, Story
+from monitor.models import Decision, Delivery, DigestSlot, DigestWindow, Match, Story
 from monitor.store import outbox
 from monitor.store.ingest import outlets
 from monitor.store.policies import Spending, muted, paused
@@ -20,7 +20,7 @@ BASELINE_AGE = timedelta(days=1)
 
 
 class Slots:
-    """Reads and writes of digest slots and of subscribers' settings."""
+    """Reads and writes of digest slots, and reads of what is turned off."""
 
     def __init__(self, read: Transaction, write: Transaction) -> None:
         self._read, self._write = read, write
@@ -46,18 +46,6 @@ class Slots:
         """Return the topics that each subscriber turned off; `*` stands for all. At `now`, where that is given."""
         with self._read() as session:
             return muted(session, now)
-
-    def set_preference(
-        self, subscriber: str, topic: str, setting: str | None, now: datetime, until: datetime | None = None
-    ) -> None:
-        """Record what a subscriber set by a signed link, `until` a time if there is one; None takes it back."""
-        with self._write() as session:
-            row = session.get(Preference, (subscriber, topic))
-            if setting is None:
-                if row is not None:
-                    session.delete(row)
-            else:
-                session.merge(Preference(subscriber=subscriber, topic=topic, setting=setting, set_at=now, until=until))
 
 
 class Window(Spending):
@@ -124,15 +112,15 @@ class Closing(Window):
         self,
         slot: DigestSlot,
         following: DigestSlot | None,
-        window: DigestWindow,
+        windows: Sequence[DigestWindow],
         deliveries: Sequence[tuple[Delivery, Collection[int]]],
     ) -> list[Delivery]:
-        """Put a slot's digests into the outbox, record its `window`, and move to the `following` slot, if there is one.
+        """Put a slot's digests into the outbox, record its `windows`, and move to the `following` slot, if there is.
 
         Returns the digests that were put there: not one whose key was there before.
         """
         added = [delivery for delivery, story_ids in deliveries if outbox.add(self._session, delivery, story_ids)]
-        self._session.add(window)
+        self._session.add_all(windows)
         if following is None:
             self._session.delete(slot)
         else:

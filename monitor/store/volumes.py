@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 
@@ -25,6 +25,17 @@ class Volumes:
             counted = select(func.count()).select_from(Match).where(Match.topic == topic, col(Match.alerting).is_(True))
             at = col(Match.matched_at)
             return [session.exec(counted.where(at >= since, at < until)).one() for since, until in spans]
+
+    def events(self, topics: Collection[str], since: datetime) -> dict[str, int]:
+        """Return how many events each of `topics` matched since a time; those without any are left out."""
+        with self._read() as session:
+            rows = session.exec(
+                select(Match.topic, func.count(func.distinct(Story.event_id)))
+                .join(Story, col(Story.id) == col(Match.story_id))
+                .where(col(Match.topic).in_(topics), col(Match.matched_at) >= since, col(Match.alerting).is_(True))
+                .group_by(col(Match.topic))
+            )
+            return dict(rows.all())
 
     def bounds(self, topic: str) -> tuple[datetime, datetime] | None:
         """Return when a topic matched first and last; None: never yet."""

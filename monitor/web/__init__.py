@@ -12,17 +12,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
 from fastapi import FastAPI, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from monitor.errors import MonitorError
-from monitor.web.guard import BodyLimit, FormGuard, Gate, Proxy, SecurityHeaders, secure
+from monitor.web.choosing import language_of
+from monitor.web.guard import BodyLimit, FormGuard, Gate, Proxy, SecurityHeaders, read_form, secure
 from monitor.web.login import add_login
 from monitor.web.pages import Pages
 from monitor.web.session import Sessions
@@ -35,11 +38,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class LinkView:
-    """What a signed link is about, as its page names it: titles, not names. `topic` is "" when it means everything."""
+    """What a signed link is about, as its page names it: titles, not names. `topic` is "" when it means everything.
+
+    `can_undo`: what was stopped can be started again by it; `can_get_less`: there is less than now, and not nothing.
+    """
 
     subscriber: str
     topic: str
     already_off: bool
+    language: str = "en"
+    can_undo: bool = True
+    can_get_less: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +81,13 @@ class Backend(Protocol):
         """Stop what the link is about at once, waiting messages included. Harmless twice. False: unknown link."""
 
     def turn_on(self, token: str) -> bool:
-        """Undo `turn_off`. Harmless twice. False: unknown link."""
+        """Undo `turn_off`. Harmless twice. False: unknown link, or it can be undone no more."""
+
+    def get_less(self, token: str, how: str) -> datetime | None:
+        """Have less come of what the link is about: `week`, nothing for a week, or `daily`, one mail a day.
+
+        Returns when a week is over. None: unknown link, or no such thing.
+        """
 
     def incident(self, token: str) -> IncidentView | None:
         """What an acknowledging link is about; None for an unknown one. Changes nothing."""
@@ -165,8 +180,8 @@ def _add_links(app: FastAPI, backend: Backend, pages: Pages) -> None:
     def answer(request: Request, template: str, token: str, view: LinkView | None) -> HTMLResponse:
         path = request.scope["path"]
         if view is None:
-            return pages.page(path, "gone", 404)
-        return pages.page(path, template, link=view, token=token)
+            return pages.reader(path, "gone", language_of(request), 404)
+        return pages.reader(path, template, view.language, link=view, token=token)
 
     @app.api_route("/u/{token}", methods=_SHOW)
     def show(request: Request, token: str) -> HTMLResponse:
@@ -176,22 +191,32 @@ def _add_links(app: FastAPI, backend: Backend, pages: Pages) -> None:
     # (RFC 8058, form-encoded or multipart) and the page's empty form do the same, and no odd encoding is in the way.
     @app.post("/u/{token}")
     def stop(request: Request, token: str) -> HTMLResponse:
-        view = backend.describe(token)
-        known = view is not None and backend.turn_off(token)
-        return answer(request, "unsubscribed", token, view if known else None)
+        known = backend.turn_off(token)
+        return answer(request, "unsubscribed", token, backend.describe(token) if known else None)
 
     @app.post("/u/{token}/undo")
     def undo(request: Request, token: str) -> HTMLResponse:
         view = backend.describe(token)
-        known = view is not None and backend.turn_on(token)
-        return answer(request, "restored", token, view if known else None)
+        done = view is not None and (view.can_undo or not view.already_off) and backend.turn_on(token)
+        return answer(request, "restored" if done else "unsubscribe", token, view)
+
+    @app.post("/u/{token}/less")
+    async def less(request: Request, token: str) -> HTMLResponse:
+        how = read_form(await request.body()).get("how", "")
+        return await run_in_threadpool(get_less, request, token, how)
+
+    def get_less(request: Request, token: str, how: str) -> HTMLResponse:
+        view, until = backend.describe(token), backend.get_less(token, how)
+        if view is None or until is None:
+            return answer(request, "unsubscribe", token, view)
+        return pages.reader(request.scope["path"], "less", view.language, link=view, how=how, until=until)
 
 
 def _add_acknowledging(app: FastAPI, backend: Backend, pages: Pages) -> None:
     def answer(request: Request, token: str, view: IncidentView | None) -> HTMLResponse:
         path = request.scope["path"]
         if view is None:
-            return pages.page(path, "gone", 404)
+            return pages.reader(path, "gone", language_of(request), 404)
         return pages.page(path, "acknowledge", incident=view, token=token)
 
     @app.api_route("/a/{token}", methods=_SHOW)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from monitor.app import App
-from monitor.links import ALL_TOPICS, Purpose, Target, read
+from monitor.links import ALL_TOPICS, Purpose, Target, fingerprint, read
+from monitor.preferences import frequency
+from monitor.service.choices import get_less
+from monitor.store.preferences import TOPIC, UNDO
 from monitor.web import IncidentView, LinkView
 
 log = logging.getLogger(__name__)
@@ -37,9 +40,20 @@ class WebBackend:
         subscriber = self._app.config.subscribers.get(target.subscriber) if target else None
         if target is None or subscriber is None:
             return None
-        off = self._app.store.slots.muted(self._app.now()).get(subscriber.name, frozenset())
+        app, now = self._app, self._app.now()
+        off = app.store.slots.muted(now).get(subscriber.name, frozenset())
+        set_ = {row.topic: row for row in app.store.preferences.of(subscriber.name) if row.key == TOPIC}
+        # Of a topic that is off with all others, it is the latter that was done and can be undone.
+        stopped = set_.get(target.topic) if target.topic in off else None
         title = "" if target.topic == ALL_TOPICS else self._title(target.topic)
-        return LinkView(subscriber.title, title, bool({target.topic, ALL_TOPICS} & off))
+        return LinkView(
+            subscriber.title,
+            title,
+            bool({target.topic, ALL_TOPICS} & off),
+            subscriber.language,
+            stopped is not None and now - stopped.set_at <= UNDO,
+            subscriber.enabled and (target.topic == ALL_TOPICS or frequency(subscriber, target.topic) == "alert"),
+        )
 
     def _title(self, topic: str) -> str:
         declared = self._app.config.topics.get(topic)
@@ -53,16 +67,27 @@ class WebBackend:
         """Undo `turn_off`."""
         return self._set(token, None)
 
+    def get_less(self, token: str, how: str) -> datetime | None:
+        """Have less come of what a link is about."""
+        target, now = read(self._app.secret, token), self._app.now()
+        if target is None or target.subscriber not in self._app.config.subscribers:
+            return None
+        by = f"unsubscribe link {fingerprint(token)}"
+        return now + timedelta(days=7) if get_less(self._app, target.subscriber, target.topic, how, now, by) else None
+
     def _set(self, token: str, setting: str | None) -> bool:
         app = self._app
         target = read(app.secret, token)
         if target is None or target.subscriber not in app.config.subscribers:
             return False
-        now = app.now()
-        app.db_wait(app.store.slots.set_preference, target.subscriber, target.topic, setting, now)
+        now, preferences = app.now(), app.store.preferences
+        by = f"unsubscribe link {fingerprint(token)}"
         if setting == "off":
             topic = None if target.topic == ALL_TOPICS else target.topic
+            app.db_wait(preferences.turn_off, target.subscriber, target.topic, now, None, by)
             app.db_wait(app.store.outbox.cancel_for, target.subscriber, topic, now)
+        else:
+            app.db_wait(preferences.turn_on, target.subscriber, target.topic, now, by)
         return True
 
     def incident(self, token: str) -> IncidentView | None:

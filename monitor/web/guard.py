@@ -28,9 +28,9 @@ from monitor.web.session import COOKIE, FIELD, Sessions
 BODY_LIMIT = 64 * 1024  # bytes; the pages' forms and RFC 8058 posts are far below 1 KB
 BODY_SECONDS = 10.0
 
-PUBLIC_PATHS = frozenset({"/healthz", "/readyz", "/login"})
+PUBLIC_PATHS = frozenset({"/healthz", "/readyz", "/login", "/subscribe"})
 STATIC = "/static/"
-PUBLIC_FOLDERS = ("/u/", "/a/", CALLBACKS, STATIC)
+PUBLIC_FOLDERS = ("/s/", "/u/", "/a/", "/subscribe/", CALLBACKS, STATIC)
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
@@ -46,7 +46,7 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 
 
 def is_public(path: str) -> bool:
-    """Whether `path` is open to everybody: health, signed links, hubs' callbacks and the style sheets."""
+    """Whether `path` is open to everybody: health, signed links, sign-up, hubs' callbacks and the style sheets."""
     return path in PUBLIC_PATHS or path.startswith(PUBLIC_FOLDERS)
 
 
@@ -243,16 +243,20 @@ class FormGuard:
 _FORM = "application/x-www-form-urlencoded"
 
 
-def read_form(body: bytes) -> dict[str, str]:
-    """Return the fields of a URL-encoded form, the first of each name; none where there are unreasonably many."""
+_MOST_FIELDS = 100
+
+
+def read_fields(body: bytes, most: int = _MOST_FIELDS) -> dict[str, list[str]]:
+    """Return the fields of a URL-encoded form; none where there are more than `most`."""
     try:
-        fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+        return parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=most)
     except ValueError:
         return {}
-    return {name: values[0] for name, values in fields.items()}
 
 
-_MOST_FIELDS = 100
+def read_form(body: bytes) -> dict[str, str]:
+    """Return the fields of a URL-encoded form, the first of each name; none where there are unreasonably many."""
+    return {name: values[0] for name, values in read_fields(body).items()}
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -1,4 +1,7 @@
-"""The frame around every page: templates/web through Jinja2, everything escaped."""
+"""The frame around every page: templates/web through Jinja2, everything escaped.
+
+The desk's pages are in English, as logs and commands are; those for readers are in the reader's language.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
 from monitor import __version__
-from monitor.render import shipped
+from monitor.render import load_language, shipped
 
 # status → (heading, what to do); the words follow "say what happened, what continues, what to do"
 _REFUSALS = {
@@ -41,14 +44,26 @@ class Pages:
     """Makes the pages of one site; `site` is the operator's name for it."""
 
     def __init__(self, site: str) -> None:
-        self._environment = Environment(
-            loader=FileSystemLoader(shipped("templates") / "web"),
-            autoescape=True,  # every name on these pages is text that somebody else wrote
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._environment.globals.update(site=site, version=__version__)
+        self._site = site
+        self._environments: dict[str, Environment] = {}
+        self._environment = self._in("en")
+
+    def _in(self, tag: str) -> Environment:
+        """The templates in a language; English where it has no words."""
+        if tag not in self._environments:
+            language = load_language(tag, [shipped("templates")])
+            made = Environment(
+                loader=FileSystemLoader(shipped("templates") / "web"),
+                autoescape=True,  # every name on these pages is text that somebody else wrote
+                undefined=StrictUndefined,
+                trim_blocks=True,
+                lstrip_blocks=True,
+                extensions=["jinja2.ext.i18n"],
+            )
+            made.install_gettext_translations(language.translations, newstyle=True)  # type: ignore[attr-defined]  # the extension adds it
+            made.globals.update(site=self._site, version=__version__, language=language)
+            self._environments[tag] = made
+        return self._environments[tag]
 
     def use(self, **names: object) -> None:
         """Give all templates names; a function is a filter too."""
@@ -62,6 +77,12 @@ class Pages:
         """
         up = "../" * (path.count("/") - 1)
         source = self._environment.get_template(f"{template}.html.j2")
+        return HTMLResponse(source.render(up=up, **values), status_code=status)
+
+    def reader(self, path: str, template: str, language: str, status: int = 200, **values: object) -> HTMLResponse:
+        """Render a page as `page` does, in a reader's language."""
+        up = "../" * (path.count("/") - 1)
+        source = self._in(language).get_template(f"{template}.html.j2")
         return HTMLResponse(source.render(up=up, **values), status_code=status)
 
     def document(self, path: str, template: str, kind: str, **values: object) -> Response:

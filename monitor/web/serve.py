@@ -15,9 +15,11 @@ import uvicorn
 from monitor.app import App
 from monitor.web import Part, create_app
 from monitor.web.backend import WebBackend
+from monitor.web.choosing import Choosing
 from monitor.web.desk import Desk
 from monitor.web.guard import Proxy
 from monitor.web.hubs import Inbox, add_callbacks
+from monitor.web.joining import Joining
 from monitor.web.machines import Machines
 
 log = logging.getLogger(__name__)
@@ -34,7 +36,7 @@ class _Server(uvicorn.Server):
 
 def parts(app: App) -> tuple[Part, ...]:
     """Return what a running program's application is made of, besides health and signed links."""
-    return (Machines(app).add, Desk(app).add)
+    return (Machines(app).add, Desk(app).add, Choosing(app).add, Joining(app).add)
 
 
 async def serve(app: App) -> None:

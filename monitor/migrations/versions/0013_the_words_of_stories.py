@@ -5,7 +5,7 @@ from alembic import op
 from monitor.store import fulltext
 
 revision = "0013"
-down_revision = "0009"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 
