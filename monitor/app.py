@@ -261,25 +261,25 @@ class App:
             return Reader("", "Operators", ZoneInfo(self.config.settings.timezone), "en")
         return Reader(subscriber.name, subscriber.title, ZoneInfo(subscriber.timezone), subscriber.language)
 
-    def links(self, subscriber: str, topics: tuple[str, ...]) -> Links:
-        """Return the signed links of a subscriber's message about `topics`; the operators' messages have none."""
+    def links(self, subscriber: str, topics: tuple[str, ...], at: datetime) -> Links:
+        """Return the signed links of a subscriber's message about `topics` made `at`; the operators' have none."""
         if subscriber == OPERATORS:
             return Links("", {}, "")
         base = self.site.public_url
         off = {topic: f"{base}/u/{sign(self.secret, subscriber, topic)}" for topic in topics}
-        return Links(f"{base}/u/{sign(self.secret, subscriber)}", off, self.preferences_link(subscriber))
+        return Links(f"{base}/u/{sign(self.secret, subscriber)}", off, self.preferences_link(subscriber, at))
 
-    def preferences_link(self, subscriber: str) -> str:
-        """Return the signed link by which a subscriber chooses, good for `links.LASTS` days."""
-        return f"{self.site.public_url}/s/{self.sign_until(subscriber, Purpose.PREFERENCES)}"
+    def preferences_link(self, subscriber: str, at: datetime) -> str:
+        """Return the signed link by which a subscriber chooses, good for `links.LASTS` days from `at` on."""
+        return f"{self.site.public_url}/s/{self.sign_until(subscriber, Purpose.PREFERENCES, at)}"
 
-    def confirm_link(self, name: str) -> str:
-        """Return the signed link by which one who signed up confirms it."""
-        return f"{self.site.public_url}/subscribe/{self.sign_until(name, Purpose.CONFIRM)}"
+    def confirm_link(self, name: str, at: datetime) -> str:
+        """Return the signed link by which one who signed up `at` confirms it."""
+        return f"{self.site.public_url}/subscribe/{self.sign_until(name, Purpose.CONFIRM, at)}"
 
-    def sign_until(self, name: str, purpose: Purpose) -> str:
-        """Return a token for a name that expires as its purpose says."""
-        return sign(self.secret, name, last_day(purpose, self.now()), purpose)
+    def sign_until(self, name: str, purpose: Purpose, at: datetime) -> str:
+        """Return a token for a name, made `at`, that expires as its purpose says."""
+        return sign(self.secret, name, last_day(purpose, at), purpose)
 
     def acknowledge_link(self, name: str, incident: str) -> str:
         """Return the signed link by which `name` (a subscriber or channel) acknowledges an incident."""

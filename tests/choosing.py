@@ -76,7 +76,7 @@ class Readers:
         if page == "u":
             return f"/u/{sign(self.app.secret, name)}"
         purpose = Purpose.PREFERENCES if page == "s" else Purpose.CONFIRM
-        return f"/{page}/{self.app.sign_until(name, purpose)}"
+        return f"/{page}/{self.app.sign_until(name, purpose, self.app.now())}"
 
 
 @contextmanager

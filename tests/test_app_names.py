@@ -19,7 +19,7 @@ def test_a_sender_of_an_international_domain_gives_names_that_every_server_takes
     alert = Alert("ruth", "mail", (TopicRef("sanctions", "Sanctions", "normal"),), story)
     row = alert_delivery(app, alert, "k", NOW + timedelta(hours=1), NOW)
     assert row.message_id.endswith("@xn--bcher-kva.example")
-    mail = app.renderer.mail(alert, app.reader(config.subscribers["ruth"]), app.site, app.links("ruth", ()), NOW)
+    mail = app.renderer.mail(alert, app.reader(config.subscribers["ruth"]), app.site, app.links("ruth", (), NOW), NOW)
     assert dict(mail.headers)["List-Id"] == "Sanctions <sanctions.xn--bcher-kva.example>"
     sent = app.sender.mail("mailto://127.0.0.1:25?to=a@b.example", mail, row.message_id, NOW).as_bytes()
     assert b"From: =?utf-8?q?B=C3=BCro?= <news@xn--bcher-kva.example>\r\n" in sent

@@ -247,13 +247,13 @@ def test_getting_less_by_the_unsubscribing_link(
 
 
 def bad_tokens(made: Readers) -> dict[str, str]:
-    secret, token = made.app.secret, made.app.sign_until("maya", Purpose.PREFERENCES)
-    swapped = made.app.sign_until("gone", Purpose.PREFERENCES)
+    secret, token = made.app.secret, made.app.sign_until("maya", Purpose.PREFERENCES, made.app.now())
+    swapped = made.app.sign_until("gone", Purpose.PREFERENCES, made.app.now())
     return {
         "tampered": token[:-1] + ("A" if token[-1] != "A" else "B"),
         "truncated": token[:-3],
         "swapped": token[:22] + swapped[22:],
-        "another purpose": made.app.sign_until("maya", Purpose.CONFIRM),
+        "another purpose": made.app.sign_until("maya", Purpose.CONFIRM, made.app.now()),
         "unsubscribing": sign(secret, "maya"),
         "no day": sign(secret, "maya", purpose=Purpose.PREFERENCES),
         "expired": sign(secret, "maya", f"{NOW - timedelta(days=1):%Y%m%d}", Purpose.PREFERENCES),
@@ -523,10 +523,10 @@ def test_confirming_links_are_refused_alike(ask: Client, made: Readers, method: 
                  asked_at=NOW)  # fmt: skip
     made.app.store.preferences.ask(row, NOW, lambda _row, _now: True)
     tokens = [
-        made.app.sign_until("reader-2", Purpose.CONFIRM),
-        made.app.sign_until("reader-1", Purpose.PREFERENCES),
+        made.app.sign_until("reader-2", Purpose.CONFIRM, made.app.now()),
+        made.app.sign_until("reader-1", Purpose.PREFERENCES, made.app.now()),
         sign(made.app.secret, "reader-1", "20261101", Purpose.CONFIRM),
-        made.app.sign_until("maya", Purpose.CONFIRM),
+        made.app.sign_until("maya", Purpose.CONFIRM, made.app.now()),
         "x",
     ]
     answers = [ask(method, f"/subscribe/{token}") for token in tokens]

@@ -283,17 +283,17 @@ def render(
     subscriber = None if isinstance(value, Notice) else config.subscribers.get(value.subscriber)
     reader = app.reader(subscriber)
     name = "" if isinstance(value, Notice) else value.subscriber
-    links = app.links(name, topics_of(value)) if name else app.links(name, ())
+    now = row.dated_at if row is not None and row.dated_at is not None else app.now()
+    links = app.links(name, topics_of(value) if name else (), now)
     if isinstance(value, Confirmation):
         zone = ZoneInfo(config.settings.timezone)
         reader = Reader(value.subscriber, value.channel, zone, value.language)
-        links = Links("", {}, app.preferences_link(name) if value.is_known else app.confirm_link(name))
+        links = Links("", {}, app.preferences_link(name, now) if value.is_known else app.confirm_link(name, now))
     if row is not None and row.kind == "escalation":
         why = value.unacknowledged if isinstance(value, Alert) else None
         reader = replace(reader, title=row.channel, language=why.language if why else reader.language)
     if row is not None and (row.kind == "escalation" or row.escalate_at is not None):
         links = replace(links, acknowledge=app.acknowledge_link(row.subscriber or row.channel, row.incident))
-    now = row.dated_at if row is not None and row.dated_at is not None else app.now()
     match app.sender.kind(url):
         case "mail":
             return app.renderer.mail(value, reader, app.site, links, now)

@@ -393,7 +393,7 @@ def render_as(app: App, value: Digest, form: Literal["mail", "slack"]) -> MailMe
     """Return a digest's message in a form, whatever its channel is."""
     reader = app.reader(subscriber_of(app, value.subscriber))
     topics = (*(s.topic.name for s in value.sections), *(topic.name for topic in value.quiet))
-    links = app.links(value.subscriber, topics)
+    links = app.links(value.subscriber, topics, app.now())
     make = app.renderer.mail if form == "mail" else app.renderer.slack
     return make(value, reader, app.site, links, app.now())
 

@@ -140,7 +140,7 @@ class Joining:
         row = signup.confirm(app, name, app.now(), by) if name is not None else None
         if row is None:
             return self._pages.reader(request.scope["path"], "gone", language_of(request), 404)
-        link = app.sign_until(row.name, Purpose.PREFERENCES)
+        link = app.sign_until(row.name, Purpose.PREFERENCES, app.now())
         return self._pages.reader(
             request.scope["path"], "confirmed", row.language, address=row.address, preferences=link
         )
