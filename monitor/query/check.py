@@ -39,6 +39,8 @@ MAX_NODES = 50_000  # of a tree with its macros put in; macros within macros can
 
 def check(node: Node, text: str) -> None:
     """Raise QueryError where NEAR, ATLEAST or a field stands around what it cannot take, or the tree is too deep."""
+    if isinstance(node, LEAVES):
+        return
     stack: list[tuple[Node, str, int]] = [(node, "", 1)]
     while stack:
         at, inside, depth = stack.pop()
@@ -140,10 +142,13 @@ def check_found(node: Node, text: str) -> None:
 
 
 def _holds_on_nothing(node: Node) -> bool:
+    if isinstance(node, LEAVES):
+        return False
     if isinstance(node, Not):
         return not _holds_on_nothing(node.child)
-    below = [_holds_on_nothing(child) for child in children(node)]
-    return any(below) if isinstance(node, Or) else bool(below) and all(below)
+    below = children(node)
+    holds = any if isinstance(node, Or) else all
+    return bool(below) and holds(map(_holds_on_nothing, below))
 
 
 def expand(

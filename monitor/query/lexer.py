@@ -45,6 +45,7 @@ _NEAR_OPERATORS = ("W", "N", "NEAR", "WITHIN", "")
 
 _OPEN_QUOTES, _CLOSING_QUOTE = '"“”„', re.compile('["“”]')
 _RUN = re.compile(r"(?:(?!<<<)[^\s()（）\"“”„{}])+")
+_BLANKS = re.compile(r"\s+")
 # Blanks and a run of letters and digits alone: an operator or a word, in which nothing can be wrong.
 _PLAIN = re.compile(r"\s*+([^\W_]++)(?=[\s()（）]|\Z)")
 _OPERATORS = ("AND", "OR", "NOT")
@@ -94,7 +95,7 @@ class _Lexer:
 
     def run(self) -> list[Token]:
         text, add = self.text, self.tokens.append
-        while True:
+        while self.at < len(text):
             plain = _PLAIN.match(text, self.at)
             if plain is not None and (word := plain[1]) not in _KEYWORDS:
                 start, end = plain.span(1)
@@ -104,8 +105,6 @@ class _Lexer:
                 self._add(word, *plain.span(1))
             elif (start := self._skip_blanks()) < len(text):
                 self._next(start, text[start])
-            else:
-                break
         if self.open:
             start = self.open[-1][0]
             raise self._error("this parenthesis is never closed", start, start + 1, "add `)` where its group ends")
@@ -117,10 +116,10 @@ class _Lexer:
     def _skip_blanks(self) -> int:
         """Move behind blanks and comments."""
         text = self.text
-        while self.at < len(text):
-            if text[self.at].isspace():
-                self.at += 1
-            elif text[self.at] == "#":
+        while True:
+            if (blanks := _BLANKS.match(text, self.at)) is not None:
+                self.at = blanks.end()
+            if text.startswith("#", self.at):
                 end = text.find("\n", self.at)
                 self.at = len(text) if end < 0 else end
             elif text.startswith("<<<", self.at):
@@ -129,8 +128,7 @@ class _Lexer:
                     raise self._error("this comment is never closed", self.at, self.at + 3, "add `>>>` where it ends")
                 self.at = end + 3
             else:
-                break
-        return self.at
+                return self.at
 
     def _next(self, start: int, char: str) -> None:
         if char in "(（":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 
 from monitor.config import Config, Scope, Topic
 from monitor.entities import Aliases
@@ -29,6 +30,8 @@ from monitor.text import StoryText, fold, language_of, primary
 
 KeyPath = tuple[str | int, ...]
 _AROUND = 50  # characters of a query shown on each side of a mistake
+# What decides what a topic matches; a scope by its parts, since pydantic takes its time to compare two of them.
+_says = attrgetter("query", "any", "all", "none", "near", "scope.languages", "scope.tags", "scope.feeds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,12 @@ class CompiledScope:
     def open(self) -> bool:
         """Whether it restricts nothing."""
         return not (self.languages or self.tags or self.feeds)
+
+    def __str__(self) -> str:
+        """Return what it says, the same for equal ones."""
+        if self.open:
+            return "\x00\x00"
+        return "\x00".join(["\x01".join(sorted(names)) for names in (self.languages, self.tags, self.feeds)])
 
     def why_not(self, story: StoryText, *, unknown: bool = False) -> str:
         """Return why `story` is out of the scope, or "". A story of unknown language is in it.
@@ -122,9 +131,7 @@ def compile_tree(text: str, config: Config, aliases: Aliases) -> Node:
 def version(tree: Node, scope: CompiledScope, aliases: Aliases) -> str:
     """Return a short hash of everything that decides what the rule matches: tree, scope, aliases."""
     written = str(tree)
-    restrictions = (scope.languages, scope.tags, scope.feeds)
-    said = (written, *("\x01".join(sorted(restriction)) for restriction in restrictions))
-    digest = hashlib.blake2b("\x00".join(said).encode(), digest_size=8)
+    digest = hashlib.blake2b(f"{written}\x00{scope}".encode(), digest_size=8)
     if "@" in written:
         for name in sorted({node.name for node in walk(tree) if isinstance(node, EntityRef)}):
             for entity in aliases.members(name):
@@ -163,9 +170,9 @@ class _Compiler:
         before = len(self.problems)
         self._names = set()
         parts = self._parts(topic)
-        if len(self.problems) > before or any(part is None for part in parts):
+        found = tuple([part for part in parts if part is not None])
+        if len(self.problems) > before or len(found) < len(parts):
             return None
-        found = tuple(part for part in parts if part is not None)
         if not found:
             fix = "add `query:`, `any:` or `all:`"
             self._problem(("topics", topic.name), "the topic says nothing of what it follows", fix)
@@ -226,7 +233,7 @@ class _Compiler:
                 if names & self.broken:
                     return None
                 self._names |= names
-            node = expand(node, self.macros, self._aliases, text, part=True)
+                node = expand(node, self.macros, self._aliases, text, part=True)
             if for_near:
                 check_positions(node, "NEAR", text)
         except QueryError as error:
@@ -311,11 +318,6 @@ def _parse_part(text: str) -> Node:
 def _names(node: Node) -> set[str]:
     """The macros and entities that `node` names, as written."""
     return {str(at) for at in walk(node) if isinstance(at, (MacroRef, EntityRef))}
-
-
-def _says(topic: Topic) -> tuple[object, ...]:
-    """What decides what a topic matches."""
-    return topic.query, topic.any, topic.all, topic.none, topic.near, topic.scope
 
 
 def _changed_entities(config: Config, earlier: Config) -> set[str]:
