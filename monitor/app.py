@@ -11,7 +11,7 @@ import random
 import secrets
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -41,11 +41,12 @@ from monitor.workers import Workers
 
 log = logging.getLogger(__name__)
 P = ParamSpec("P")
+R = TypeVar("R")
 T = TypeVar("T")
 
 PAGE_GAP = 5.0  # seconds between two requests for pages to one host, at least
 SENDERS = 16  # threads that may wait for servers at the same time
-TOGETHER = 0.1  # seconds that a feed's state waits for others
+TOGETHER = 0.1  # seconds that what a poll brought waits for that of others
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 OPERATORS = ""  # the "subscriber" of messages to the operators; a declared one always has a name
 
@@ -92,8 +93,8 @@ class App:
         # on the loop's clock, and the seconds waited
         self.clock_lead = math.inf  # seconds that the clock was ahead of the loop's when feeds were last looked at
         self.wake_delivery = asyncio.Event()
-        self._states: list[tuple[str, dict[str, Any]]] = []  # of feeds, to be saved together
-        self._saving: asyncio.Task[None] | None = None
+        self._waiting: dict[Any, list[tuple[Any, asyncio.Future[Any]]]] = {}  # what is to be saved together, by how
+        self._savers: set[asyncio.Task[None]] = set()
         self._database = ThreadPoolExecutor(1, "database")
         self._senders = ThreadPoolExecutor(SENDERS, "send")
         self._fetcher: Fetcher | None = None
@@ -188,20 +189,39 @@ class App:
                 await idle.close()
 
     async def save_state(self, feed: str, **values: Any) -> None:
-        """Save fields of a feed's state, in one transaction with those of feeds that are polled at the same time.
+        """Save fields of a feed's state, together with those of feeds that are polled at the same time."""
+        await self.save_together(_save_states, (feed, values))
 
-        A transaction costs more than all else of a poll that finds nothing new.
+    async def save_together(self, save: Callable[[App, Sequence[T]], Sequence[R]], one: T) -> R:
+        """Have `one` saved in one transaction with what others have saved by `save` at the same time.
+
+        A transaction costs more than all else of a poll that finds nothing new. `save` saves as many as it likes of
+        what it is given, from the first on, and returns what came of each. What goes wrong with one alone is its own.
         """
-        self._states.append((feed, values))
-        if self._saving is None:
-            self._saving = asyncio.create_task(self._save_states(), name="save the feeds' states")
-        await asyncio.shield(self._saving)
+        waiting = self._waiting.get(save)
+        if waiting is None:
+            waiting = self._waiting[save] = []
+            saver = asyncio.create_task(self._save(save), name="save what polls brought")
+            self._savers.add(saver)
+            saver.add_done_callback(self._savers.discard)
+        done: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        waiting.append((one, done))
+        return await done
 
-    async def _save_states(self) -> None:
-        if len(self.in_flight) > len(self._states):
+    async def _save(self, save: Callable[[App, Sequence[T]], Sequence[R]]) -> None:
+        if len(self.in_flight) > len(self._waiting[save]):
             await asyncio.sleep(TOGETHER)
-        states, self._states, self._saving = self._states, [], None
-        await self.db(self.store.feeds.save, states)
+        waiting = self._waiting.pop(save)
+        while waiting:
+            results = await self.db(_tried, self, save, [one for one, _ in waiting])
+            for (_, done), result in zip(waiting, results, strict=False):
+                if done.done():  # its poll was cancelled
+                    continue
+                if isinstance(result, Exception):
+                    done.set_exception(result)
+                else:
+                    done.set_result(result)
+            waiting = waiting[len(results) :]
 
     async def db(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a function that uses the database in the one thread that writes."""
@@ -229,8 +249,8 @@ class App:
         it, and its message is taken up at the next start.
         """
         await self.close_fetchers()
-        if self._saving is not None:
-            await asyncio.wait([self._saving])
+        if self._savers:
+            await asyncio.wait(self._savers)
         for workers in (self.workers, self.suspect_workers, self.page_workers):
             workers.close()
         await asyncio.to_thread(self._senders.shutdown, wait=wait, cancel_futures=True)
@@ -284,6 +304,22 @@ class App:
     def acknowledge_link(self, name: str, incident: str) -> str:
         """Return the signed link by which `name` (a subscriber or channel) acknowledges an incident."""
         return f"{self.site.public_url}/a/{sign(self.secret, name, incident, Purpose.ACKNOWLEDGE)}"
+
+
+def _save_states(app: App, states: Sequence[tuple[str, Mapping[str, Any]]]) -> Sequence[None]:
+    app.store.feeds.save(states)
+    return [None] * len(states)
+
+
+def _tried(app: App, save: Callable[[App, Sequence[T]], Sequence[R]], ones: Sequence[T]) -> Sequence[R | Exception]:
+    """Return what `save` made of the first of `ones`; where they cannot be saved together, of each alone."""
+    try:
+        return save(app, ones)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it goes to whoever waits for what came of it
+        # With a database that is gone each alone would fail as well, after a wait for each.
+        if len(ones) == 1 or (isinstance(error, StoreError) and error.unavailable):
+            return [error] * len(ones)
+    return [_tried(app, save, [one])[0] for one in ones]
 
 
 def _way_in(config: Config) -> tuple[FetchSettings, str]:

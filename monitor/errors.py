@@ -103,7 +103,12 @@ class URLError(MonitorError):
 
 
 class StoreError(MonitorError):
-    """The database cannot be opened, read or written."""
+    """The database cannot be opened, read or written.
+
+    `unavailable`: whatever was to be saved, it could not be (locked, full, gone).
+    """
+
+    unavailable = False
 
 
 class RenderError(MonitorError):

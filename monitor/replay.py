@@ -19,7 +19,7 @@ from monitor.app import open_app
 from monitor.config import Config, Feed
 from monitor.models import Delivery
 from monitor.parse import ParsedStory
-from monitor.pipeline import digest_due, ingest, match_stories, schedule_slots, volume_due
+from monitor.pipeline import Incoming, digest_due, ingest, match_stories, schedule_slots, volume_due
 from monitor.rules import Rules
 from monitor.service import json_object, json_story, published
 from monitor.text import StoryText
@@ -89,7 +89,7 @@ class Replay:
             self._now.isoformat(), self._now, story.tags, story.language, link,
         )  # fmt: skip
         ready = match_stories(self._app.rules, feed, [parsed], story.language, {})
-        ingest(self._app, self._config, feed, ready, {}, baseline=False, listed=[parsed.guid])
+        ingest(self._app, [Incoming(self._config, feed, ready, {}, baseline=False, listed=[parsed.guid])])
         row = self._app.store.archive.seen_as(feed.name, parsed.guid)
         if row is not None:
             self._ids[row] = story.id

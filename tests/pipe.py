@@ -13,7 +13,7 @@ from monitor.app import open_app
 from monitor.config import load_config
 from monitor.models import Decision, Delivery, FeedState
 from monitor.parse import ParsedStory
-from monitor.pipeline import Ingested, Polled, ingest, match_stories, poll
+from monitor.pipeline import Incoming, Ingested, Polled, ingest, match_stories, poll
 from monitor.rules import compile_rules
 from tests import make
 
@@ -74,7 +74,7 @@ class Pipe:
         app, declared = self.app, self.app.config.feeds[feed]
         ready = match_stories(app.rules, declared, stories, "en", {})
         listed = [story.guid for story in stories]
-        return ingest(app, app.config, declared, ready, {"polled_at": self.time}, baseline=baseline, listed=listed)
+        return ingest(app, [Incoming(app.config, declared, ready, {"polled_at": self.time}, baseline, listed)])[0]
 
     def rows(self, table: type[T]) -> Sequence[T]:
         with self.app.store.read() as session:

@@ -245,12 +245,12 @@ async def test_a_document_of_which_a_crash_saved_a_part_is_saved_to_its_end_as_w
         pipe = Pipe(tmp_path, feeds=declared, subscribers=subscribers)
         calls = 0
 
-        def crash(*given: Any, **named: Any) -> Ingested:
+        def crash(*given: Any) -> list[Ingested]:
             nonlocal calls
             calls += 1
             if calls == 2:
                 raise StoreError("the disk is full")
-            return ingest(*given, **named)
+            return ingest(*given)
 
         with monkeypatch.context() as patch:
             patch.setattr(sys.modules["monitor.pipeline.poll"], "ingest", crash)

@@ -10,7 +10,7 @@ import pytest
 
 from monitor.models import Sighting, Story
 from monitor.parse import ParsedStory, parse_feed
-from monitor.pipeline import ingest, match_stories
+from monitor.pipeline import Incoming, ingest, match_stories
 from tests.pipe import Pipe
 
 CLAIMED = "Wed, 25 Nov 2026 05:00:00 GMT"
@@ -137,7 +137,7 @@ feeds:
         feed = pipe.app.config.feeds["search"]
         ready_all = match_stories(pipe.app.rules, feed, document.stories, "en", {})
         listed = [story.guid for story in document.stories]
-        ingest(pipe.app, pipe.app.config, feed, ready_all, {}, baseline=False, listed=listed)
+        ingest(pipe.app, [Incoming(pipe.app.config, feed, ready_all, {}, baseline=False, listed=listed)])
     assert [story.source for story in pipe.rows(Story)] == ["Harbour Post"]
     assert [sighting.guid for sighting in pipe.rows(Sighting)] == ["A", "B"]
     await pipe.app.close()

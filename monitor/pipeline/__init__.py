@@ -17,7 +17,7 @@ from monitor.pipeline.deliver import Delivered, deliver_due, notify_operators
 from monitor.pipeline.digest import digest_due, make_digest, schedule_slots, with_usual
 from monitor.pipeline.health import Watch
 from monitor.pipeline.hubs import ask_hubs
-from monitor.pipeline.ingest import Ingested, content_hash, ingest, match_stories
+from monitor.pipeline.ingest import Incoming, Ingested, content_hash, ingest, match_stories
 from monitor.pipeline.poll import Polled, poll, poll_due, take_push
 from monitor.pipeline.prune import prune
 from monitor.pipeline.read import ReadPage, read_all, read_due
@@ -26,6 +26,7 @@ from monitor.pipeline.volume import volume_due
 __all__ = [
     "LOOKS_BACK",
     "Delivered",
+    "Incoming",
     "Ingested",
     "Polled",
     "ReadPage",

@@ -1,4 +1,4 @@
-"""A poll's parsed stories → stories, sightings, matches, decisions and deliveries, in one transaction."""
+"""Polls' parsed stories → stories, sightings, matches, decisions and deliveries, in one transaction."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from monitor.urls import host
 
 # A claimed time counts only so far from the fetch (DESIGN.md, identity and time).
 CLAIM_PAST, CLAIM_FUTURE = timedelta(days=7), timedelta(minutes=10)
-CHUNK = 400  # stories that are read ahead for and written together
+PART = 50  # stories that are saved in one transaction: half a tenth of a second
 SHORT = 500  # characters of feed text below which `full_text: when_short` has the page read
 SUMMARY_AFTER = 3600.0  # seconds until the summary of what was held back, for one without a limit that says
 
@@ -41,6 +41,25 @@ class Ready:
     matches: tuple[TopicMatch, ...]
     sketch: Sketch
     verdicts: tuple[Verdict, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """What a poll brought, or a part of it, and the feed's new `state`.
+
+    `ready` are the stories that are new or changed, matched by the rules of `config`; `listed` the guids of all that
+    the document has, `seen` what the next parsing is to know of them; None leaves that as it was. Unless this is the
+    `last` part, more is to come.
+    """
+
+    config: Config
+    feed: Feed
+    ready: Sequence[Ready]
+    state: Mapping[str, Any]
+    baseline: bool
+    listed: Collection[str]
+    seen: str | None = None
+    last: bool = True
 
 
 @dataclass(slots=True)
@@ -97,49 +116,50 @@ def match_stories(
     return ready
 
 
-def ingest(
-    app: App,
-    config: Config,
-    feed: Feed,
-    ready: Sequence[Ready],
-    state: Mapping[str, Any],
-    *,
-    baseline: bool,
-    listed: Collection[str],
-    seen: str | None = None,
-    last: bool = True,
-) -> Ingested:
-    """Save what a poll brought, or a part of it, and the feed's new `state`, in one transaction.
+def ingest(app: App, polls: Sequence[Incoming]) -> list[Ingested]:
+    """Save what polls brought, in one transaction; return what came of each.
 
-    `ready` are the stories that are new or changed, `listed` the guids of all that the document has, `seen` what the
-    next parsing is to know of them; None leaves that as it was. Unless this is the `last` part, more is to come.
+    As many of the first are saved as go together: of one configuration and of different feeds, with `PART` stories,
+    unless the first alone has more.
     """
-    done = Ingested()
+    polls = _alike(polls)
+    found = []
     with app.store.ingest() as work:
         # Taken within the transaction: one of before it may lie in a digest's window that was closed meanwhile.
         now = app.now()
-        # The feed may have been taken out of the configuration while it was being fetched.
-        alerting = not baseline and feed.name in feeds_to_poll(config)
-        saver = _Saver(app, config, feed, work, done, listed=listed, alerting=alerting, now=now)
-        if last:
-            work.listed(feed.name, listed, now)
-        sightings = work.sightings(feed.name, [one.parsed.guid for one in ready])
-        # Documents are mostly newest first; the older story of an event then leads it.
-        for place, one in enumerate(oldest_first := ready[::-1]):
-            if place % CHUNK == 0:
-                work.settle()
-                saver.expect([o for o in oldest_first[place : place + CHUNK] if o.parsed.guid not in sightings])
-            sighting = sightings.get(one.parsed.guid)
-            if sighting is None:
-                saver.first_time(one)
-            elif sighting.content_hash != one.content_hash:
-                sighting.content_hash = one.content_hash
-                story = work.story(sighting.story_id)
-                if story is not None:
-                    saver.changed(story, one)
-        work.update_feed(feed.name, state, seen)
-    saver.placing.committed()
-    return done
+        placing = Placing(app, polls[0].config, work)
+        stories = [(poll.feed, one.parsed) for poll in polls for one in poll.ready]
+        sightings = work.sightings([(feed.name, one.guid) for feed, one in stories])
+        work.expect({_key(feed, one) for feed, one in stories if (feed.name, one.guid) not in sightings})
+        for poll in polls:
+            found.append(done := Ingested())
+            saver = _Saver(app, poll, work, placing, done, now)
+            if poll.last:
+                work.listed(poll.feed.name, poll.listed, now)
+            # Documents are mostly newest first; the older story of an event then leads it.
+            for one in poll.ready[::-1]:
+                sighting = sightings.get((poll.feed.name, one.parsed.guid))
+                if sighting is None:
+                    saver.first_time(one)
+                elif sighting.content_hash != one.content_hash:
+                    sighting.content_hash = one.content_hash
+                    story = work.story(sighting.story_id)
+                    if story is not None:
+                        saver.changed(story, one)
+        work.update_feeds([(poll.feed.name, poll.state, poll.seen) for poll in polls])
+    placing.committed()
+    return found
+
+
+def _alike(polls: Sequence[Incoming]) -> Sequence[Incoming]:
+    """Return those of the first polls that one transaction saves."""
+    feeds, stories = set(), 0
+    for place, poll in enumerate(polls):
+        stories += len(poll.ready)
+        if place and (stories > PART or poll.feed.name in feeds or poll.config is not polls[0].config):
+            return polls[:place]
+        feeds.add(poll.feed.name)
+    return polls
 
 
 def ingest_page(
@@ -163,8 +183,7 @@ def ingest_page(
         page = work.page(story)
         if known is None or page is None or page.due_at is None or known.content_hash != story.content_hash:
             return None
-        alerting = feed.name in feeds_to_poll(config)
-        saver = _Saver(app, config, feed, work, done, listed=(), alerting=alerting, now=now)
+        saver = _Saver(app, Incoming(config, feed, (), {}, False, ()), work, Placing(app, config, work), done, now)
         saver.read(known, text, matches, verdicts)
         page.due_at, page.error = None, ""
     return done
@@ -179,27 +198,12 @@ def wants_page(feed: Feed, text: StoryText) -> bool:
 class _Saver:
     """Saves one poll's stories, or one page's text, within its transaction."""
 
-    def __init__(
-        self,
-        app: App,
-        config: Config,
-        feed: Feed,
-        work: Ingest,
-        done: Ingested,
-        *,
-        listed: Collection[str],
-        alerting: bool,
-        now: datetime,
-    ) -> None:
-        self.listed = frozenset(listed)
-        self.app, self.config, self.feed, self.work, self.done = app, config, feed, work, done
-        self.alerting, self.now = alerting, now
-        self.placing = Placing(app, config, work)
-        self.teller = Teller(app, config, work, alerting=alerting, now=now)
-
-    def expect(self, coming: Sequence[Ready]) -> None:
-        """Read ahead what `first_time` asks about each of these."""
-        self.work.expect({_key(self.feed, one.parsed) for one in coming})
+    def __init__(self, app: App, poll: Incoming, work: Ingest, placing: Placing, done: Ingested, now: datetime) -> None:
+        self.config, self.feed, self.listed = poll.config, poll.feed, frozenset(poll.listed)
+        self.work, self.placing, self.done, self.now = work, placing, done, now
+        # The feed may have been taken out of the configuration while it was being fetched.
+        self.alerting = not poll.baseline and poll.feed.name in feeds_to_poll(poll.config)
+        self.teller = Teller(app, poll.config, work, alerting=self.alerting, now=now)
 
     def first_time(self, one: Ready) -> None:
         """A guid that this feed did not have before: a new story, or one known from elsewhere."""

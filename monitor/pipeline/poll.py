@@ -20,7 +20,7 @@ from monitor.models import FeedState, HubLease
 from monitor.parse import ParsedFeed
 from monitor.pipeline.elsewhere import follow
 from monitor.pipeline.hubs import note_hub
-from monitor.pipeline.ingest import Ingested, content_hash, ingest, match_stories
+from monitor.pipeline.ingest import PART, Incoming, Ingested, content_hash, ingest, match_stories
 from monitor.pipeline.lanes import PARSE_DEADLINE, is_doubtful, read_feed
 from monitor.store import Coming, History
 from monitor.timing import (
@@ -47,7 +47,6 @@ TICK = 1.0  # seconds between two looks for what is due
 STARTS, PAUSE = 4, 0.01  # polls that are started at once, and seconds until the next; nothing waits for all of a tick
 OWN_TROUBLE, OWN_TROUBLE_MOST = 30.0, 600.0  # seconds until a feed is polled again after trouble of ours
 REST = 2.0  # times as long as a part took, before the next: the database is left to others two thirds of the time
-PART = 50  # stories that are saved in one transaction: half a tenth of a second
 DELTA = 226  # the status of an answer that holds what is new alone (RFC 3229)
 FAILURES_OF_ANOTHER_ADDRESS = 3  # in a row, before the declared one is asked again
 
@@ -286,7 +285,7 @@ async def _stories(
     if changed:
         values["changed_at"] = app.now()
     seen = None if answer.status == DELTA else parsed.seen
-    save = partial(ingest, app, config, feed, baseline=baseline, listed=parsed.listed)
+    brought = Incoming(config, feed, ready, {**values, "baseline_open": False}, baseline, parsed.listed, seen)
     done = Ingested()
     # Part by part, the oldest first, so that a huge document keeps no other feed's stories and no message waiting. Each
     # story is saved with its messages, and with the last part what keeps the document from being read again.
@@ -295,11 +294,12 @@ async def _stories(
         ready, part = ready[:-PART], ready[-PART:]
         async with app.saving:
             began = clock()
-            done.add(await app.db(save, part, {"baseline_open": baseline}, last=False))
+            some = replace(brought, ready=part, state={"baseline_open": baseline}, seen=None, last=False)
+            done.add(*await app.db(ingest, app, [some]))
             if done.alerts:
                 app.wake_delivery.set()
             await asyncio.sleep(REST * (clock() - began))
-    done.add(await app.db(save, ready, {**values, "baseline_open": False}, seen=seen))
+    done.add(await app.save_together(ingest, replace(brought, ready=ready)))
     if done.alerts:
         app.wake_delivery.set()
     if not pushed and answer.status != DELTA:

@@ -18,7 +18,7 @@ from typing import Any
 from alembic import command
 from alembic.config import Config as AlembicConfig
 from sqlalchemy import Engine, create_engine, event, make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlmodel import Session, func, select, text
 
 from monitor.errors import StoreError
@@ -138,7 +138,7 @@ class Store:
 
     @contextmanager
     def ingest(self) -> Iterator[Ingest]:
-        """The one transaction of a poll: stories, sightings, matches, decisions, deliveries and feed state."""
+        """The one transaction of polls: stories, sightings, matches, decisions, deliveries and feed state."""
         with self.write() as session:
             self._in_turn(session, "pg_advisory_xact_lock_shared")
             work = Ingest(session)
@@ -172,7 +172,9 @@ class Store:
         try:
             yield
         except (SQLAlchemyError, sqlite3.Error) as error:
-            raise StoreError(f"the database {self._name} could not be used: {_cause(error)}") from error
+            told = StoreError(f"the database {self._name} could not be used: {_cause(error)}")
+            told.unavailable = isinstance(error, OperationalError | sqlite3.OperationalError)
+            raise told from error
 
     def migrate(self, version: str = "head") -> None:
         """Bring the database up to date, or to a `version`.

@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import islice, starmap
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Update, and_, bindparam, case, or_
 from sqlalchemy import delete as sa_delete
 from sqlalchemy import update as sa_update
-from sqlmodel import Session, col, func, select
+from sqlmodel import Session, col, func, select, text
 
 from monitor.models import Delivery, FeedDocument, FeedState, HubLease, Sighting, SiteRest, UTCDateTime
 from monitor.store import outbox
 from monitor.timing import SERVER_DELAY_CAP, due
 
+T = TypeVar("T")
 Transaction = Callable[[], AbstractContextManager[Session]]
 LISTED_WITHIN = timedelta(days=1)
 MOST_SEEN = 10_000
@@ -106,9 +107,8 @@ class Feeds:
         """Make the feeds due whose due time is further ahead than their own interval allows: the clock went back."""
         with self._write() as session:
             schedule = select(FeedState.feed, FeedState.next_poll_at, FeedState.interval)
-            for feed, at, interval in session.exec(schedule.where(FeedState.next_poll_at > now)).all():
-                if due(at, interval, now):
-                    update(session, feed, {"next_poll_at": now})
+            ahead = session.exec(schedule.where(FeedState.next_poll_at > now)).all()
+            update(session, [(feed, {"next_poll_at": now}, None) for feed, at, wait in ahead if due(at, wait, now)])
 
     def update(self, feed: str, **values: Any) -> None:
         """Set fields of a feed's state; none, where its address is no longer the `url` among them."""
@@ -117,13 +117,7 @@ class Feeds:
     def save(self, states: Collection[tuple[str, Mapping[str, Any]]]) -> None:
         """Set fields of several feeds' states, as `update` does."""
         with self._write() as session:
-            alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-            for feed, values in states:
-                if not values:
-                    continue
-                alike.setdefault(tuple(values), []).append({"of": feed, **_named(values)})
-            for names, rows in alike.items():
-                session.connection().execute(_setting(names), rows)
+            update(session, [(feed, values, None) for feed, values in states])
 
     def document(self, feed: str) -> str:
         """Return the items of a feed's last document, as they were saved with its stories, or ""."""
@@ -152,8 +146,7 @@ class Feeds:
         with self._write() as session:
             for message in messages:
                 outbox.add(session, message, ())
-            for feed, what in told.items():
-                update(session, feed, {"told": what})
+            update(session, [(feed, {"told": what}, None) for feed, what in told.items()])
 
     def make_due(self, feed: str, now: datetime) -> None:
         """Have a feed polled with the next look for due ones, if it is known."""
@@ -212,7 +205,7 @@ _STATES = select(FeedState).where(col(FeedState.feed).in_(bindparam("of", expand
 _OF_FEED = col(Sighting.feed) == bindparam("of")
 _OF_GUIDS = col(Sighting.guid).in_(bindparam("guids", expanding=True))
 _KNOWN = select(Sighting.guid, Sighting.content_hash).where(_OF_FEED, _OF_GUIDS)
-_SIGHTINGS = select(Sighting).where(_OF_FEED, _OF_GUIDS)
+_SIGHTINGS = select(Sighting).where(col(Sighting.feed).in_(bindparam("feeds", expanding=True)), _OF_GUIDS)
 _FIRST = select(func.min(Sighting.seen_at)).where(_OF_FEED)
 _SEEN = (
     select(Sighting.seen_at)
@@ -226,7 +219,10 @@ _LISTED = (
     .values(listed_at=bindparam("now"))
 )
 _DOCUMENT = select(FeedDocument.seen).where(FeedDocument.feed == bindparam("of"))
-_KEEP_DOCUMENT = sa_update(FeedDocument).where(col(FeedDocument.feed) == bindparam("of")).values(seen=bindparam("is"))
+_KEEP_DOCUMENT = text(
+    "INSERT INTO feed_document (feed, seen) SELECT feed, :is FROM feed_state WHERE feed = :of AND url = :url"
+    " ON CONFLICT (feed) DO UPDATE SET seen = excluded.seen"
+)
 
 
 def known(session: Session, feed: str, guids: Collection[str]) -> dict[str, str]:
@@ -246,19 +242,25 @@ def seen(session: Session, feed: str, since: datetime) -> tuple[datetime | None,
     return first, session.connection().execute(_SEEN, {"of": feed, "since": max(first, since)}).scalars().all()
 
 
-def update(session: Session, feed: str, values: Mapping[str, Any], seen: str | None = None) -> None:
-    """Set fields of a feed's state within a transaction, and the items of its document where they are given.
+def update(session: Session, states: Collection[tuple[str, Mapping[str, Any], str | None]]) -> None:
+    """Set fields of feeds' states within a transaction, and the items of each one's document where they are given.
 
     `url` among them is the declared address that was asked: where another one is declared by now nothing is set, since
     what one address answers says nothing of another, which is due. `was_due` is when the poll that brings them was due:
     where the feed was made due anew meanwhile (its hub told of news, our network is back), the sooner time stands.
     """
-    if values and not session.connection().execute(_setting(tuple(values)), {"of": feed, **_named(values)}).rowcount:
-        return
-    if seen is None:
-        return
-    if not session.connection().execute(_KEEP_DOCUMENT, {"of": feed, "is": seen}).rowcount:
-        session.add(FeedDocument(feed=feed, seen=seen))
+    alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for feed, values, _ in states:
+        if values:
+            named = {f"new_{name}": value for name, value in values.items()}
+            alike.setdefault(tuple(values), []).append({"of": feed, **named})
+    for names, rows in alike.items():
+        session.connection().execute(_setting(names), rows)
+    documents = [
+        {"of": feed, "is": seen, "url": values.get("url")} for feed, values, seen in states if seen is not None
+    ]
+    if documents:
+        session.connection().execute(_KEEP_DOCUMENT, documents)
 
 
 @lru_cache(maxsize=100)
@@ -275,26 +277,24 @@ def _setting(names: tuple[str, ...]) -> Update:
     return statement.values(values)
 
 
-def _named(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {f"new_{name}": value for name, value in values.items()}
-
-
 def listed(session: Session, feed: str, guids: Collection[str], now: datetime) -> None:
     """Record that the feed's document has `guids`, for those of which it was not recorded within `LISTED_WITHIN`."""
     for chunk in _chunks(guids):
         session.connection().execute(_LISTED, {"of": feed, "guids": chunk, "before": now - LISTED_WITHIN, "now": now})
 
 
-def sightings(session: Session, feed: str, guids: Collection[str]) -> list[Sighting]:
-    """Return the sightings of `guids` in `feed`."""
-    found: list[Sighting] = []
-    for chunk in _chunks(guids):
-        found += session.exec(_SIGHTINGS, params={"of": feed, "guids": chunk}).all()
+def sightings(session: Session, places: Collection[tuple[str, str]]) -> dict[tuple[str, str], Sighting]:
+    """Return the sightings at `places`, each a feed and a guid."""
+    found: dict[tuple[str, str], Sighting] = {}
+    for chunk in _chunks(places):
+        feeds, guids = ({place[n] for place in chunk} for n in (0, 1))
+        for row in session.exec(_SIGHTINGS, params={"feeds": list(feeds), "guids": list(guids)}):
+            found[row.feed, row.guid] = row
     return found
 
 
-def _chunks(guids: Collection[str]) -> Iterator[list[str]]:
-    """Yield `guids` by so many as every database takes in one statement."""
-    wanted = list(guids)
+def _chunks(some: Collection[T]) -> Iterator[list[T]]:
+    """Yield `some` by so many as every database takes in one statement."""
+    wanted = list(some)
     for start in range(0, len(wanted), 500):
         yield wanted[start : start + 500]

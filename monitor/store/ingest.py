@@ -51,12 +51,15 @@ class Ingest(Spending):
         self._keys: dict[str, Story | None] = {}
         self._matches: dict[int, dict[str, Match]] = {}
         self._events: dict[int, Event] = {}
+        self._policies: dict[str, int] = {}
 
     def expect(self, keys: Collection[str]) -> None:
         """Read ahead the stories of `keys`."""
         self._keys.update(dict.fromkeys(keys))
-        for story in self._session.exec(_OF_KEYS, params={"keys": list(keys)}) if keys else ():
-            self._keys[story.key] = story
+        wanted = list(keys)
+        for start in range(0, len(wanted), 500):
+            for story in self._session.exec(_OF_KEYS, params={"keys": wanted[start : start + 500]}):
+                self._keys[story.key] = story
 
     def settle(self) -> None:
         """Write what waits."""
@@ -70,9 +73,9 @@ class Ingest(Spending):
         fulltext.add(self._session, self._words)
         self._words = []
 
-    def sightings(self, feed: str, guids: Collection[str]) -> dict[str, Sighting]:
-        """Return the sightings of `guids` in `feed`, by guid."""
-        return {sighting.guid: sighting for sighting in feeds.sightings(self._session, feed, guids)}
+    def sightings(self, places: Collection[tuple[str, str]]) -> dict[tuple[str, str], Sighting]:
+        """Return the sightings at `places`, each a feed and a guid."""
+        return feeds.sightings(self._session, places)
 
     def story(self, story_id: int | None) -> Story | None:
         """Return a story by id; None also for one that retention removed."""
@@ -286,7 +289,9 @@ class Ingest(Spending):
         self, version: str, make: Callable[[], tuple[dict[str, str], dict[str, list[str]]]], now: datetime
     ) -> int:
         """Return the id of the policy in force (see `policies.policy_id`)."""
-        return policies.policy_id(self._session, version, make, now)
+        if version not in self._policies:
+            self._policies[version] = policies.policy_id(self._session, version, make, now)
+        return self._policies[version]
 
     def alerts(self, since: datetime) -> Sequence[Decision]:
         """Return the decisions whose alerts go out from `since` on, those that still wait among them."""
@@ -321,9 +326,9 @@ class Ingest(Spending):
         )
         return tuple(sorted(rows))
 
-    def update_feed(self, feed: str, values: Mapping[str, Any], seen: str | None) -> None:
-        """Set fields of the feed's state and what its document had, in the same transaction as its stories."""
-        feeds.update(self._session, feed, values, seen)
+    def update_feeds(self, states: Collection[tuple[str, Mapping[str, Any], str | None]]) -> None:
+        """Set fields of feeds' states and what their documents had, in the same transaction as their stories."""
+        feeds.update(self._session, states)
 
 
 def outlets(session: Session, event_ids: Collection[int]) -> dict[int, tuple[str, ...]]:

@@ -83,14 +83,18 @@ class NaiveStory(Naive, table=True):
 
 def documents(most: int) -> list[bytes]:
     """Return so many RSS documents of 40 to 60 items that can be cut: real ones (some again) where there are any."""
-    found = []
-    for path in sorted(path for path in DATA.rglob("*") if path.is_file() and path.stat().st_size <= LARGEST):
+    paths = sorted(path for path in DATA.rglob("*") if path.is_file() and path.stat().st_size <= LARGEST)
+    random.Random(5).shuffle(paths)
+    found: list[bytes] = []
+    for path in paths:
         body = path.read_bytes()
-        if b"<item>" in body and b"</channel>" in body[-500:]:
+        # To count the tags takes a thousandth of the time of finding out by a whole parse.
+        if 40 <= body.count(b"<item>") <= 60 and b"</channel>" in body[-500:]:
             known = parse_feed(body, "https://wire.example/feed.xml").seen
             if known and 40 <= len(seen(known).items) <= 60:
                 found.append(body)
-    random.Random(5).shuffle(found)
+        if len(found) == most:
+            break
     return list(itertools.islice(itertools.cycle(found), most)) or [
         publishers.document(feed, publishers.BEFORE) for feed in range(0, 3 * most, 3)
     ]
