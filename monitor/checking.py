@@ -8,16 +8,18 @@ on a stand-in is not tried on its examples, since what they would say is not kno
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from monitor.app import feeds_to_poll
-from monitor.config import Config, Draft, Entity, Places, Topic, in_order, read_config
+from monitor.config import Config, DigestSchedule, Draft, Entity, Places, Topic, in_order, read_config
+from monitor.dispatch import per
 from monitor.errors import ConfigError, Problem, QueryError
 from monitor.query import EntityRef, MacroRef, parse, parse_item, walk
 from monitor.render import languages, shipped
@@ -25,6 +27,7 @@ from monitor.rules import Rules, compile_sound, queries, run_examples, too_commo
 from monitor.send import Sender
 from monitor.store.archive import story_text
 from monitor.store.peek import newest_stories
+from monitor.timing import next_slot
 
 SAMPLE, SAMPLE_LEAST = 1_000, 50  # stories of the archive that `check` tries topics on: at most, and at least
 SAMPLE_TIME = 2.0  # seconds for that
@@ -99,6 +102,7 @@ def check(folder: Path, env: Mapping[str, str], data: Path | None = None) -> Che
         *warnings(_sure_of_feeds(draft), examined.rules),
         *_too_common(draft.config, examined.rules, data),
         *_unspoken(draft.config),
+        *_beyond_budget(draft.config, datetime.now(UTC)),
     )
     problems = in_order(folder, (*examined.problems, *warned, *run_examples(tried, examined.rules)))
     config = draft.config
@@ -131,6 +135,39 @@ def _unspoken(config: Config) -> Iterator[Problem]:
             place = config.place("subscribers", subscriber.name, "language")
             message = f"messages have no words in `{subscriber.language}`: those to `{subscriber.name}` are in English"
             yield Problem("warning", place.file, place.line, place.column, message, f"use one of {', '.join(spoken)}")
+
+
+def _beyond_budget(config: Config, now: datetime) -> Iterator[Problem]:
+    """Warn where more digests of the coming week fall into the time of the budget than that lets out."""
+    budget = config.settings.budget
+    if budget is None:
+        return
+    schedules: Counter[tuple[DigestSchedule, str]] = Counter()
+    for subscriber in config.subscribers.values():
+        if subscriber.enabled and subscriber.digest is not None:
+            times = subscriber.digest.model_copy(update={"via": (), "empty": "skip"})  # what those of one time share
+            schedules[times, subscriber.timezone] += len(subscriber.digest.via)
+    due: Counter[datetime] = Counter()
+    for (times, zone), messages in schedules.items():
+        at = now
+        while (at := next_slot(times, ZoneInfo(zone), at).at) < now + timedelta(days=8):
+            due[at] += messages
+    most, since, waiting, count = 0, now, deque[datetime](), 0
+    for at in sorted(due):
+        waiting.append(at)
+        count += due[at]
+        while at - waiting[0] >= timedelta(seconds=budget.per):
+            count -= due[waiting.popleft()]
+        if count > most:
+            most, since = count, waiting[0]
+    if most > budget.count:
+        place = config.place("budget")
+        message = (
+            f"the budget of {per(budget, 'message')} is smaller than what digests alone need: {most:,} from "
+            f"{since:%H:%M} UTC on; what is beyond it is held until `monitor release`"
+        )
+        fix = "write a larger `budget`, with room for alerts, or spread the digests' `at`"
+        yield Problem("warning", place.file, place.line, place.column, message, fix)
 
 
 def idle(config: Config) -> tuple[str, ...]:

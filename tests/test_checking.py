@@ -9,7 +9,7 @@ import pytest
 from monitor.checking import check, idle, load
 from monitor.config import load_config
 from monitor.errors import ConfigError, Problem
-from tests.make import FEEDS, SUBSCRIBERS, TOPICS, write_config
+from tests.make import FEEDS, MONITOR, SUBSCRIBERS, TOPICS, write_config
 
 MAIL = '"mailto://127.0.0.1:2525?from=news@corvid.example&to=ruth@corvid.example"'
 
@@ -193,3 +193,43 @@ def test_a_language_that_messages_do_not_speak_is_warned_of(tmp_path: Path) -> N
         )
     ]
     assert check(write_config(tmp_path / "es", subscribers=spoken), {}).problems == ()
+
+
+def readers_of_digests(count: int, *times: str, zone: str = "UTC") -> str:
+    """Subscribers each with a digest by two channels, at the given times in turn."""
+    return "subscribers:\n" + "".join(
+        f"""
+  reader{n}:
+    timezone: {zone}
+    channels: {{one: "mailto://127.0.0.1?to=a{n}@corvid.example", two: "mailto://127.0.0.1?to=b{n}@corvid.example"}}
+    digest: {{at: ["{times[n % len(times)]}"], days: mon-fri, via: [one, two]}}
+    subscriptions: [{{topics: all, digest: true}}]
+"""
+        for n in range(count)
+    )
+
+
+BUDGETS = [
+    # (budget, times of 10 readers of two digests each, whether it is too small)
+    ("19/h", ("07:00",), True),
+    ("20/h", ("07:00",), False),
+    ("10/h", ("07:00", "08:00"), False),
+    ("19/h", ("07:00", "07:30"), True),
+    ("19/d", ("07:00", "19:00"), True),
+    ("20/d", ("23:30", "00:30"), False),
+    ("off", ("07:00",), False),
+]
+
+
+@pytest.mark.parametrize(("budget", "times", "small"), BUDGETS)
+def test_a_budget_that_the_digests_of_one_time_use_up_is_warned_of(
+    tmp_path: Path, budget: str, times: tuple[str, ...], small: bool
+) -> None:
+    monitor = f"{MONITOR}budget: {budget}\n"
+    folder = write_config(tmp_path, monitor=monitor, subscribers=readers_of_digests(10, *times))
+    found = [p for p in check(folder, {}).problems if "budget" in p.message]
+    assert len(found) == small
+    for problem in found:
+        assert (problem.level, Path(problem.file).name) == ("warning", "monitor.yaml")
+        assert problem.line == monitor.count("\n")
+        assert "than what digests alone need: 20 from" in problem.message
