@@ -238,7 +238,11 @@ def test_those_who_turned_the_topic_off_are_not_counted_and_others_by_their_sett
     )
     pipe = Pipe(tmp_path, topics=TOPICS, subscribers=several)
     pipe.app.store.slots.set_preference("di", "border", "off", pipe.time)
-    for head in ("Troops say little of plans", "Fence painted by troops on leave", "Bread of troops runs short in April"):
+    for head in (
+        "Troops say little of plans",
+        "Fence painted by troops on leave",
+        "Bread of troops runs short in April",
+    ):
         pipe.put("wire", item(head[:4], head))
     found = try_query(pipe.app, "troops", pipe.time, topic="border").alerts
     assert [(one.who, one.messages, one.limited) for one in found] == [(("ann", "bob"), 3, 0), (("cy",), 1, 2)]

@@ -148,7 +148,8 @@ class Desk:
         """All topics."""
         found, at = views.topics_view(self._app, self._app.now()), _number(skip)
         rows = found[at : at + views.A_PAGE]
-        return self.page(request, "topics", here="topics", every=found, rows=rows, skip=at)
+        last = views.last_matches(self._app, rows)
+        return self.page(request, "topics", here="topics", every=found, rows=rows, last=last, skip=at)
 
     def topic(self, request: Request, name: str, days: str = "", order: str = "", skip: str = "") -> HTMLResponse:
         """What a topic is catching, and why."""
