@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from http import HTTPStatus
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from monitor import __version__
 from monitor.render import shipped
@@ -37,6 +38,9 @@ _REFUSALS = {
 }
 
 
+PART = "\x1e"  # the record separator, which no text on a page has
+
+
 class Pages:
     """Makes the pages of one site; `site` is the operator's name for it."""
 
@@ -48,7 +52,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.globals.update(site=site, version=__version__)
+        self._environment.globals.update(site=site, version=__version__, part=PART)
 
     def use(self, **names: object) -> None:
         """Give all templates names; a function is a filter too."""
@@ -63,6 +67,23 @@ class Pages:
         up = "../" * (path.count("/") - 1)
         source = self._environment.get_template(f"{template}.html.j2")
         return HTMLResponse(source.render(up=up, **values), status_code=status)
+
+    def stream(self, path: str, template: str, **values: object) -> Response:
+        """Render `template` as `page` does, and send what there is wherever it has a PART."""
+        parts = self.parts(template, up="../" * (path.count("/") - 1), **values)
+        return StreamingResponse(parts, media_type="text/html; charset=utf-8")
+
+    def parts(self, template: str, **values: object) -> Iterator[str]:
+        """Yield a page in parts: up to each PART, which itself is left out, and at the end the rest."""
+        held: list[str] = []
+        for piece in self._environment.get_template(f"{template}.html.j2").generate(**values):
+            before, part, after = piece.rpartition(PART)
+            held.append(before.replace(PART, ""))
+            if part:
+                yield "".join(held)
+                held = []
+            held.append(after)
+        yield "".join(held)
 
     def document(self, path: str, template: str, kind: str, **values: object) -> Response:
         """Render `template` (without `.j2`) as a document of another kind than a page."""
