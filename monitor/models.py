@@ -164,6 +164,10 @@ class Story(SQLModel, table=True):
     `event_refused` which event was the nearest that it did not join: its number, likeness and shared words.
     """
 
+    __table_args__ = (
+        Index("ix_story_edits", "edits", sqlite_where=text("edits > 0"), postgresql_where=text("edits > 0")),
+    )
+
     id: int | None = _id()
     key: str = Field(unique=True)
     event_id: int | None = Field(default=None, foreign_key="event.id", index=True, sa_type=_Id)

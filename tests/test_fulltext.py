@@ -9,8 +9,6 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from alembic import command
-from alembic.config import Config as AlembicConfig
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text as sql
@@ -139,16 +137,9 @@ def test_an_edit_and_retention_change_what_is_known(store: Store) -> None:
         assert session.execute(sql(query)).scalar() == 0
 
 
-def test_an_archive_of_before_is_indexed_with_the_migration(tmp_path: Path) -> None:
-    store = Store("sqlite:///monitor.db", tmp_path)
-    store.migrate()
+def test_an_archive_of_before_is_indexed_when_the_index_is_made(store: Store) -> None:
     (number,) = saved(store, StoryText(title="Troops at the border"))
-    config = AlembicConfig()
-    config.set_main_option("script_location", "monitor/migrations")
-    with store._writer.connect() as connection:
-        config.attributes["connection"] = connection
-        command.downgrade(config, "0009")
-        connection.commit()
-    store.migrate()
+    with store.write() as session:
+        fulltext.drop(session.connection())
+        fulltext.make(session.connection())
     assert offered(store, "troops") == [number]
-    store.close()

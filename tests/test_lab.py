@@ -10,11 +10,16 @@ from urllib.parse import urlencode
 
 import pytest
 import yaml
+from jinja2 import DictLoader
 
 from monitor.config import load_config
 from monitor.errors import NotFoundError
 from monitor.rules import DRAFT, compile_draft, compile_rules
+from monitor.service import lab
 from monitor.service.lab import try_query
+from monitor.store import reports
+from monitor.web import desk
+from monitor.web.pages import Pages
 from tests.desk import NOW, World, world
 from tests.pipe import Pipe, item
 from tests.test_desk import text_of
@@ -247,3 +252,35 @@ def test_those_who_turned_the_topic_off_are_not_counted_and_others_by_their_sett
     found = try_query(pipe.app, "troops", pipe.time, topic="border").alerts
     assert [(one.who, one.messages, one.limited) for one in found] == [(("ann", "bob"), 3, 0), (("cy",), 1, 2)]
     pipe.close()
+
+
+def test_a_page_that_takes_longer_says_how_far_it_is_and_ends_as_any_other(
+    ask: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = "/lab?" + urlencode({"q": "FORMS(battalion)", "topic": "border-deployments", "days": "90"})
+    whole = ask("GET", path).text
+    assert "so far" not in whole
+    monkeypatch.setattr(reports, "CHUNK", 20)
+    monkeypatch.setattr(lab, "CHUNK", 20)
+    monkeypatch.setattr(desk, "PATIENCE", -1)
+    told = ask("GET", path).text
+    lines = re.findall(r"<p>Looking: (\d+) of (\d+) stories so far.</p>", told)
+    assert len(lines) > 3
+    assert [int(done) for done, _ in lines] == sorted({int(done) for done, _ in lines})
+    without = re.sub(r'<div class="progress".*?</div>', "", told, flags=re.DOTALL)
+    seconds = r"searched in [\d.]+ s"
+    assert re.sub(seconds, "", text_of(without)) == re.sub(seconds, "", text_of(whole))
+
+
+def test_what_is_known_of_a_page_is_sent_before_the_rest_is() -> None:
+    def steps() -> Iterator[tuple[int, int]]:
+        for number in (1, 2):
+            sent.append(f"step {number}")
+            yield number, 2
+
+    sent: list[str] = []
+    pages = Pages("x")
+    pages._environment.loader = DictLoader({"p.html.j2": "a{% for n, _ in steps %}{{ n }}{{ part }}{% endfor %}z"})
+    for part in pages.parts("p", up="", steps=steps()):
+        sent.append(part)
+    assert sent == ["step 1", "a1", "step 2", "2", "z"]

@@ -77,8 +77,22 @@ def test_a_story_comes_with_its_matches_and_their_places(ask: Client) -> None:
 def test_what_is_asked_for_by_value_is_all_that_comes(ask: Client) -> None:
     assert {one["state"] for one in got(ask, "/api/deliveries?state=dead")["items"]} == {"dead"}
     assert {one["feed"] for one in got(ask, "/api/stories?feed=delta-post")["items"]} == {"delta-post"}
-    assert next(one["name"] for one in got(ask, "/api/topics")) == "border-deployments"
-    assert [one["state"] for one in got(ask, "/api/feeds")][:3] == ["broken", "silent", "slow"]
+    assert next(one["name"] for one in got(ask, "/api/topics")["items"]) == "border-deployments"
+    assert [one["name"] for one in got(ask, "/api/feeds?state=broken")["items"]] == ["baltrop-observer"]
+
+
+@pytest.mark.parametrize(("path", "count"), [("/api/feeds", 10), ("/api/topics", 5)])
+def test_pages_of_what_has_a_name_go_on_to_the_end_and_hold_each_once(ask: Client, path: str, count: int) -> None:
+    names: list[str] = []
+    after = ""
+    while True:
+        page = got(ask, f"{path}?limit=2&after={after}")
+        names += [one["name"] for one in page["items"]]
+        if page["next"] is None:
+            break
+        after = page["next"]
+    assert names == sorted(set(names))
+    assert len(names) == count
 
 
 def test_no_message_and_no_address_of_a_person_is_in_the_api(ask: Client) -> None:

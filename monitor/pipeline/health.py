@@ -15,6 +15,7 @@ from monitor.dispatch import Notice
 from monitor.models import FeedState
 from monitor.pipeline.deliver import notify_operators
 from monitor.pipeline.outgoing import notices
+from monitor.store.feeds import Brief
 from monitor.timing import Rhythm
 from monitor.urls import host
 
@@ -30,7 +31,7 @@ RECENT = timedelta(days=1)  # in which a possible gap is news to the summary
 HOSTS_OF_AN_OUTAGE = 3  # that began to fail since any server answered: then it is our own network
 
 
-def verdict(state: FeedState | None) -> State:
+def verdict(state: FeedState | Brief | None) -> State:
     """Return how a feed is. One that failed once or twice is as it was before."""
     if state is None or state.polled_at is None:
         return "new"

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
@@ -15,28 +15,26 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from monitor.app import App, channel_url, feeds_to_poll
-from monitor.config import Config, Feed, load_config
+from monitor.config import Config, load_config
 from monitor.dispatch import Digest, Notice
 from monitor.entities import Aliases
 from monitor.errors import ConfigError, InputError, NotFoundError, SendError
 from monitor.events import WINDOW, Stream
-from monitor.hubs import is_live
-from monitor.models import Audit, Delivery, Endpoint, FeedState, HubLease, Recipient, Silence
+from monitor.models import Audit, Delivery, Endpoint, Recipient, Silence
 from monitor.pipeline import Polled, audit, make_digest, notify_operators, poll, with_usual
 from monitor.pipeline.digest import digest_channels, digest_delivery, digest_key, planned, shown_stories
-from monitor.pipeline.health import State, describe, verdict
 from monitor.pipeline.outages import channels_of
 from monitor.pipeline.outgoing import message_id
 from monitor.query import EntityRef, MacroRef, Node, parse, walk
 from monitor.render import MailMessage, PlainMessage, SlackMessage
 from monitor.rules import Rules, compile_tree, outline
 from monitor.send import compose
+from monitor.service.feeds import WORST_FIRST, FeedHealth, feed_briefs, feed_health
 from monitor.service.journey import Explained, Told, TopicVerdict, explain, subscriber_of
 from monitor.text import Evidence, StoryText
-from monitor.timing import Rhythm, next_slot
-from monitor.urls import host
+from monitor.timing import next_slot
 
-__all__ = ["Explained", "Told", "TopicVerdict", "explain"]  # and all that is defined below
+__all__ = ["Explained", "FeedHealth", "Told", "TopicVerdict", "explain", "feed_health"]  # and all that is defined below
 
 LINE_LIMIT = 32_000_000  # bytes of one line of `monitor match`
 
@@ -50,116 +48,6 @@ def report_bad_config(app: App, state: Mapping[str, Any], now: datetime) -> None
         (*state["problems"][:20], f"The last good configuration goes on running, since {state['since']}."),
     )
     notify_operators(app, f"config:{state['since']}:{'|'.join(state['problems'][:20])}", notice, now)
-
-
-@dataclass(frozen=True, slots=True)
-class FeedHealth:
-    """A feed as an operator sees it. `state` is that of pipeline.health; `remarks` say what is to be known of it.
-
-    `moved_to` is the address that is asked instead of the declared one; `took` and `interval` are in seconds. `push` is
-    how it stands with its `hub`: asked, verified, denied, broken, or "" where it has none that is asked.
-    """
-
-    name: str
-    source: str
-    url: str
-    state: State
-    remarks: tuple[str, ...]
-    polled_at: datetime | None
-    changed_at: datetime | None
-    next_poll_at: datetime | None
-    interval: float
-    per_day: float
-    took: float
-    stories: int
-    failures: int
-    failing_since: datetime | None
-    silent_at: datetime | None
-    gone_since: datetime | None
-    gap_at: datetime | None
-    moved_to: str | None
-    hub: str | None
-    push: str
-    pushed_at: datetime | None
-    error: str
-    note: str
-
-
-GAP_SHOWN = timedelta(days=7)
-_WORST_FIRST: tuple[State, ...] = ("broken", "silent", "slow", "new", "healthy", "paused")
-
-
-def feed_health(app: App) -> tuple[FeedHealth, ...]:
-    """Return the health of every declared feed: those that cannot be relied on first, those that are paused last."""
-    states, now = app.store.feeds.states(), app.now()
-    leases = {lease.feed: lease for lease in app.store.hubs.all()}
-    found = [
-        _health(feed, states.get(feed.name), leases.get(feed.name), app, now) for feed in app.config.feeds.values()
-    ]
-    return tuple(sorted(found, key=lambda feed: (_WORST_FIRST.index(feed.state), not feed.failures, feed.name)))
-
-
-def _health(feed: Feed, recorded: FeedState | None, lease: HubLease | None, app: App, now: datetime) -> FeedHealth:
-    url = feed.address
-    state = recorded or FeedState(feed=feed.name, url=url, next_poll_at=now)
-    off = not feed.enabled
-    return FeedHealth(
-        name=feed.name,
-        source=feed.source or feed.name,
-        url=url,
-        state="paused" if off else verdict(recorded),
-        remarks=("switched off in feeds.yaml",) if off else (*_remarks(state, app, now), *_of_hub(lease, now)),
-        polled_at=state.polled_at,
-        changed_at=state.changed_at,
-        next_poll_at=None if off or recorded is None else state.next_poll_at,
-        interval=state.interval,
-        per_day=round(Rhythm.of(state.rhythm).per_day, 2),
-        took=round(state.took, 3),
-        stories=state.stories,
-        failures=state.failures,
-        failing_since=state.failing_since,
-        silent_at=state.silent_at,
-        gone_since=state.gone_since,
-        gap_at=state.gap_at,
-        moved_to=state.address,
-        hub=lease.hub if lease else None,
-        push=_push(lease, now) if lease else "",
-        pushed_at=lease.pushed_at if lease else None,
-        error=state.error or "",
-        note=state.note or "",
-    )
-
-
-def _remarks(state: FeedState, app: App, now: datetime) -> Iterator[str]:
-    if wrong := describe(state):
-        yield wrong
-    if state.address and state.address not in (state.note or ""):  # which tells of it once the feed was read from there
-        yield f"has moved: write {state.address} in feeds.yaml"
-    if state.gap_at is not None and now - state.gap_at < GAP_SHOWN:
-        yield f"stories may be lost: at {state.gap_at:%Y-%m-%d %H:%M} UTC its document held none that was known"
-    longest = max(app.config.settings.polling.max * 1.06, app.config.feeds[state.feed].every or 0.0)
-    if not state.failures and state.interval > longest:
-        yield f"its server wants it asked every {round(state.interval / 60)} minutes at most; `every` overrules that"
-    if state.note:
-        yield state.note
-
-
-def _push(lease: HubLease, now: datetime) -> str:
-    return lease.state if lease.state == "denied" or is_live(lease, now) else "asked"
-
-
-def _of_hub(lease: HubLease | None, now: datetime) -> Iterator[str]:
-    if lease is None:
-        return
-    name, last = host(lease.hub), f"{lease.pushed_at:%Y-%m-%d %H:%M} UTC" if lease.pushed_at else "never so far"
-    yield {
-        "asked": f"{name} was asked to push it, and has not agreed: {lease.error or 'it did not ask back yet'}",
-        "verified": f"{name} pushes it (last: {last})",
-        "denied": f"{name} does not push it: {lease.error or 'it does not say why'}",
-        "broken": f"{name} does not push all of it (last: {last}), so that it is polled at its own interval",
-    }[_push(lease, now)]
-    if lease.forged:
-        yield f"{lease.forged} pushes with a wrong signature were dropped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +81,7 @@ class Status:
 
 def status(app: App, now: datetime) -> Status:
     """Return the program's state, from what is recorded."""
-    health = feed_health(app)
+    health = feed_briefs(app)
     counts = app.store.archive.counts()
     pending = app.store.outbox.latest(("pending",), 1000)
     endpoints = tuple(app.store.endpoints.failing(now))
@@ -203,7 +91,7 @@ def status(app: App, now: datetime) -> Status:
         len(feeds_to_poll(app.config)),
         tuple(sorted(feed.name for feed in health if feed.failures and feed.state != "paused")),
         sum(feed.polled_at is None and feed.state != "paused" for feed in health),
-        {state: tuple(feed.name for feed in health if feed.state == state) for state in _WORST_FIRST},
+        {state: tuple(feed.name for feed in health if feed.state == state) for state in WORST_FIRST},
         max(polled, default=None),
         counts["stories"],
         counts["matches"],

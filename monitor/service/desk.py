@@ -18,12 +18,14 @@ from monitor.errors import NotFoundError
 from monitor.models import Delivery, Match, Story
 from monitor.query import EntityRef, parse, parse_item, walk
 from monitor.rules import queries
-from monitor.service import FeedHealth, feed_health, next_digests
+from monitor.service import next_digests
+from monitor.service.feeds import FeedBrief, FeedHealth, feed_briefs, feed_health
 from monitor.service.marks import Piece, pieces
 from monitor.service.record import Running, running
 from monitor.snippets import cut, snippet
 from monitor.store.reports import Covered, Since, Standing
 from monitor.text import Evidence
+from monitor.timing import Rhythm
 
 SPARK = 14  # days of a small chart
 WEEKS = 8  # of which the same weekday says what is usual
@@ -32,6 +34,7 @@ NOTABLE = 2  # times the usual, from which on it is said how many
 A_PAGE = 50  # topics or messages on a page
 FEEDS_A_PAGE = 40
 HEADLINE = 200  # characters of one in a list; the story's own page has all
+TOPICS_SHOWN = 12  # on the desk
 ATTENTION = 6  # things of a kind that are listed by themselves
 
 
@@ -57,7 +60,6 @@ class TopicRow:
     days: tuple[int, ...]
     events: int
     usual: Usual | None
-    last: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,18 +109,16 @@ class DeskView:
     running: Running
     since: Since
     failed: tuple[Delivery, ...]
-    feeds: tuple[FeedHealth, ...]
+    feeds: tuple[FeedBrief, ...]
+    troubled: tuple[FeedHealth, ...]
+    troubled_count: int
     standings: Mapping[Standing, int]
     sent_today: int
     topics: tuple[TopicRow, ...]
+    last: Mapping[str, datetime | None]
     events: tuple[EventView, ...]
     event_count: int
     coming: tuple[Coming, ...]
-
-    @property
-    def troubled(self) -> tuple[FeedHealth, ...]:
-        """The feeds that a person must look at."""
-        return tuple(feed for feed in self.feeds if feed.state in ("broken", "silent") or feed.gone_since is not None)
 
 
 def zone(app: App) -> ZoneInfo:
@@ -144,14 +144,20 @@ def desk(app: App, now: datetime) -> DeskView:
     reports = app.store.reports
     found, covered = reports.covered(today, limit=6)
     standings = reports.standings(now)
+    feeds = feed_briefs(app)
+    topics = _topic_rows(app, bounds, now)
+    troubled = [feed.name for feed in feeds if feed.state in ("broken", "silent") or feed.gone]
     return DeskView(
         running=running(app.data),
         since=reports.since(today),
         failed=tuple(reports.messages(now, "failed", limit=ATTENTION)) if standings["failed"] else (),
-        feeds=feed_health(app),
+        feeds=feeds,
+        troubled=feed_health(app, troubled[:ATTENTION]),
+        troubled_count=len(troubled),
         standings=standings,
         sent_today=len(reports.sent_since(today)),
-        topics=_topic_rows(app, bounds, now),
+        topics=topics,
+        last=last_matches(app, topics[:TOPICS_SHOWN]),
         events=events(app, covered),
         event_count=found,
         coming=_coming(app, now),
@@ -163,17 +169,22 @@ def topics_view(app: App, now: datetime) -> tuple[TopicRow, ...]:
     return _topic_rows(app, midnights(app, now, 7 * WEEKS + 1), now)
 
 
+def last_matches(app: App, rows: Sequence[TopicRow]) -> dict[str, datetime | None]:
+    """Return when each of some topics matched last, None for one that never did."""
+    found = app.store.reports.last_matches([row.name for row in rows])
+    return {row.name: found.get(row.name) for row in rows}
+
+
 def _topic_rows(app: App, bounds: Sequence[datetime], now: datetime) -> tuple[TopicRow, ...]:
     reports = app.store.reports
     counts = reports.by_day(bounds, now)
     happened = reports.events_by_topic(bounds[-2])
-    last = reports.last_matches(list(app.config.topics))
     young = _too_new(app, now)
     rows = []
     for name, topic in app.config.topics.items():
         days = tuple(day.get(name, 0) for day in counts)
         usual = None if young else usually(days)
-        rows.append(TopicRow(name, topic.title, days[-SPARK:], happened.get(name, 0), usual, last.get(name)))
+        rows.append(TopicRow(name, topic.title, days[-SPARK:], happened.get(name, 0), usual))
     return tuple(sorted(rows, key=lambda row: (-row.days[-1], -sum(row.days), row.title.casefold())))
 
 
@@ -441,36 +452,31 @@ def feeds_view(
     app: App, now: datetime, *, words: str = "", state: str = "", order: str = "problems", skip: int = 0
 ) -> FeedsView:
     """Return the feeds whose name, publisher or address has `words`, of a state (or `problems`), a page of them."""
-    health = feed_health(app)
+    health = feed_briefs(app)
     wanted = words.casefold().strip()
     fitting = [
         feed
         for feed in health
         if (not wanted or any(wanted in text.casefold() for text in (feed.name, feed.source, feed.url)))
-        and (not state or feed.state == state or (state == "problems" and is_problem(feed)))
+        and (not state or feed.state == state or (state == "problems" and feed.is_problem))
     ]
     never = datetime.min.replace(tzinfo=now.tzinfo)
     if order == "name":
         fitting.sort(key=lambda feed: feed.name)
     elif order == "stories":
-        fitting.sort(key=lambda feed: -feed.per_day)
+        fitting.sort(key=lambda feed: -Rhythm.of(feed.rhythm).per_day)
     elif order == "slowest":
         fitting.sort(key=lambda feed: -feed.took)
     elif order == "last":
         fitting.sort(key=lambda feed: feed.polled_at or never)
     elif order == "next":
         fitting.sort(key=lambda feed: feed.next_poll_at or now + timedelta(days=999))
-    shown = fitting[skip : skip + FEEDS_A_PAGE]
+    shown = feed_health(app, [feed.name for feed in fitting[skip : skip + FEEDS_A_PAGE]])
     bounds = midnights(app, now, SPARK)
     seen = app.store.reports.seen_in([feed.name for feed in shown], bounds[0])
     rows = tuple(FeedRow(feed, urlsplit(feed.url).hostname or "", _by_day(seen[feed.name], bounds)) for feed in shown)
     counts: Counter[str] = Counter(feed.state for feed in health)
     return FeedsView(rows, counts, len(fitting), skip, sum(feed.state != "paused" for feed in health), len(health))
-
-
-def is_problem(feed: FeedHealth) -> bool:
-    """Whether a feed is listed among the problems."""
-    return feed.state in ("broken", "silent", "slow") or bool(feed.failures) or feed.gone_since is not None
 
 
 def _by_day(times: Iterable[datetime], bounds: Sequence[datetime]) -> tuple[int, ...]:

@@ -160,7 +160,13 @@ class Trial:
         except QueryError as error:
             self._told = replace(self._told, wrong=_wrong(error, config, rules, topic))
             return
+        self._told = replace(self._told, warnings=lifeless(query))
         self._scan = _Scan(app, self._draft, declared is not None, midnights(app, now, days), seconds)
+
+    @property
+    def told(self) -> Try:
+        """What is known of it before any step."""
+        return self._told
 
     def steps(self) -> Iterator[tuple[int, int]]:
         """Try, a step at a time; yield how many stories of how many are through."""
@@ -198,7 +204,6 @@ class Trial:
             gained_count=found.gained_count,
             lost_count=found.lost_count,
             examples=try_examples(draft, DRAFT, declared) if declared is not None else (),
-            warnings=lifeless(told.query),
             yaml=as_yaml(told.topic, told.query, declared),
             place=f"{place.file.rpartition('/')[2]} line {place.line}"
             if place is not None and place.line

@@ -10,16 +10,14 @@ from typing import get_args
 from monitor import __version__
 from monitor.app import App
 from monitor.endpoints import Trouble, standing
-from monitor.service import feed_health
 from monitor.service.desk import midnights
+from monitor.service.feeds import WORST_FIRST, feed_briefs
 from monitor.service.record import running
-
-_STATES = ("broken", "silent", "slow", "new", "healthy", "paused")
 
 
 def metrics(app: App, now: datetime) -> str:
     """Return the metrics; names and labels are stable, and nothing of a publisher is in them."""
-    reports, health, config = app.store.reports, feed_health(app), running(app.data)
+    reports, health, config = app.store.reports, feed_briefs(app), running(app.data)
     counts = app.store.archive.counts()
     states: Counter[str] = Counter(feed.state for feed in health)
     polled = max((feed.polled_at for feed in health if feed.polled_at is not None), default=None)
@@ -32,7 +30,7 @@ def metrics(app: App, now: datetime) -> str:
     if config.loaded_at is not None:
         stamp = config.loaded_at.timestamp()
         written.add("monitor_config_loaded_timestamp_seconds", "gauge", "When what runs was loaded.", {"": stamp})
-    written.add("monitor_feeds", "gauge", "Feeds by state.", {f'state="{s}"': states.get(s, 0) for s in _STATES})
+    written.add("monitor_feeds", "gauge", "Feeds by state.", {f'state="{s}"': states.get(s, 0) for s in WORST_FIRST})
     if polled is not None:
         stamp = polled.timestamp()
         written.add("monitor_last_poll_timestamp_seconds", "gauge", "When a feed was last polled.", {"": stamp})

@@ -62,6 +62,19 @@ class Feeds:
         with self._read() as session:
             return {state.feed: state for state in session.exec(select(FeedState))}
 
+    def briefs(self) -> dict[str, Brief]:
+        """Return by feed what its state is told by: of many feeds it takes a tenth of the time of `states`."""
+        with self._read() as session:
+            return {row[0]: Brief(*row) for row in session.connection().execute(_BRIEFS)}
+
+    def some(self, feeds: Collection[str]) -> dict[str, FeedState]:
+        """Return the states of some feeds."""
+        with self._read() as session:
+            found: dict[str, FeedState] = {}
+            for chunk in _chunks(feeds):
+                found.update((state.feed, state) for state in session.exec(_STATES, params={"of": chunk}))
+            return found
+
     def remarkable(self, slow: float, since: datetime) -> dict[str, FeedState]:
         """Return, by feed, the states of those that are not simply well, or were not when the operators heard of them.
 
@@ -181,6 +194,20 @@ class Coming(NamedTuple):
     reading: float
 
 
+class Brief(NamedTuple):
+    """What a feed's state is told by (`pipeline.health.verdict`), and what feeds are listed by."""
+
+    feed: str
+    polled_at: datetime | None
+    succeeded_at: datetime | None
+    gone_since: datetime | None
+    silent_at: datetime | None
+    failures: int
+    took: float
+    next_poll_at: datetime
+    rhythm: Sequence[float]
+
+
 @dataclass(frozen=True, slots=True)
 class History:
     """What is known of a feed: the content hash that each guid asked about had when last seen, when it was first seen
@@ -201,6 +228,7 @@ _COMING = (
     .where(col(FeedState.next_poll_at) <= bindparam("now"))
     .order_by(col(FeedState.next_poll_at))
 )
+_BRIEFS = select(*(getattr(FeedState, name) for name in Brief._fields))
 _STATES = select(FeedState).where(col(FeedState.feed).in_(bindparam("of", expanding=True)))
 _OF_FEED = col(Sighting.feed) == bindparam("of")
 _OF_GUIDS = col(Sighting.guid).in_(bindparam("guids", expanding=True))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import time
 from collections.abc import Mapping
 from typing import Any, get_args
 from urllib.parse import urlencode
@@ -16,7 +18,7 @@ from monitor.app import App
 from monitor.errors import NotFoundError
 from monitor.service import desk as views
 from monitor.service.journey import journey_of, why
-from monitor.service.lab import DAYS, LONGEST, try_query
+from monitor.service.lab import DAYS, LONGEST, Trial
 from monitor.service.previews import digest_view
 from monitor.service.record import running
 from monitor.service.stories import story_view
@@ -30,6 +32,7 @@ from monitor.web.words import Words, count, few, safe_link, series, span
 
 _SHOW = ["GET", "HEAD"]
 FORMS = ("html", "text", "slack")  # of a digest's preview
+PATIENCE = 0.8  # seconds without a sign that a person waits for
 
 # How a decision reads on a page: its badge, and the words on it. Other codes are shown as they are.
 REASONS: Mapping[str, tuple[str, str]] = {
@@ -120,19 +123,19 @@ class Desk:
 
     def page(self, request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
         """Fill a template, with what every page of the desk says."""
+        return self._pages.page(request.scope["path"], template, status, **self._values(request, **values))
+
+    def _values(self, request: Request, **values: Any) -> dict[str, Any]:
         app = self._app
         who = request.scope.get(WHO, "")
-        return self._pages.page(
-            request.scope["path"],
-            template,
-            status,
-            w=Words(app.now(), ZoneInfo(app.config.settings.timezone)),
-            config=app.config,
-            running=running(app.data),
-            form_token=self._sessions.form_token(who),
-            leaves=self._sessions.token is not None and who != BEARER and not who.startswith("proxy "),
+        return {
+            "w": Words(app.now(), ZoneInfo(app.config.settings.timezone)),
+            "config": app.config,
+            "running": running(app.data),
+            "form_token": self._sessions.form_token(who),
+            "leaves": self._sessions.token is not None and who != BEARER and not who.startswith("proxy "),
             **values,
-        )
+        }
 
     def _not_found(self, request: Request, error: Exception) -> Response:
         return self.page(request, "missing", 404, said=str(error), here="")
@@ -148,7 +151,8 @@ class Desk:
         """All topics."""
         found, at = views.topics_view(self._app, self._app.now()), _number(skip)
         rows = found[at : at + views.A_PAGE]
-        return self.page(request, "topics", here="topics", every=found, rows=rows, skip=at)
+        last = views.last_matches(self._app, rows)
+        return self.page(request, "topics", here="topics", every=found, rows=rows, last=last, skip=at)
 
     def topic(self, request: Request, name: str, days: str = "", order: str = "", skip: str = "") -> HTMLResponse:
         """What a topic is catching, and why."""
@@ -176,14 +180,20 @@ class Desk:
         view = story_view(app, found)
         return self.page(request, "story", here="desk", view=view, who=who, answer=answer)
 
-    def lab(self, request: Request, q: str = "", topic: str = "", days: str = "") -> HTMLResponse:
-        """What a draft would change; its address is the draft."""
+    def lab(self, request: Request, q: str = "", topic: str = "", days: str = "") -> Response:
+        """What a draft would change; its address is the draft. One that takes longer says on the way how far it is."""
         app = self._app
         topic = topic if topic in app.config.topics else ""
         period = _number(days, 30)
         query = q.replace("\r\n", "\n")[: LONGEST + 1]
-        found = try_query(app, query, app.now(), topic=topic, days=period if period in DAYS else 30)
-        return self.page(request, "lab", here="lab", found=found, topic=topic)
+        trial = Trial(app, query, app.now(), topic=topic, days=period if period in DAYS else 30)
+        steps, began = trial.steps(), time.monotonic()
+        for step in steps:
+            if time.monotonic() - began > PATIENCE:
+                more = {"steps": itertools.chain([step], steps), "finish": trial.result}
+                values = self._values(request, here="lab", found=trial.told, topic=topic, **more)
+                return self._pages.stream(request.scope["path"], "lab", **values)
+        return self.page(request, "lab", here="lab", found=trial.result(), topic=topic, steps=None)
 
     def digest(self, request: Request, name: str, form: str = "html") -> HTMLResponse:
         """A subscriber's digest as it would go now, in a frame that nothing of it can leave."""

@@ -12,10 +12,11 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from monitor import __version__
 from monitor.app import App
+from monitor.config import Topic
 from monitor.errors import MonitorError, NotFoundError
 from monitor.models import Delivery, Event, Match, Story
-from monitor.service import FeedHealth, feed_health
 from monitor.service.desk import written
+from monitor.service.feeds import FeedHealth, feed_briefs, feed_health
 from monitor.service.metrics import metrics
 from monitor.text import clean
 from monitor.transfer import COLUMNS, csv_lines
@@ -39,6 +40,13 @@ class ListOf(BaseModel, Generic[T]):
 
     items: list[T]
     next: int | None = None
+
+
+class NamedOf(BaseModel, Generic[T]):
+    """A page of what has a name, by name. `next` is what to give as `after` for the page after it; none: the last."""
+
+    items: list[T]
+    next: str | None = None
 
 
 class StoryOut(BaseModel):
@@ -175,12 +183,11 @@ class Machines:
         topic = self._app.config.topics.get(name)
         return path == f"/topics/{name}.atom" and topic is not None and topic.public
 
-    def topics(self) -> list[TopicOut]:
-        """All topics, in their declared order."""
-        return [
-            TopicOut(name=name, title=one.title, severity=one.severity, query=written(one), public=one.public)
-            for name, one in self._app.config.topics.items()
-        ]
+    def topics(self, after: _Text = "", limit: _Limit = 50) -> NamedOf[TopicOut]:
+        """Topics by name."""
+        names = sorted(name for name in self._app.config.topics if name > after)
+        items = [_topic(self._app.config.topics[name]) for name in names[:limit]]
+        return NamedOf(items=items, next=names[limit - 1] if len(names) > limit else None)
 
     def stories(
         self, feed: _Text = "", source: _Text = "", before: _Before = 0, limit: _Limit = 50
@@ -210,9 +217,11 @@ class Machines:
         rows = self._app.store.reports.page(Match, before, limit, topic=topic)
         return ListOf(items=[_match(row) for row in rows], next=_next(rows, limit))
 
-    def feeds(self) -> list[FeedOut]:
-        """The health of every feed: those that cannot be relied on first."""
-        return [_feed(one) for one in feed_health(self._app)]
+    def feeds(self, state: _Text = "", after: _Text = "", limit: _Limit = 50) -> NamedOf[FeedOut]:
+        """The health of feeds by name, of all or those in a state."""
+        names = sorted(one.name for one in feed_briefs(self._app) if state in ("", one.state) and one.name > after)
+        items = [_feed(one) for one in feed_health(self._app, names[:limit])]
+        return NamedOf(items=items, next=names[limit - 1] if len(names) > limit else None)
 
     def deliveries(
         self, state: _Text = "", subscriber: _Text = "", before: _Before = 0, limit: _Limit = 50
@@ -279,6 +288,10 @@ def _match(row: Match) -> MatchOut:
         matched=row.matched_at,
         alerting=row.alerting,
     )
+
+
+def _topic(one: Topic) -> TopicOut:
+    return TopicOut(name=one.name, title=one.title, severity=one.severity, query=written(one), public=one.public)
 
 
 def _feed(one: FeedHealth) -> FeedOut:

@@ -5,10 +5,11 @@ The desk's pages are in English, as logs and commands are; those for readers are
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from http import HTTPStatus
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from monitor import __version__
 from monitor.render import load_language, shipped
@@ -40,6 +41,9 @@ _REFUSALS = {
 }
 
 
+PART = "\x1e"  # the record separator, which no text on a page has
+
+
 class Pages:
     """Makes the pages of one site; `site` is the operator's name for it."""
 
@@ -61,7 +65,7 @@ class Pages:
                 extensions=["jinja2.ext.i18n"],
             )
             made.install_gettext_translations(language.translations, newstyle=True)  # type: ignore[attr-defined]  # the extension adds it
-            made.globals.update(site=self._site, version=__version__, language=language)
+            made.globals.update(site=self._site, version=__version__, part=PART, language=language)
             self._environments[tag] = made
         return self._environments[tag]
 
@@ -84,6 +88,23 @@ class Pages:
         up = "../" * (path.count("/") - 1)
         source = self._in(language).get_template(f"{template}.html.j2")
         return HTMLResponse(source.render(up=up, **values), status_code=status)
+
+    def stream(self, path: str, template: str, **values: object) -> Response:
+        """Render `template` as `page` does, and send what there is wherever it has a PART."""
+        parts = self.parts(template, up="../" * (path.count("/") - 1), **values)
+        return StreamingResponse(parts, media_type="text/html; charset=utf-8")
+
+    def parts(self, template: str, **values: object) -> Iterator[str]:
+        """Yield a page in parts: up to each PART, which itself is left out, and at the end the rest."""
+        held: list[str] = []
+        for piece in self._environment.get_template(f"{template}.html.j2").generate(**values):
+            before, part, after = piece.rpartition(PART)
+            held.append(before.replace(PART, ""))
+            if part:
+                yield "".join(held)
+                held = []
+            held.append(after)
+        yield "".join(held)
 
     def document(self, path: str, template: str, kind: str, **values: object) -> Response:
         """Render `template` (without `.j2`) as a document of another kind than a page."""
