@@ -15,6 +15,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice, pairwise
 from typing import Any, NamedTuple
 
 import Stemmer
@@ -117,8 +118,14 @@ UNSPACED = _ranges(
 # What `\w` holds besides letters and decimal digits: superscripts, fractions, numbers in circles.
 _OTHER_NUMBERS = _ranges(code for code in range(0xB2, 0x1F110) if unicodedata.category(chr(code)) == "No")
 _LETTER = rf"[^\W_{UNSPACED}{_OTHER_NUMBERS}ʼʻ\uff9e\uff9f\u0640]"
-_WORD = re.compile(rf"[{UNSPACED}][{MARKS}{IGNORED}]*|{_LETTER}(?:{_LETTER}|[{MARKS}{IGNORED}])*")
+# Letters are read in runs: trying letter or mark at each character takes four times as long.
+_WORD = re.compile(rf"[{UNSPACED}][{MARKS}{IGNORED}]*|{_LETTER}+(?:[{MARKS}{IGNORED}]+{_LETTER}*)*")
 _ASCII_WORD = re.compile(r"[a-z0-9]+")
+# Most texts are Latin letters and the punctuation of printers: there a word is one run, found in a third of the time.
+_LATIN = "[0-9A-Za-z\u00aa\u00b5\u00ba\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f]"
+_LATIN_WORD = re.compile(f"{_LATIN}+")
+_LATIN_WRITTEN = re.compile(f"({_LATIN}+)(?:( )(?={_LATIN})|[{APOSTROPHES}][sS](?!{_LATIN}))?")
+_RARE = re.compile("[^\x00-\u00ac\u00ae-\u024f\u2010-\u2027\u20ac]")
 _TRAILING = re.compile(rf"[{IGNORED}]+\Z")
 _DROPPED = re.compile(rf"[{IGNORED}]+")
 TOO_MANY_MARKS = re.compile(rf"([{MARKS}]{{{_MARKS_KEPT}}})[{MARKS}]+")
@@ -171,24 +178,38 @@ def _fold_word(word: str) -> str:
     return _fold_cached(word) if len(word) <= _CACHED_WORD else fold(word)
 
 
-def words(text: str) -> tuple[Word, ...]:
-    """Return the words of `text` in order, with their places in `text` as it stands (characters)."""
+def words(text: str, most: int | None = None) -> tuple[Word, ...]:
+    """Return the words of `text` in order, at most so many, with their places in `text` as it stands (characters)."""
+    return tuple(islice(_words(text), most))
+
+
+def _words(text: str) -> Iterator[Word]:
     if text.isascii():
-        lowered = text.lower()
-        return tuple(
-            Word(m[0], m.start(), m.end())
-            for m in _ASCII_WORD.finditer(lowered)
-            if m[0] != "s" or not _possessive(text, m.start())
-        )
-    found = []
-    for match in _WORD.finditer(text):
-        start, end, word = match.start(), match.end(), match[0]
-        if (trailing := _TRAILING.search(word)) is not None:
-            word, end = word[: trailing.start()], start + trailing.start()
+        for match in _ASCII_WORD.finditer(text.lower()):
+            if (folded := match[0]) != "s" or not _possessive(text, match.start()):
+                yield Word(folded, *match.span())
+        return
+    pattern, trailing = (_WORD, _TRAILING.search) if _RARE.search(text) else (_LATIN_WORD, None)
+    for match in pattern.finditer(text):
+        word = match[0]
+        start, end = match.span()
+        if trailing is not None and (found := trailing(word)) is not None:
+            word, end = word[: found.start()], start + found.start()
         folded = _fold_word(word)
         if folded and (folded != "s" or not _possessive(text, start)):
-            found.append(Word(folded, start, end))
-    return tuple(found)
+            yield Word(folded, start, end)
+
+
+def written_words(text: str) -> list[tuple[str, str]]:
+    """Return the words of `text` as they are written there, each with what stands between it and the next.
+
+    Of text in Latin letters only a single space is told, all else as ""; that takes a fifth of the time of `words`.
+    """
+    if _RARE.search(text) is None:
+        return _LATIN_WRITTEN.findall(text)
+    found = words(text)
+    between = [text[one.end : two.start] for one, two in pairwise(found)]
+    return [(text[word.start : word.end], gap) for word, gap in zip(found, [*between, "."], strict=False)]
 
 
 def possessive(text: str, start: int) -> bool:

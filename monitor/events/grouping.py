@@ -12,15 +12,15 @@ story does not grow with the window.
 
 from __future__ import annotations
 
-import math
 from array import array
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from heapq import nlargest
 from importlib.resources import files
-from itertools import pairwise
+from itertools import pairwise, repeat
+from math import exp, log, sqrt
+from operator import mul
 from sys import intern
 from typing import NamedTuple
 
@@ -145,8 +145,8 @@ class Grouping:
         self._ahead: float | None = None  # the time of the latest story, where that lay too far ahead to be believed
         self._stories: dict[int, _Kept] = {}
         self._order: deque[int] = deque()  # of the stories, as they came
+        # Of each term how many stories have it, then the latest of those that stand for an event.
         self._postings: dict[str, array[int]] = {}
-        self._counts: dict[str, int] = {}
         self._events: dict[int, list[int]] = {}  # the stories that stand for each, in order
 
     def events(self) -> frozenset[int]:
@@ -161,14 +161,15 @@ class Grouping:
 
         `page` is the event of an earlier story that stood at the same address, where one did.
         """
-        weights = self._weights(new)
+        postings = list(map(self._postings.get, new.terms))
+        weights = self._weights(new, postings)
         if new.round_up:
             return Decision(None, "new: a round-up tells of several happenings, and joins none", weights)
         if not new.terms:
             return Decision(None, "new: there are no words to compare", weights)
         asking = _Asking(new, weights)
         ranked, numbered = [], False
-        candidates = self._candidates(new, weights)
+        candidates = self._candidates(new, weights, postings)
         if page in self._events and page not in candidates:
             candidates.append(page)
         for event in candidates:
@@ -273,19 +274,18 @@ class Grouping:
         self.latest = story.key
         self._stories[story.key] = story
         self._order.append(story.key)
+        if story.voice:
+            self._events.setdefault(story.event, []).append(story.key)
+        get, spoken = self._postings.get, (story.key,) if story.voice else ()
         for term in story.terms:
-            self._counts[term] = self._counts.get(term, 0) + 1
-        if not story.voice:
-            return
-        self._events.setdefault(story.event, []).append(story.key)
-        for term in story.terms:
-            posting = self._postings.get(term)
+            posting = get(term)
             if posting is None:
-                self._postings[term] = array("q", (story.key,))
-            else:
-                posting.append(story.key)
-                if len(posting) > 2 * _LATEST:
-                    del posting[:_LATEST]
+                self._postings[term] = array("q", (1, *spoken))
+                continue
+            posting[0] += 1
+            posting.extend(spoken)
+            if len(posting) > 2 * _LATEST + 1:
+                del posting[1 : _LATEST + 1]
 
     def _advance(self, at: float) -> None:
         """Move the clock on, and make room: what is older than the window goes, or the oldest of too many."""
@@ -311,14 +311,13 @@ class Grouping:
         self._order.popleft()
         del self._stories[story.key]
         for term in story.terms:
-            posting = self._postings.get(term)
-            if posting is not None and posting[0] == story.key:
-                del posting[0]
-                if not posting:
-                    del self._postings[term]
-            self._counts[term] -= 1
-            if not self._counts[term]:
-                del self._counts[term]
+            posting = self._postings[term]
+            if posting[0] == 1:
+                del self._postings[term]
+                continue
+            posting[0] -= 1
+            if len(posting) > 1 and posting[1] == story.key:
+                del posting[1]
 
     def _leave(self, story: _Kept) -> None:
         members = self._events.get(story.event)
@@ -329,27 +328,30 @@ class Grouping:
 
     # --- how like
 
-    def _weights(self, new: Sketch) -> bytes:
+    def _weights(self, new: Sketch, postings: Sequence[Sequence[int] | None]) -> bytes:
         """Return each term's weight, in sixteenths: its emphasis times how rare it is, in nats.
 
         No weight is 0: where every story has the same words, they are copies still.
         """
-        stories, counts, common = len(self._stories) + 1, self._counts, _common(new.language)
+        common = _common(new.language).get
+        stories, first = len(self._stories) + 1 + _PRIOR, len(self._stories) + 1 + _FIRST
         weights = bytearray()
-        for term, emphasis in zip(new.terms, new.emphasis, strict=True):
-            before = counts.get(term, 0)
-            known = (before + _PRIOR * common.get(term, 0.0)) / (stories + _PRIOR)
-            share = max(known, (before + 1) / (stories + _FIRST), _RAREST)
-            weights.append(min(255, max(1, round(-math.log(share) * emphasis * _SCALE))))
+        for term, emphasis, posting in zip(new.terms, new.emphasis, postings, strict=True):
+            before = posting[0] if posting is not None else 0
+            share = max((before + _PRIOR * common(term, 0.0)) / stories, (before + 1) / first, _RAREST)
+            weights.append(min(255, max(1, round(-log(share) * emphasis * _SCALE))))
         return bytes(weights)
 
-    def _candidates(self, new: Sketch, weights: Sequence[int]) -> list[int]:
+    def _candidates(self, new: Sketch, weights: Sequence[int], postings: Sequence[Sequence[int] | None]) -> list[int]:
         """Return the events of the stories that share the most of the weightiest terms, at most `_COMPARED`."""
         found: dict[int, int] = {}
-        for weight, term in nlargest(_ASKED, zip(weights, new.terms, strict=True)):
-            for key in self._postings.get(term, ())[-_LATEST:]:
-                found[key] = found.get(key, 0) + weight * weight
-        stories = [self._stories[key] for key in nlargest(_LIKELY, found, key=found.__getitem__)]
+        get = found.get
+        for weight, _, posting in sorted(zip(weights, new.terms, postings, strict=True), reverse=True)[:_ASKED]:
+            if posting is not None:
+                square = weight * weight
+                for key in posting[max(1, len(posting) - _LATEST) :]:
+                    found[key] = get(key, 0) + square
+        stories = [self._stories[key] for key in sorted(found, key=found.__getitem__, reverse=True)[:_LIKELY]]
         near = (story.event for story in stories if abs(new.at - story.at) <= self.window)
         return list(dict.fromkeys(near))[:_COMPARED]
 
@@ -369,28 +371,27 @@ class _Asking:
     def __init__(self, new: Sketch, weights: bytes) -> None:
         self._new = new
         self._weights = dict(zip(new.terms, weights, strict=True))
-        self._content = self._weights.keys() - _common(new.language).keys() - FORM_TERMS
+        self._written = dict(zip(new.terms, new.written, strict=True))
+        self._content = frozenset(new.terms).difference(_common(new.language), FORM_TERMS)
         self.form = _form(new.terms)
         self._length = _length(weights)
-        named = [new.names >> place & 1 for place in range(min(62, new.title_terms))]
-        self._names = frozenset(term for term, name in zip(new.terms, named, strict=False) if name)
+        self._names = frozenset(_named(new.terms, new.names))
         # The words of one name follow one another wherever it stands: that says no more than the name.
         self._pairs = frozenset(
-            pair for pair in pairwise(new.terms[: new.title_terms]) if not self._names.issuperset(pair)
+            pair
+            for pair in pairwise(new.terms[: new.title_terms])
+            if pair[0] not in self._names or pair[1] not in self._names
         )
 
     def likeness(self, story: _Kept) -> float:
         """Return how like the new story is to an earlier one: 0 to 1, and more for what bonuses add to a copy."""
-        new, product, shared = self._new, 0, 0
-        get, content = self._weights.get, self._content
-        for term, weight in zip(story.terms, story.weights, strict=True):
-            if own := get(term, 0):
-                product += weight * own
-                shared += term in content
+        new, terms = self._new, story.terms
+        product: int = sum(map(mul, map(self._weights.get, terms, repeat(0)), story.weights))
         if not product:
             return 0.0
+        shared = len(self._content.intersection(terms))
         hours = abs(new.at - story.at) / _HOUR
-        likeness = product / math.sqrt((self._length**2 + _LEAST) * (story.length**2 + _LEAST))
+        likeness = product / sqrt((self._length**2 + _LEAST) * (story.length**2 + _LEAST))
         if shared <= 1 and likeness < _COPY:
             likeness = min(likeness, _ONE_WORD)
         if story.language != new.language:
@@ -398,26 +399,32 @@ class _Asking:
         elif self.form is not None and self.form in story.terms and not self._content.isdisjoint(story.terms):
             likeness *= _SAME_FORM
         likeness *= 1 + _LEAD_BONUS * min(1.0, min(new.lead_terms, story.lead_terms) / _LEAD_FULL)
-        runs = sum(pair in self._pairs for pair in pairwise(story.terms[: story.title_terms]))
+        runs = len(self._pairs.intersection(pairwise(terms[: story.title_terms])))
         likeness += _RUN * max(0, runs - _FREE_PAIRS)
-        if self._names and story.names and self._names.isdisjoint(story.terms):
-            theirs = (term for place, term in enumerate(story.terms[:62]) if story.names >> place & 1)
-            if self._weights.keys().isdisjoint(theirs):
-                likeness *= _OTHER_NAMES
+        if (
+            self._names
+            and story.names
+            and self._names.isdisjoint(terms)
+            and self._weights.keys().isdisjoint(_named(terms, story.names))
+        ):
+            likeness *= _OTHER_NAMES
         if story.source == new.source:
             sure = min(1.0, likeness / _SURE_OF_SOURCE)
-            likeness += sure * _SAME_SOURCE * math.exp(-hours / _SAME_SOURCE_HOURS)
-        return likeness * math.exp(-hours / _DECAY_HOURS)
+            likeness += sure * _SAME_SOURCE * exp(-hours / _SAME_SOURCE_HOURS)
+        return likeness * exp(-hours / _DECAY_HOURS)
 
     def shared(self, story: _Kept) -> tuple[str, ...]:
         """Return the weightiest terms shared with an earlier story, as the new one writes them."""
-        theirs = set(story.terms)
-        both = [
-            (-self._weights.get(term, 255), written)
-            for term, written in zip(self._new.terms, self._new.written, strict=True)
-            if term in theirs
-        ]
-        return tuple(written for _, written in sorted(both)[:_SHOWN])
+        both = sorted((-self._weights[term], self._written[term]) for term in self._weights.keys() & story.terms)
+        return tuple(written for _, written in both[:_SHOWN])
+
+
+def _named(terms: Sequence[str], names: int) -> Iterator[str]:
+    """Yield those of a story's terms that its `names` say are written as names."""
+    while names:
+        lowest = names & -names
+        yield terms[lowest.bit_length() - 1]
+        names ^= lowest
 
 
 def _form(terms: Iterable[str]) -> str | None:
@@ -426,7 +433,7 @@ def _form(terms: Iterable[str]) -> str | None:
 
 def _gain(stories: int) -> float:
     """Return by how much an event's mean story is shorter than one: what its stories do not share falls away in it."""
-    return 1.0 / math.sqrt((1 + (stories - 1) * _COHESION) / stories)
+    return 1.0 / sqrt((1 + (stories - 1) * _COHESION) / stories)
 
 
 def _stands(story: _Kept, new: Sketch) -> float:
@@ -445,7 +452,7 @@ def _another(members: Sequence[_Kept], new: Sketch) -> bool:
 
 def _length(weights: bytes) -> float:
     """Return the length of a story's vector."""
-    return math.sqrt(sum(w * w for w in weights)) or 1.0
+    return sqrt(sum(map(mul, weights, weights))) or 1.0
 
 
 def _row(story: _Kept) -> Row:

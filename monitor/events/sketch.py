@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from sys import intern
+from typing import NamedTuple
 
-from monitor.text import UNSPACED, StoryText, Word, same_forms, words
+from monitor.text import UNSPACED, StoryText, fold, same_forms, written_words
 
 TITLE, OCCASION, LEAD = 1.0, 0.4, 0.4  # emphasis by where a word stands
 NAME = 1.35  # and the factor for what is written as a name
@@ -27,23 +28,24 @@ MOST_TERMS = 64
 _STEM = 6  # letters
 _LEAD_CHARACTERS, _TITLE_CHARACTERS = 400, 400  # what is read of a story: more changes nothing, and costs
 
-# These three read what is in small letters: ignoring case takes three times as long.
+# These read what is in small letters: ignoring case takes three times as long. All that they look for begins at a word,
+# which is asked once for all of it: else every one is tried at every letter.
 _LIVE = re.compile(
-    r"^live\b|\blive (?:updates|blog|coverage|news|ticker)\b|^(?:watch|follow) live\b|\bas it happened\b"
-    r"|\ben (?:vivo|direct|directo)\b|\bminuto a minuto\b|\bao vivo\b|\bliveblog\b|\bim liveticker\b|\bin diretta\b"
-    r"|\bонлайн-трансляция\b|\bبث مباشر\b|直播"
+    r"\b(?:(?:(?<!.)|(?<=^watch )|(?<=^follow ))live\b|live (?:updates|blog|coverage|news|ticker)\b|as it happened\b"
+    r"|en (?:vivo|direct|directo)\b|minuto a minuto\b|ao vivo\b|liveblog\b|im liveticker\b|in diretta\b"
+    r"|онлайн-трансляция\b|بث مباشر\b)|直播"
 )
 _LIVE_ADDRESS = re.compile(
     r"[/-](?:live|liveblog|live-(?:news|updates?|blog|story|coverage)|en-vivo|en-direct[eo]?|minuto-a-minuto)(?:[/-]|$)"
 )
 _ROUND_UP = re.compile(
-    r"\b(?:morning|evening|daily|weekly|news|midday|weekend) "
+    r"\b(?:(?:morning|evening|daily|weekly|news|midday|weekend) "
     r"(?:briefing|brief|round-?up|digest|wrap|bulletin|headlines)\b"
-    r"|\b(?:week|day|month|year) in (?:review|pictures|photos)\b|^in pictures\b|\b(?:news )?round-?up\b"
-    r"|^(?:what )?the papers(?: say)?\b|\bnews quiz\b|\bcorrections and clarifications\b"
-    r"|^(?:the )?top \d+ (?:news|stories|headlines)|\bresumen (?:de noticias|del día|semanal|informativo)\b"
-    r"|\btitulares (?:del? |de hoy)|\blas noticias de(?:l| hoy)\b|\bpresseschau\b|\brevue de presse\b"
-    r"|\bl'essentiel de l'actu|\brassegna stampa\b|\bобзор прессы\b|\bглавное за (?:день|неделю)\b"
+    r"|(?:week|day|month|year) in (?:review|pictures|photos)\b|(?<!.)in pictures\b|(?:news )?round-?up\b"
+    r"|(?<!.)(?:what )?the papers(?: say)?\b|news quiz\b|corrections and clarifications\b"
+    r"|(?<!.)(?:the )?top \d+ (?:news|stories|headlines)|resumen (?:de noticias|del día|semanal|informativo)\b"
+    r"|titulares (?:del? |de hoy)|las noticias de(?:l| hoy)\b|presseschau\b|revue de presse\b"
+    r"|l'essentiel de l'actu|rassegna stampa\b|обзор прессы\b|главное за (?:день|неделю)\b)"
     r"|新闻联播|早报|晚报|要闻汇总"
 )
 # What follows is the occasion, not the happening.
@@ -65,18 +67,18 @@ _NAMED = {
 _CODES = {name: code for code, names in _NAMED.items() for one in names.split("|") for name in (one, one.upper())}
 _ALIASES = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, sorted(_CODES, key=len, reverse=True)))})(?!\w)")
 # Forms of reports that tell of one happening in many outlets' words: how it came about, and what is known of it.
+_BEGINS = "(?:(?<!.)|(?<=[:–—] ))"
 _FORMS = {
     "~how": re.compile(
-        r"(?:^|[:–—] |\bsee |\bhere['’]s |\bthis is )how (?!to\b|many\b|much\b|far\b|long\b)"
-        r"|(?:^|[:–—] )inside (?:the|an?|operation)\b|^así (?:fue|ha sido|cayó|se)\b|(?:^|[:–—] )cómo\b"
-        r"|(?:^|[:–—] )comment\b|(?:^|[:–—] )so (?:lief|kam)\b|(?:^|[:–—] )como (?:foi|os|as|o|a)\b"
-        r"|(?:^|[:–—] )come (?:è|gli|il|la)\b|(?:^|[:–—] )как\b|(?:^|[:–—] )كيف\b"
+        rf"\b(?:(?:{_BEGINS}|(?<=\bsee )|(?<=\bhere['’]s )|(?<=\bthis is ))how (?!to\b|many\b|much\b|far\b|long\b)"
+        rf"|{_BEGINS}(?:inside (?:the|an?|operation)|cómo|comment|so (?:lief|kam)|como (?:foi|os|as|o|a)"
+        r"|come (?:è|gli|il|la)|как|كيف)\b|(?<!.)así (?:fue|ha sido|cayó|se)\b)"
     ),
     "~known": re.compile(
-        r"\bwhat (?:we|you|to|you need to) know\b|\beverything (?:we|you need to) know\b"
-        r"|\blo que (?:se sabe|sabemos)\b|\bqué (?:se sabe|sabemos)\b|\bce que l['’]on sait\b"
-        r"|\bwas (?:wir|man) (?:bisher )?(?:über .*)?wei(?:ß|ss)\b|\bo que se sabe\b|\bcosa sappiamo\b"
-        r"|\bчто известно\b|\bما نعرف"
+        r"\b(?:what (?:we|you|to|you need to) know|everything (?:we|you need to) know"
+        r"|lo que (?:se sabe|sabemos)|qué (?:se sabe|sabemos)|ce que l['’]on sait"
+        r"|was (?:wir|man) (?:bisher )?(?:über .*)?wei(?:ß|ss)|o que se sabe|cosa sappiamo"
+        r"|что известно)\b|\bما نعرف"
     ),
 }
 # Words of the forms themselves, as terms: that both have these says no more than that both are of the form.
@@ -145,32 +147,31 @@ def sketch(story: StoryText, at: float, entities: Iterable[str] = ()) -> Sketch:
     small = title.lower()
     forms = {form: match for form, pattern in _FORMS.items() if (match := pattern.search(small))}
     # "'What he ate': Inside the operation": what stands before only adds colour.
-    start = next((match.start() for match in forms.values() if match[0][0] in ":–—"), 0)
+    how = forms["~how"].start() if "~how" in forms else 0
+    start = how if how and small[how - 2] in ":–—" else 0
     occasion = _OCCASION.search(title, max(start, _FIRST_WORDS))
     end, after = (len(title), len(title)) if occasion is None else occasion.span()
-    heading = words(title)
     # In a headline in title case, or all in capitals, capitals tell no names.
     names = not is_title_case(title)
     found: dict[str, tuple[float, str]] = {}
-    called = 0
-    for place, text, parts, named in (
-        (TITLE, title, [word for word in heading if start <= word.start < end], names),
-        (OCCASION, title, [word for word in heading if word.start < start or word.start >= after], names),
-        (LEAD, lead, words(lead)[:LEAD_WORDS], True),
+    called, title_terms = 0, 0
+    for place, text, named, most in (
+        (TITLE, title[start:end], names, _TITLE_CHARACTERS),
+        (OCCASION, title[:start], names, _TITLE_CHARACTERS),
+        (OCCASION, title[after:], names, _TITLE_CHARACTERS),
+        (LEAD, lead, True, LEAD_WORDS),
     ):
-        if place == LEAD:
+        if most == LEAD_WORDS:
             title_terms = len(found)
-        for term, written, name in _terms(text, parts, language):
-            if term not in found:
+        for term, written, name in _terms(text, language, most) if text else ():
+            if term not in found and len(found) < MOST_TERMS:
                 if name != 1.0 and named and place == TITLE:
                     called |= 1 << len(found)
                 found[term] = (place * (name if named else 1.0), written)
-            if len(found) == MOST_TERMS:
-                break
     lead_terms = len(found) - title_terms
     for form in forms:
         found[form] = (0.0, "the form of the report")
-    standing, series = _numbered(title, heading)
+    standing, series = _numbered(title)
     for entity in sorted(set(entities))[:MOST_TERMS]:
         found["&" + "_".join(entity.split())] = (ENTITY, entity)
     return Sketch(
@@ -195,14 +196,14 @@ def is_live_address(url: str) -> bool:
     return bool(_LIVE_ADDRESS.search(url[:_TITLE_CHARACTERS].lower()))
 
 
-def _numbered(title: str, heading: Sequence[Word]) -> tuple[int, int]:
+def _numbered(title: str) -> tuple[int, int]:
     """Return the hashes of a headline without its numbers, and of the numbers that count nothing (0: none do)."""
-    if any(word.folded[0].isdigit() for word in heading):
-        heading = words(THOUSANDS.sub(" ", PRICE.sub(" ", title)))
-    folded = [word.folded for word in heading]
+    if any(map(str.isdigit, title)):
+        title = THOUSANDS.sub(" ", PRICE.sub(" ", title))
+    folded = [_read(word, "").folded for word, _ in written_words(title)]
     numbers = {n: SPELLED.get(word, word) for n, word in enumerate(folded) if word[0].isdigit() or word in SPELLED}
     naming = [number for n, number in numbers.items() if not any(map(_COUNTED.match, folded[max(0, n - 3) : n + 3]))]
-    rest = [word for n, word in enumerate(folded) if n not in numbers]
+    rest = [word for n, word in enumerate(folded) if n not in numbers] if numbers else folded
     return zlib.crc32(" ".join(rest).encode()), zlib.crc32(" ".join(naming).encode()) if naming else 0
 
 
@@ -220,28 +221,32 @@ def _aliased(text: str) -> str:
     return _ALIASES.sub(lambda name: _CODES[name[0]] + " ", text)
 
 
-def _terms(text: str, found: Sequence[Word], language: str) -> Iterator[tuple[str, str, float]]:
-    """Yield the term of each of these words of `text`, how it is written there, and its factor as part of a name."""
-    before: tuple[str, int, int] | None = None  # a character of a script without spaces: folded, its place
-    for place, word in enumerate(found):
-        if _UNSPACED.match(word.folded):
-            if before is not None and before[2] == word.start:
-                yield before[0] + word.folded, text[before[1] : word.end], 1.0
-            before = (word.folded, word.start, word.end)
-            continue
-        before = None
-        written = text[word.start : word.end]
-        factor = 1.0
-        if written[0].isupper():
-            after = found[place + 1] if place + 1 < len(found) else None
-            goes_on = (
-                after is not None
-                and after.start == word.end + 1
-                and text[word.end] == " "
-                and text[after.start].isupper()
-            )
-            factor = GIVEN if goes_on else NAME
-        yield stem(word.folded, language), written, factor
+class _Read(NamedTuple):
+    """What a word as it is written is to events; `unspaced` when it is a character of a script without spaces."""
+
+    folded: str
+    term: str
+    capital: bool
+    unspaced: bool
+
+
+def _terms(text: str, language: str, most: int) -> Iterator[tuple[str, str, float]]:
+    """Yield the terms of the first words of `text`, how each is written there, and its factor as part of a name."""
+    written = written_words(text)[:most]
+    read = [_read(word, language) for word, _ in written]
+    for place, ((word, gap), one) in enumerate(zip(written, read, strict=True), 1):
+        after = read[place] if place < len(read) else None
+        if not one.unspaced:
+            goes_on = after is not None and after.capital and gap == " "
+            yield one.term, word, 1.0 if not one.capital else GIVEN if goes_on else NAME
+        elif after is not None and after.unspaced and not gap:
+            yield one.folded + after.folded, word + written[place][0], 1.0
+
+
+@lru_cache(maxsize=1 << 16)
+def _read(written: str, language: str) -> _Read:
+    folded = fold(written)
+    return _Read(folded, stem(folded, language), written[0].isupper(), bool(_UNSPACED.match(folded)))
 
 
 @lru_cache(maxsize=1 << 16)
