@@ -24,7 +24,7 @@ from operator import attrgetter
 from typing import TypeVar
 
 from monitor.config import Config
-from monitor.text import Word, forms_language, without_attached, words
+from monitor.text import Word, folded_words, forms_language, without_attached, words
 
 T = TypeVar("T")
 _ACRONYM = 4  # letters
@@ -245,21 +245,21 @@ def _without(word: str, endings: tuple[str, ...]) -> list[str]:
 def _aliases(entity: str, texts: Sequence[str], *, inflected: bool, weak: bool = False) -> list[Alias]:
     made: dict[tuple[tuple[str, ...], tuple[str, ...]], Alias] = {}
     for text in texts:
-        found = words(text)
-        folded = tuple(word.folded for word in found)
-        exact = tuple(_written(text, word) for word in found) if _is_acronym(text) else ()
-        capitals = tuple(text[word.start].isupper() for word in found) if inflected and not exact else ()
+        folded = folded_words(text)
+        exact = tuple([_written(text, word) for word in words(text)]) if _is_acronym(text) else ()
+        capitals = tuple([text[word.start].isupper() for word in words(text)]) if inflected and not exact else ()
         made.setdefault((folded, exact), Alias(entity, text, folded, exact, weak, capitals))
     return list(made.values())
 
 
 def _is_acronym(text: str) -> bool:
-    letters = [char for char in text if char.isalpha()]
-    return (
-        0 < len(letters) <= _ACRONYM
-        and all(char.isupper() for char in letters)
-        and all(unicodedata.name(char, "").startswith("LATIN") for char in letters)
-    )
+    letters = 0
+    for char in text:
+        if char.isalpha():
+            letters += 1
+            if letters > _ACRONYM or not char.isupper() or not unicodedata.name(char, "").startswith("LATIN"):
+                return False
+    return letters > 0
 
 
 def _written(text: str, word: Word) -> str:

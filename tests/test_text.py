@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.text import clean, fold, sentences, words
+from monitor.text import clean, fold, folded_words, sentences, words
 
 # Two spellings that are one word.
 SAME = [
@@ -130,6 +130,12 @@ def test_words_stand_in_order_where_they_say(text: str) -> None:
         assert end <= word.start < word.end <= len(text)
         assert word.folded == fold(text[word.start : word.end])
         end = word.end
+
+
+@settings(deadline=None)
+@given(st.text() | st.text("aS s'`’é-"))
+def test_words_without_their_places_are_the_same_words(text: str) -> None:
+    assert folded_words(text) == tuple(word.folded for word in words(text))
 
 
 @settings(deadline=None)

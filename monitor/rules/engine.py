@@ -12,6 +12,7 @@ from monitor.entities import Aliases
 from monitor.errors import ConfigError, NotFoundError, Problem
 from monitor.query import check_found, parse
 from monitor.rules.compile import (
+    EVERYWHERE,
     CompiledScope,
     CompiledTopic,
     Earlier,
@@ -44,7 +45,8 @@ class Rules:
         self._list = tuple(self._topics.values())
         self._labels = [(topic.name, topic.version) for topic in self._list]
         self._index = build([topic.tree for topic in self._list], aliases, self._labels)
-        self._scoped = frozenset(number for number, topic in enumerate(self._list) if not topic.scope.open)
+        some = [number for number, topic in enumerate(self._list) if topic.scope is not EVERYWHERE]
+        self._scoped = frozenset([number for number in some if not self._list[number].scope.open])
 
     def __contains__(self, topic: object) -> bool:
         """Whether a topic is compiled."""

@@ -161,10 +161,8 @@ class Layout:
 
     def _write(self, node: Node, depth: int) -> None:
         write = self._programs
-        if isinstance(node, _LOOKED_UP):
-            lookup = self._index.lookups.get(id(node))
-            if lookup is None:
-                raise _Uncommon
+        lookup = self._index.lookups.get(id(node))
+        if lookup is not None:
             write.extend(self._leaves.get(id(lookup)) or self._leaf(lookup))
         elif isinstance(node, EntityRef):
             members, term = self._index.references[id(node)]

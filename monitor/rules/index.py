@@ -21,7 +21,6 @@ from monitor.query import (
     Field,
     First,
     Forms,
-    Leaf,
     Near,
     Node,
     Not,
@@ -51,6 +50,7 @@ _NEVER = 1e-9
 # Tuples, because a union is made anew each time that it is written: twenty thousand nodes ask.
 _LOOKED_UP = (Term, Phrase, Exact)
 _ALL_OF = (And, Near)
+_SEVERAL = (And, Or, Near)
 _WITHIN = (AtLeast, First, Sentence)
 
 
@@ -119,20 +119,22 @@ class _Building:
 
     index: Index
     numbers: dict[bytes, int] = field(default_factory=dict)
-    known: dict[Leaf, Lookup | None] = field(default_factory=dict)
-    leaf_needs: dict[int, tuple[Need, ...]] = field(default_factory=dict)  # by the identity of a lookup
+    known: dict[str, Lookup | None] = field(default_factory=dict)  # by a leaf as it is written
+    # By the identity of a lookup: the words looked for, and what they make necessary, once that is asked.
+    sequences: dict[int, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
+    leaf_needs: dict[int, tuple[Need, ...]] = field(default_factory=dict)
     of_entity: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
-    def pattern(self, sequence: Sequence[str], *, open_end: bool = False, inside: bool = False) -> int:
-        """Return the number of the pattern of folded words; it may go on (`open_end`), or begin within a word."""
-        found = f"{'' if inside else ' '}{' '.join(sequence)}{'' if open_end else ' '}".encode("utf-8", "surrogatepass")
-        return self.numbers.setdefault(found, len(self.numbers))
+    def pattern(self, text: str) -> int:
+        """Return the number of a pattern: folded words with a space at the ends, save where it begins or goes on."""
+        return self.numbers.setdefault(text.encode("utf-8", "surrogatepass"), len(self.numbers))
 
     def lookup(self, leaf: Term | Phrase | Exact) -> Lookup | None:
         """Return where a leaf is looked up, the same for equal leaves."""
-        found = self.known.get(leaf, _UNSEEN)
+        written = str(leaf)
+        found = self.known.get(written, _UNSEEN)
         if found is _UNSEEN:
-            found = self.known[leaf] = _lookup(self, leaf)
+            found = self.known[written] = _lookup(self, leaf, written)
         return found
 
 
@@ -147,30 +149,34 @@ def build(trees: Sequence[Node], aliases: Aliases, labels: Sequence[tuple[str, s
         numbers = []
         for alias in aliases.of(entity):
             if alias.words:
-                number = building.pattern(alias.words)
+                number = building.pattern(f" {' '.join(alias.words)} ")
                 numbers.append(number)
                 index.named[number] = (*index.named.get(number, ()), alias)
         for beginning, inside in aliases.beginnings(entity):
-            number = building.pattern((beginning,), open_end=True, inside=inside)
+            number = building.pattern(beginning if inside else f" {beginning}")
             index.beginnings.add(number)
             numbers.append(number)
         building.of_entity[entity] = tuple(numbers)
     sieve: Sieve | Layout = Sieve(len(trees)) if core.CORE is None else Layout(index, labels, len(trees))
     always = []
     for topic, tree in enumerate(trees):
-        _add(building, tree)
-        lookup = index.lookups.get(id(tree))
-        if lookup is not None and not lookup.units:
-            sieve.alone(topic, lookup)
-            continue
+        if isinstance(tree, _LOOKED_UP):
+            lookup = building.lookup(tree)
+            if lookup is not None:
+                index.lookups[id(tree)] = lookup
+                if not lookup.units:
+                    sieve.alone(topic, lookup)
+                    continue
+        else:
+            _add(building, tree)
         needs = _needs(building, tree)
         if not needs:
             always.append(topic)
             if isinstance(sieve, Layout):
                 sieve.always(tree)
             continue
-        anchor = min(needs, key=_often)
-        others = {need.any_of: need for need in needs if need.any_of != anchor.any_of}
+        anchor = needs[0] if len(needs) == 1 else min(needs, key=_often)
+        others = {} if len(needs) == 1 else {need.any_of: need for need in needs if need.any_of != anchor.any_of}
         single = [need for need in others.values() if len(need.any_of) == 1]
         guard = None
         if single:
@@ -189,50 +195,57 @@ def build(trees: Sequence[Node], aliases: Aliases, labels: Sequence[tuple[str, s
 
 
 def _add(building: _Building, tree: Node) -> None:
-    index = building.index
+    index, lookups = building.index, building.index.lookups
     stack = [tree]
     while stack:
         node = stack.pop()
         if isinstance(node, _LOOKED_UP):
             lookup = building.lookup(node)
             if lookup is not None:
-                index.lookups[id(node)] = lookup
+                lookups[id(node)] = lookup
+        elif isinstance(node, _SEVERAL):
+            if isinstance(node, Or):
+                index.groups[id(node)] = None
+            stack += node.children
         elif isinstance(node, EntityRef):
             index.references[id(node)] = frozenset(index.aliases.members(node.name)), str(node)
-        elif isinstance(node, Or):
-            index.groups[id(node)] = None
-            stack += node.children
         elif not isinstance(node, Field) or node.name not in META_FIELDS:
             stack += children(node)
 
 
-def _lookup(building: _Building, leaf: Term | Phrase | Exact) -> Lookup | None:
-    """Return where a leaf is looked up; None for those that are looked up in the words themselves."""
+def _lookup(building: _Building, leaf: Term | Phrase | Exact, term: str) -> Lookup | None:
+    """Return where a leaf is looked up (`term`, as written); None: in the words themselves."""
     if isinstance(leaf, Exact):
         exact = exact_text(leaf.text)
         if exact is None:
             return None
-        return Lookup(str(leaf), building.pattern(exact.sequence), len(exact.sequence), exact=exact)
-    wanted = pattern(leaf)
-    units = [_sequence(building, sequence, str(leaf)) for sequence in wanted.sequences]
-    if not units or None in units:
-        return None
-    if wanted.within is None or len(units) == 1:
-        return units[0]
-    known = tuple(unit for unit in units if unit is not None)
-    rarest = min(range(len(known)), key=lambda number: _frequency(wanted.sequences[number]))
-    reach = sum(unit.length for unit in known) + wanted.within - 1
-    return Lookup(str(leaf), known[rarest].number, known[rarest].length, units=known, reach=reach)
+        sequences: tuple[tuple[str, ...], ...] = (exact.sequence,)
+        number = building.pattern(f" {' '.join(exact.sequence)} ")
+        found = Lookup(term, number, len(exact.sequence), exact=exact)
+    else:
+        wanted = pattern(leaf)
+        sequences = wanted.sequences
+        known = tuple([unit for one in sequences if (unit := _sequence(building, one, term)) is not None])
+        if not known or len(known) < len(sequences):
+            return None
+        found = known[0]
+        if len(known) > 1:  # so it has a `within`
+            rarest = min(range(len(known)), key=lambda number: _frequency(sequences[number]))
+            reach = sum([unit.length for unit in known]) + (wanted.within or 0) - 1
+            found = Lookup(term, known[rarest].number, known[rarest].length, units=known, reach=reach)
+    building.sequences[id(found)] = sequences
+    return found
 
 
 def _sequence(building: _Building, sequence: tuple[str, ...], term: str) -> Lookup | None:
-    first_wild = next((number for number, word in enumerate(sequence) if is_wild(word)), None)
-    if first_wild is None:
-        return Lookup(term, building.pattern(sequence), len(sequence))
+    written = " ".join(sequence)
+    if not is_wild(written):
+        return Lookup(term, building.pattern(f" {written} "), len(sequence))
+    first_wild = next(number for number, word in enumerate(sequence) if is_wild(word))
     start = literal_prefix(sequence[first_wild])
     if not start:
         return None
-    number = building.pattern((*sequence[:first_wild], start), open_end=True)
+    number = building.pattern(f" {' '.join((*sequence[:first_wild], start))}")
     simple = first_wild == len(sequence) - 1 and sequence[-1] == f"{start}*"
     return Lookup(term, number, len(sequence), open=True, wild=() if simple else sequence)
 
@@ -255,7 +268,7 @@ def _needs(building: _Building, node: Node) -> tuple[Need, ...]:
             return ()
         known = building.leaf_needs.get(id(lookup))
         if known is None:
-            known = building.leaf_needs[id(lookup)] = _needs_of_leaf(node, lookup)
+            known = building.leaf_needs[id(lookup)] = _needs_of_leaf(lookup, building.sequences[id(lookup)])
         return known
     if isinstance(node, EntityRef):
         found = [
@@ -280,11 +293,7 @@ def _needs(building: _Building, node: Node) -> tuple[Need, ...]:
     return ()
 
 
-def _needs_of_leaf(leaf: Term | Phrase | Exact, lookup: Lookup) -> tuple[Need, ...]:
-    if lookup.exact is not None:
-        return (Need(frozenset((lookup.number,)), _frequency(lookup.exact.sequence)),)
-    assert not isinstance(leaf, Exact)
-    sequences = pattern(leaf).sequences
+def _needs_of_leaf(lookup: Lookup, sequences: tuple[tuple[str, ...], ...]) -> tuple[Need, ...]:
     if not lookup.units:
         return (Need(frozenset((lookup.number,)), _frequency(sequences[0])),)
     units = zip(lookup.units, sequences, strict=True)
@@ -295,6 +304,7 @@ def _frequency(sequence: Iterable[str]) -> float:
     """Return how often a sequence of words is expected in a story, as far as its looks tell."""
     often = 1.0
     for word in sequence:
-        literal = literal_prefix(word)
-        often *= 0.9 if literal in _COMMON else max(_NEVER, 0.4 / (1 + len(literal)) ** (1.0 if is_wild(word) else 1.6))
+        wild = is_wild(word)
+        literal = literal_prefix(word) if wild else word
+        often *= 0.9 if literal in _COMMON else max(_NEVER, 0.4 / (1 + len(literal)) ** (1.0 if wild else 1.6))
     return often

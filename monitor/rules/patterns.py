@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from monitor.query import Forms, Phrase, Term
-from monitor.text import words
+from monitor.text import folded_words, words
 
 _WILD = "*?"
 _BLANKS = re.compile(r"\s+")
@@ -39,8 +39,8 @@ def pattern(leaf: Term | Phrase) -> Pattern:
         units = [pattern_words(unit) for unit in leaf.text.split()]
     else:
         units = [pattern_words(leaf.text)]
-    sequences = tuple(unit for unit in units if unit)
-    needed = tuple(word for unit in sequences for word in unit if not is_wild(word))
+    sequences = tuple([unit for unit in units if unit])
+    needed = tuple([word for unit in sequences for word in unit if not is_wild(word)])
     return Pattern(sequences, leaf.within if isinstance(leaf, Phrase) else None, needed)
 
 
@@ -88,6 +88,8 @@ def forms(leaf: Forms) -> tuple[tuple[str, ...], ...]:
 
 def pattern_words(text: str) -> tuple[str, ...]:
     """Return the folded words of `text`; words with only wildcards between them are one (`organi*ation`)."""
+    if not is_wild(text):
+        return folded_words(text)
     found: list[str] = []
     end = 0
     for word in words(text):
