@@ -171,12 +171,16 @@ def _channels(app: App) -> Iterator[Finding]:
 
 
 def _addresses(app: App) -> Iterator[tuple[str, str, str]]:
+    """Yield who has a channel, its name and its address: `escalations` are needed when nothing else has worked."""
     for index, secret in enumerate(app.config.settings.operators):
         yield "operators", str(index), secret.get_secret_value()
     for subscriber in app.config.subscribers.values():
         if subscriber.enabled:
             for channel, secret in subscriber.channels.items():
                 yield subscriber.name, channel, secret.get_secret_value()
+    further = {name: url for topic in app.config.topics for name, url in app.config.escalation(topic).items()}
+    for name, url in further.items():
+        yield "escalations", name, url
 
 
 def _some(names: Sequence[str]) -> str:
@@ -303,13 +307,13 @@ def _dmarc(domain: str, ask: Ask) -> Finding:
 
 
 def send_test(app: App, name: str, now: datetime) -> list[Sent]:
-    """Send a test to every channel of a subscriber, or of the `operators`, at once and past the outbox.
+    """Send a test to each channel of a subscriber, of `operators` or of `escalations`, at once and past the outbox.
 
     Raises NotFoundError, SendError or RenderError.
     """
     found = [(channel, url) for one, channel, url in _addresses(app) if one == name]
     if not found:
-        raise NotFoundError(f"there is no subscriber `{name}` with a channel (or write `operators`)")
+        raise NotFoundError(f"there is no subscriber `{name}` with a channel (or write `operators`, `escalations`)")
     notice = Notice("This is a test", (f"It was sent by hand to see whether messages reach {name}.",))
     sent = []
     for channel, url in found:

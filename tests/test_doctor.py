@@ -180,8 +180,9 @@ def subscribers(port: int, more: str = "") -> str:
 MONITOR = "mail_from: News <news@corvid.example>\npublic_url: https://desk.corvid.example\n"
 
 
-def opened(folder: Path, text: str, monitor: str = MONITOR) -> App:
-    return open_app(make.config(folder / "config", subscribers=text, feeds=FEEDS, monitor=monitor), folder / "data")
+def opened(folder: Path, text: str, monitor: str = MONITOR, topics: str = make.TOPICS) -> App:
+    config = make.config(folder / "config", subscribers=text, feeds=FEEDS, monitor=monitor, topics=topics)
+    return open_app(config, folder / "data")
 
 
 def examined(app: App, ask: Ask) -> list[Finding]:
@@ -223,6 +224,22 @@ def test_what_is_wrong_with_an_installation_is_told(tmp_path: Path, names: Calla
     assert states == ["bad", "untested"]
     assert all(finding.fix for finding in wrong.values())
     assert "s3cret" not in repr(found)
+
+
+def test_the_channels_that_alerts_go_on_to_are_logged_in_to_and_get_a_test(
+    tmp_path: Path, mail_server: MailServer, names: Callable[[Zone], Ask]
+) -> None:
+    to = f"mailto://127.0.0.1:{mail_server.port}?to=pager@corvid.example"
+    topics = (
+        f'topics: {{sanctions: {{any: [sanction], severity: critical, escalate: {{after: 5m, to: [pager, "{to}2"]}}}}}}'
+    )
+    monitor = f'{MONITOR}channels: {{pager: "{to}"}}\n'
+    app = opened(tmp_path, "", monitor, topics)
+    sent = doctor.send_test(app, "escalations", NOW)
+    assert [(one.channel, one.outcome.kind) for one in sent] == [("pager", "sent"), ("sanctions-2", "sent")]
+    assert [mail.rcpt_tos[0] for mail in mail_server.mails] == ["pager@corvid.example", "pager@corvid.example2"]
+    (finding,) = [finding for finding in examined(app, names(GOOD)) if finding.area == "channels"]
+    assert finding.said.startswith("escalations/pager, escalations/sanctions-2: 127.0.0.1")
 
 
 def test_a_database_without_tables_is_told_of(tmp_path: Path, names: Callable[[Zone], Ask]) -> None:

@@ -116,7 +116,8 @@ def migrate(config: Config = CONFIG, data: Data = DATA, as_json: Json = False) -
 @cli.command("doctor")
 def see_doctor(
     send: Annotated[
-        str, typer.Option("--send", help="Also send a test to this subscriber, or to the `operators`.", metavar="WHO")
+        str,
+        typer.Option("--send", help="Also send a test to a subscriber, `operators` or `escalations`.", metavar="WHO"),
     ] = "",
     dkim: Annotated[
         list[str] | None, typer.Option("--dkim", help="A selector that the mail server signs with.", metavar="SELECTOR")
