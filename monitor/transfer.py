@@ -56,6 +56,15 @@ async def feeds_of(source: bytes | str, fetch: FetchSettings) -> FeedList:
         workers.close()
 
 
+async def read_apart(function: Callable[..., T], body: bytes, *arguments: Any) -> T:
+    """Return `function(body, …)`, run in a worker of its own, since files of others are read. Raises InputError."""
+    workers = Workers(1)
+    try:
+        return await _run(workers, function, body, *arguments)
+    finally:
+        workers.close()
+
+
 async def _run(workers: Workers, function: Callable[..., T], *arguments: Any) -> T:
     try:
         return await workers.run(function, *arguments, timeout=PARSE_DEADLINE)

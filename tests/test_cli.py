@@ -34,6 +34,7 @@ from tests.fakes import Answer, FeedServer
 from tests.make import MONITOR, SUBSCRIBERS, rss, write_config
 from tests.pipe import Pipe, item
 from tests.servers import MailServer
+from tests.test_sanctions import OFAC
 
 TOPICS = """
 topics:
@@ -921,6 +922,39 @@ def test_import_of_an_address_without_a_feed_says_why(folder: Path, run: Run, wi
     assert (blocked.code, blocked.out) == (3, "")
     assert "private or reserved address" in blocked.err
     assert wire.count("/") == 1
+
+
+def test_import_prints_entities_and_topics_that_can_be_used(folder: Path, run: Run) -> None:
+    (folder / "sdn.xml").write_text(OFAC)
+    (folder / "rules.txt").write_text('"Ardent Lark" -football\nsince date:P1W\n')
+    entities, topics = (
+        run("import", "entities", "sdn.xml"),
+        run("import", "topics", "rules.txt", "--format", "freshrss"),
+    )
+    assert (entities.code, topics.code) == (0, 0)
+    assert topics.err == "line 2: “since date:P1W”: `date:` has no like here; it is left out\n"
+    (folder / "config" / "entities.yaml").write_text(entities.out)
+    (folder / "config" / "topics.yaml").write_text(topics.out + "  listed: {query: '@ofac-list'}\n")
+    (folder / "config" / "subscribers.yaml").write_text("subscribers: {}\n")
+    found = run("match", stdin=b'{"id": 1, "title": "Ardent Lark seized"}')
+    assert set(found.json["topics"]) == {"ardent-lark-football", "listed"}
+    assert list(run("import", "entities", "sdn.xml", "--json").json["lists"]) == ["ofac-list"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("entities", "-"), 1, "this is no list of the UN"),
+        (("topics", "-"), 1, "- holds no topics"),
+        (("words", "-"), 2, "what is imported is one of opml, entities, topics"),
+        (("topics", "-", "--format", "un"), 2, "topics are of trendradar, miniflux, freshrss, google"),
+        (("entities", "https://lists.example/un.xml"), 2, "fetch it first"),
+    ],
+)
+def test_import_says_what_it_cannot_read(run: Run, arguments: tuple[str, ...], code: int, said: str) -> None:
+    shown = run("import", *arguments, stdin=b"")
+    assert (shown.code, shown.out) == (code, "")
+    assert said in " ".join(shown.err.replace("│", " ").split())
 
 
 @pytest.mark.usefixtures("told")
