@@ -27,7 +27,7 @@ AUTHORISED = {"Authorization": "Bearer open-sesame"}
 @pytest.fixture
 def made(tmp_path: Path) -> Iterator[Readers]:
     """Maya has set three things and is paused, and one signed up."""
-    with readers(tmp_path) as one:
+    with readers(tmp_path, history=False) as one:
         preferences = one.app.store.preferences
         settings = [Setting("topic", "weekly", "border"), Setting("language", "fr"), Setting("timezone", "Asia/Tokyo")]
         preferences.set("maya", settings, NOW, LINK)

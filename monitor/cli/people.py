@@ -61,7 +61,7 @@ def subscribers(
     for row in view.history if view is not None else ():
         what = f"{row.key} {row.topic}".rstrip()
         setting = f"{row.setting}{f' until {clock(row.until)}' if row.until else ''}" if row.setting else "taken back"
-        out.print(Text(f"{clock(row.set_at)}  {what}: {setting}, by {row.by or 'an earlier version'}"))
+        out.print(Text(f"{clock(row.set_at)}  {what}: {setting}{f', by {row.by}' if row.by else ''}"))
 
 
 def _things(count: int) -> str:
