@@ -21,16 +21,18 @@ from monitor.app import feeds_to_poll
 from monitor.config import Config, DigestSchedule, Draft, Entity, Places, Topic, in_order, read_config
 from monitor.dispatch import per
 from monitor.errors import ConfigError, Problem, QueryError
+from monitor.preferences import differences, offered
 from monitor.query import EntityRef, MacroRef, parse, parse_item, walk
 from monitor.render import languages, shipped
 from monitor.rules import Rules, compile_sound, queries, run_examples, too_common, warnings
 from monitor.send import Sender
 from monitor.store.archive import story_text
-from monitor.store.peek import newest_stories
+from monitor.store.peek import members, newest_stories, what_is_set
 from monitor.timing import next_slot
 
 SAMPLE, SAMPLE_LEAST = 1_000, 50  # stories of the archive that `check` tries topics on: at most, and at least
 SAMPLE_TIME = 2.0  # seconds for that
+TOLD_DIFFERENCES = 4  # of one subscriber, that `check` names
 _STAND_IN = "unread"  # a query that is no mistake anywhere
 _SENDER = "news@unread.example"
 _LISTS: Mapping[str, Any] = MappingProxyType({"any": (), "all": (), "none": (), "query": None, "near": None})
@@ -103,6 +105,7 @@ def check(folder: Path, env: Mapping[str, str], data: Path | None = None) -> Che
         *_too_common(draft.config, examined.rules, data),
         *_unspoken(draft.config),
         *_beyond_budget(draft.config, datetime.now(UTC)),
+        *_set_differently(draft.config, data),
     )
     problems = in_order(folder, (*examined.problems, *warned, *run_examples(tried, examined.rules)))
     config = draft.config
@@ -168,6 +171,29 @@ def _beyond_budget(config: Config, now: datetime) -> Iterator[Problem]:
         )
         fix = "write a larger `budget`, with room for alerts, or spread the digests' `at`"
         yield Problem("warning", place.file, place.line, place.column, message, fix)
+
+
+def _set_differently(config: Config, data: Path | None) -> Iterator[Problem]:
+    """Warn of subscribers who set something by a signed link that differs from the files, and of a door that is off."""
+    if data is None:
+        return
+    url, chosen = config.settings.database_url, what_is_set(config.settings.database_url, data)
+    for name, rows in chosen.items():
+        declared = config.subscribers.get(name)
+        found = differences(declared, rows, offered(config, declared)) if declared is not None else ()
+        if found:
+            told = [f"{one.key} {one.topic}".rstrip() + f" to {one.chosen}" for one in found]
+            more = f" and {len(told) - TOLD_DIFFERENCES} more" if len(told) > TOLD_DIFFERENCES else ""
+            place = config.place("subscribers", name)
+            message = (
+                f"`{name}` has set {', '.join(told[:TOLD_DIFFERENCES])}{more} by a signed link, which goes above this"
+            )
+            fix = f"`monitor subscribers {name}` shows it, and with --clear takes it back"
+            yield Problem("warning", place.file, place.line, place.column, message, fix)
+    if config.settings.sign_up is None and (count := members(url, data)):
+        message = f"{count} who signed up get nothing, since `sign_up` is off"
+        file = str(config.folder / "monitor.yaml")
+        yield Problem("warning", file, 0, 0, message, "write `sign_up: {open: false, via: …}` to keep telling them")
 
 
 def idle(config: Config) -> tuple[str, ...]:

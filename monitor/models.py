@@ -535,6 +535,9 @@ class Preference(SQLModel, table=True):
         Index(
             "ix_preference_current",
             "subscriber",
+            "key",
+            "topic",
+            unique=True,
             sqlite_where=text("current"),
             postgresql_where=text("current"),
         ),

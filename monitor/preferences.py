@@ -50,7 +50,8 @@ def laid_over(
     if everybody.keys() == declared.subscribers.keys() and not chosen.keys() & everybody.keys():
         return declared
     layered = {
-        name: of_subscriber(one, chosen.get(name, ()), offered(declared, one)) for name, one in everybody.items()
+        name: of_subscriber(one, chosen[name], offered(declared, one)) if name in chosen else one
+        for name, one in everybody.items()
     }
     return replace(declared, subscribers=MappingProxyType(layered), fingerprint=f"{declared.fingerprint}+{version}")
 
@@ -63,7 +64,7 @@ def signed_up(declared: Config, members: Iterable[SignUp]) -> dict[str, Subscrib
     settings = declared.settings.sign_up
     if settings is None:
         return {}
-    public = public_topics(declared)
+    public = declared.public
     found = {}
     for row in members:
         topics = tuple(topic for topic in public if topic in row.topics)
@@ -81,18 +82,13 @@ def signed_up(declared: Config, members: Iterable[SignUp]) -> dict[str, Subscrib
     return found
 
 
-def public_topics(config: Config) -> tuple[str, ...]:
-    """Return the topics that anybody may subscribe to."""
-    return tuple(name for name, topic in config.topics.items() if topic.public)
-
-
 def offered(config: Config, declared: Subscriber) -> tuple[str, ...]:
     """Return the topics that a subscriber may choose: those of the files, and where people sign up the public ones.
 
     A topic that the operators take away is gone, whatever was chosen for it.
     """
     own = [topic for one in declared.subscriptions for topic in one.topics]
-    public = public_topics(config) if config.settings.sign_up is not None else ()
+    public = config.public if config.settings.sign_up is not None else ()
     return tuple(dict.fromkeys((*own, *public)))
 
 

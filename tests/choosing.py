@@ -46,13 +46,13 @@ subscribers:
 
 
 class Readers:
-    """A running program whose clock stands at `NOW`."""
+    """A running program whose clock stands at `NOW`; with `history`, four weeks of stories."""
 
-    def __init__(self, folder: Path, **files: str) -> None:
+    def __init__(self, folder: Path, *, history: bool = True, **files: str) -> None:
         given = {"monitor": MONITOR, "topics": TOPICS, "subscribers": SUBSCRIBERS, **files}
         self.pipe = Pipe(folder, NOW - timedelta(days=29), **given)
         self.app = self.pipe.app
-        for day in range(28, -1, -1):
+        for day in range(28, -1, -1) if history else ():
             self.pipe.time = NOW - timedelta(days=day, hours=1)
             three = [item(f"{day}-{n}", f"Troops number {day}-{n} move to the border") for n in range(3)]
             weekly = [item(f"v{day}", f"Sanctions on vessel number {day}")] if day % 4 == 0 else []
@@ -80,9 +80,9 @@ class Readers:
 
 
 @contextmanager
-def readers(folder: Path, **files: str) -> Iterator[Readers]:
-    """Readers with their history, closed at the end."""
-    made = Readers(folder, **files)
+def readers(folder: Path, *, history: bool = True, **files: str) -> Iterator[Readers]:
+    """Readers, closed at the end."""
+    made = Readers(folder, history=history, **files)
     try:
         yield made
     finally:

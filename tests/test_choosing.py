@@ -16,13 +16,16 @@ from starlette.routing import Mount, Route
 
 from monitor import links
 from monitor.app import address_of
+from monitor.dispatch import Confirmation
 from monitor.endpoints import addressed_to, recipient_of
 from monitor.links import LASTS, Purpose, sign
 from monitor.models import Delivery, Preference, Recipient, SignUp
+from monitor.pipeline import schedule_slots
 from monitor.pipeline.deliver import render
 from monitor.pipeline.outgoing import value_of
 from monitor.preferences import frequency
 from monitor.render import MailMessage
+from monitor.service import preview_digest
 from monitor.service.signup import A_DAY, AGAIN
 from monitor.service.signup import address_of as mail_address
 from monitor.web.guard import is_public
@@ -185,7 +188,7 @@ def test_hostile_forms_change_nothing(ask: Client, made: Readers, body: bytes) -
 def test_a_topic_of_somebody_else_cannot_be_had(ask: Client, tmp_path: Path) -> None:
     del ask
     text = Readers.__init__.__globals__["SUBSCRIBERS"].replace("[border, grain]", "[border]")
-    with readers(tmp_path, subscribers=text) as made, serving(made.web()) as client:
+    with readers(tmp_path, history=False, subscribers=text) as made, serving(made.web()) as client:
         assert post(client, made.path(), **{"t:grain": "alert"}).status == 200
         assert frequency(made.app.config.subscribers["maya"], "grain") == "off"
         assert made.pipe.rows(Preference) == []
@@ -437,7 +440,7 @@ def test_who_asks_is_limited_by_network_and_in_all() -> None:
 
 def test_beyond_the_limit_the_page_says_so_and_records_nothing(made: Readers, tmp_path: Path) -> None:
     del made
-    with readers(tmp_path) as fresh, serving(fresh.web()) as client:
+    with readers(tmp_path, history=False) as fresh, serving(fresh.web()) as client:
         answers = [post(client, "/subscribe", **{**WANTED, "address": f"a{n}@kolva.example"}) for n in range(7)]
         assert [answer.status for answer in answers] == [200] * 6 + [429]
         assert "try again in an hour" in answers[-1].text
@@ -491,7 +494,7 @@ def test_addresses_are_plain_ones(written: str, kept: str) -> None:
 @pytest.mark.parametrize("sign_up", ["off", '{open: false, via: "mailto://127.0.0.1:2525?to=desk@corvid.example"}'])
 def test_without_sign_up_there_is_no_such_page_and_closed_it_keeps_its_people(tmp_path: Path, sign_up: str) -> None:
     monitor = re.sub(r"sign_up: .*", f"sign_up: {sign_up}", Readers.__init__.__globals__["MONITOR"])
-    with readers(tmp_path, monitor=monitor) as made, serving(made.web()) as client:
+    with readers(tmp_path, history=False, monitor=monitor) as made, serving(made.web()) as client:
         for method in ("GET", "POST"):
             assert client(method, "/subscribe", FORM, b"").status == 404
         row = SignUp(name="reader-1", address="a@kolva.example", topics=["border"], often="daily", language="en",
@@ -533,3 +536,38 @@ def test_confirming_links_are_refused_alike(ask: Client, made: Readers, method: 
     assert {answer.status for answer in answers} == {404}
     assert len({answer.text for answer in answers}) == 1
     assert [*made.app.config.subscribers] == ["maya"]
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+def test_the_mail_to_confirm_speaks_each_language(made: Readers, is_known: bool) -> None:
+    url = "mailto://127.0.0.1:2525?to=a@kolva.example"
+    said = {}
+    for code in ("en", "es", "fr", "de", "ar"):
+        mail = render(made.app, made.app.config, Confirmation("maya", "a@kolva.example", code, is_known), url)
+        assert isinstance(mail, MailMessage)
+        assert f'<html lang="{code}" dir="{"rtl" if code == "ar" else "ltr"}"' in mail.html
+        assert not {"List-Unsubscribe", "List-Id"} & {name for name, _ in mail.headers}
+        link = link_in(mail)
+        assert link.startswith("/s/" if is_known else "/subscribe/")
+        said[code] = mail.text.replace(link, "")
+    shared = set.intersection(*({line for line in text.splitlines() if line.strip()} for text in said.values()))
+    assert shared == {"https://desk.corvid.example", "--"}
+
+
+def test_what_to_expect_is_counted_once_a_minute_however_often_the_page_is_asked_for(
+    ask: Client, made: Readers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask("GET", "/subscribe")
+
+    def counted_again(*_: object) -> dict[str, int]:
+        raise AssertionError("counted again")
+
+    monkeypatch.setattr(made.app.store.volumes, "events", counted_again)
+    assert ask("GET", "/subscribe").status == 200
+
+
+def test_a_digests_preview_is_that_of_the_coming_window(ask: Client, made: Readers) -> None:
+    choose(ask, made, **{"t:vessels": "weekly", "t:border": "daily"})
+    schedule_slots(made.app, made.app.config, NOW)
+    found = preview_digest(made.app, "maya", None, NOW)
+    assert "vessels" not in {topic.name for topic in (*found.quiet, *(one.topic for one in found.sections))}

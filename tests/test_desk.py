@@ -193,6 +193,7 @@ def test_a_desk_without_topics_says_what_is_left_to_do(tmp_path: Path) -> None:
 
 def test_every_route_of_the_running_program_is_public_on_purpose_or_gated(made: World) -> None:
     public = {"/healthz", "/readyz", "/login", "/a/{token}", "/u/{token}", "/u/{token}/undo", "/static"}
+    public |= {"/u/{token}/less", "/s/{token}", "/subscribe", "/subscribe/{token}"}
     with serving(made.web("open-sesame")) as ask:
         for route in made.web("open-sesame").routes:
             assert isinstance(route, Route | Mount), f"the walk does not know {route!r}"
@@ -205,8 +206,10 @@ def test_every_route_of_the_running_program_is_public_on_purpose_or_gated(made: 
 
 def test_every_post_of_the_running_program_demands_a_form_of_ours(made: World, ask: Client) -> None:
     posts = [route for route in made.web().routes if isinstance(route, Route) and "POST" in (route.methods or ())]
-    guarded = [route.path for route in posts if not route.path.startswith(("/a/", "/u/")) and route.path != "/login"]
-    assert {"/feeds/poll", "/deliveries/retry", "/logout"} <= set(guarded)
+    own_proof = ("/a/", "/u/", "/s/", "/subscribe/")
+    paths = [route.path for route in posts if not route.path.startswith(own_proof)]
+    guarded = [path for path in paths if path not in ("/login", "/subscribe")]
+    assert {"/feeds/poll", "/deliveries/retry", "/logout", "/subscribers/clear", "/subscribers/remove"} <= set(guarded)
     for path in guarded:
         answer = ask("POST", re.sub(r"\{[^}]*\}", "x", path), FORM, b"form_token=guess&id=1&feed=delta-post")
         assert (answer.status, "not one of ours" in answer.text) == (400, True), path

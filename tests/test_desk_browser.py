@@ -17,7 +17,11 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Dialog, Page, expect, sync_playwright
 
+from monitor.models import SignUp
 from monitor.service.record import STATE
+from monitor.store.preferences import Setting
+from tests.choosing import NOW as READING
+from tests.choosing import Readers, readers
 from tests.desk import TOPICS, World, world
 from tests.pipe import item
 from tests.test_web import Client, serving
@@ -51,7 +55,10 @@ PAGES = {
     "deliveries": "/deliveries",
     "digest": "/subscribers/ruth/digest",
     "missing": "/topics/nope",
+    "subscribers": "/subscribers",
+    "subscriber": "/subscribers/kai",
 }
+LANGUAGES = ("en", "es", "fr", "de", "ar")
 
 
 def hostile_titles() -> list[str]:
@@ -282,6 +289,159 @@ def test_a_mistake_in_the_files_is_seen_with_the_next_look(
         assert violations(visit.page, RULES, "tag") == []
     finally:
         (made.app.data / STATE).unlink()
+
+
+# --- the pages for readers -----------------------------------------------------------------------------------------
+
+LONG = {f"long-{n}": f"{LONG_NAME} {n} {WORD if n % 2 else '<script>' + RUN + '</script>'}" for n in range(60)}
+
+
+@pytest.fixture(scope="module")
+def reading(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Readers, str]]:
+    """A program with a subscriber for each language, and one with too much of everything; and where its pages are."""
+    people = "".join(
+        f"""
+  {name}:
+    name: {name.title() if name in LANGUAGES else "'" + WORD + " <b>" + LONG_NAME + "'"}
+    timezone: Europe/London
+    language: {name if name in LANGUAGES else "ar"}
+    channels: {{mail: "mailto://127.0.0.1:2525?to={name}@corvid.example"}}
+    quiet_hours: {{from: "22:00", to: "07:00", except: critical}}
+    digest: {{at: ["07:00", "17:00"]}}
+    subscriptions: [{{topics: {"[border, vessels, grain]" if name in LANGUAGES else "all"}, alert: {{via: [mail]}}}}]
+"""
+        for name in (*LANGUAGES, "much")
+    )
+    topics = "topics:\n  border: {title: Border deployments, public: true, query: border AND troops}\n"
+    topics += "  vessels: {title: Sanctioned vessels, public: true, query: sanction* AND vessel}\n"
+    topics += "  grain: {title: Grain prices, query: grain}\n"
+    topics += "".join(f"  {name}: {{title: {json.dumps(title)}, query: xx{name}}}\n" for name, title in LONG.items())
+    folder = tmp_path_factory.mktemp("reading")
+    with readers(folder, subscribers=f"subscribers:{people}", topics=topics) as made:
+        preferences = made.app.store.preferences
+        for code in LANGUAGES:
+            row = SignUp(
+                name=f"reader-{code}", address=f"{code}@kolva.example", topics=["border"], often="daily",
+                language=code, asked_at=READING,
+            )  # fmt: skip
+            preferences.ask(row, READING, lambda _row, _now: True)
+        preferences.set("fr", [Setting("topic", "off", "*")], READING, "unsubscribe link 00000000")
+        with serving(made.web()) as client:
+            yield made, f"http://127.0.0.1:{client.port}"
+
+
+def pages_for(made: Readers, code: str) -> dict[str, str]:
+    """The pages that one who reads a language may come to."""
+    return {
+        "preferences": made.path(code),
+        "unsubscribe": made.path(code, "u"),
+        "gone": "/s/abc",
+        "sign-up": f"/subscribe?lang={code}",
+        "confirm": made.path(f"reader-{code}", "subscribe"),
+        **({"much": made.path("much"), "much-more": f"{made.path('much')}?skip=30"} if code == "ar" else {}),
+    }
+
+
+OVER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_axe_finds_nothing_on_the_pages_for_readers(browser: Browser, reading: tuple[Readers, str], code: str) -> None:
+    made, base = reading
+    found: dict[str, list[Any]] = {}
+    # Colours are the same in every language; direction and the longest words are not.
+    whole = code in ("en", "ar")
+    for width in WIDTHS if whole else WIDTHS[1:]:
+        for scheme in SCHEMES if whole else SCHEMES[:1]:
+            # Browsers say which language is wanted; a page of which nothing is known goes by that.
+            context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, locale=code)
+            visit = Visit(context)
+            for name, path in pages_for(made, code).items():
+                visit.page.goto(base + path)
+                picture(visit.page, f"{name}-{code}-{width}-{scheme}")
+                said = [line for line in visit.said if "404" not in line]
+                rules, kind = (RULES, "tag") if scheme == "light" else (["color-contrast"], "rule")
+                wrong = violations(visit.page, rules, kind)
+                assert visit.page.locator("html").get_attribute("dir") == ("rtl" if code == "ar" else "ltr")
+                assert visit.page.locator("html").get_attribute("lang") == code
+                if wrong or said:
+                    found[f"{name} {width} {scheme}"] = [*wrong, *said]
+                if scheme == "light" and (sizes := (768, 1024) if width == 1280 else (320, 390)):
+                    for size in sizes:
+                        visit.page.set_viewport_size({"width": size, "height": 900})
+                        if visit.page.evaluate(OVER) > 0:
+                            found.setdefault(f"{name} {size}", []).append("wider than the screen")
+                    visit.page.set_viewport_size({"width": width, "height": 900})
+                visit.said.clear()
+            assert [url for url in visit.asked if not url.startswith(base)] == []
+            context.close()
+    assert found == {}
+
+
+def test_titles_by_whomever_are_shown_to_readers_and_do_nothing(visit: Visit, reading: tuple[Readers, str]) -> None:
+    made, base = reading
+    visit.page.goto(base + made.path("much"))
+    expect(visit.page.locator("fieldset.topic-row")).to_have_count(30)
+    assert visit.page.locator("main script, main b b").count() == 0
+    assert "run" not in visit.page.title().split()
+    assert len(visit.page.content().encode()) < 60_000
+    visit.page.locator("a[href*='skip=30']").click()
+    expect(visit.page.locator("fieldset.topic-row")).to_have_count(30)
+    visit.page.get_by_role("button").first.click()
+    expect(visit.page.get_by_role("status")).to_be_visible()
+    assert visit.said == []
+
+
+def test_a_subscriber_chooses_and_unsubscribes_without_script_by_the_keyboard(
+    browser: Browser, reading: tuple[Readers, str]
+) -> None:
+    made, base = reading
+    context = browser.new_context(java_script_enabled=False, locale="en")
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    page.goto(base + made.path("en"))
+    page.keyboard.press("Tab")
+    expect(page.locator(".skip")).to_be_focused()
+    page.locator("input[name='t:border'][value=alert]").focus()
+    page.keyboard.press("ArrowRight")
+    page.locator("button.primary").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("Border deployments: Once a day.")
+    expect(page.locator("input[name='t:border'][value=daily]")).to_be_checked()
+    page.locator("#until").fill("22:00")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("Quiet hours end when they begin")
+    page.get_by_role("alert").get_by_role("link").focus()
+    page.keyboard.press("Enter")
+    assert page.url.endswith("#from")
+    page.get_by_role("link", name="Unsubscribe").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Unsubscribe from everything").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("You are unsubscribed")
+    page.get_by_role("button", name="Undo").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("You are subscribed again")
+    context.close()
+
+
+def test_one_signs_up_without_script(browser: Browser, reading: tuple[Readers, str]) -> None:
+    made, base = reading
+    context = browser.new_context(java_script_enabled=False, viewport={"width": 390, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    page.goto(f"{base}/subscribe?topic=border&lang=en")
+    expect(page.get_by_label("Border deployments")).to_be_checked()
+    page.get_by_label("Your mail address").fill("somebody@kolva.example")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Look into your mail")
+    picture(page, "asked-en-390-light")
+    page.goto(base + made.path("reader-en", "subscribe"))
+    page.get_by_role("button", name="Subscribe").click()
+    expect(page.get_by_role("status")).to_contain_text("You are subscribed.")
+    page.get_by_role("link", name="Set times").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Your alerts")
+    context.close()
 
 
 def _tab_to(page: Page, wanted: str, most: int = 60) -> None:

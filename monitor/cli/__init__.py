@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import sys
 
-from monitor.cli import commands, events, exchange, inspect, lab, policy
+from monitor.cli import commands, events, exchange, inspect, lab, people, policy
 from monitor.cli.common import cli
 from monitor.errors import ConfigError, InputError, MonitorError, NotFoundError
 from monitor.logs import redact
 
 __all__ = ["cli", "main"]
 
-assert commands, (events, exchange, inspect, lab, policy)  # imported for the commands that they add
+assert commands, (events, exchange, inspect, lab, people, policy)  # imported for the commands that they add
 
 
 def main() -> None:

@@ -69,6 +69,11 @@ class Config:
         return MappingProxyType({feed.name: at for feed in feeds if feed.enabled and (at := feed.address)})
 
     @cached_property
+    def public(self) -> tuple[str, ...]:
+        """The topics that anybody may see, and subscribe to where people sign up."""
+        return tuple(name for name, topic in self.topics.items() if topic.public)
+
+    @cached_property
     def weights(self) -> Mapping[str, float]:
         """How well each source is regarded: the weight of its feed, or of the weightiest of several."""
         found: dict[str, float] = {}

@@ -22,7 +22,15 @@ from monitor.errors import ConfigError, InputError, NotFoundError, SendError
 from monitor.events import WINDOW, Stream
 from monitor.models import Audit, Delivery, Endpoint, Recipient, Silence
 from monitor.pipeline import Polled, audit, make_digest, notify_operators, poll, with_usual
-from monitor.pipeline.digest import digest_channels, digest_delivery, digest_key, planned, shown_stories
+from monitor.pipeline.digest import (
+    digest_channels,
+    digest_delivery,
+    digest_key,
+    narrowed,
+    planned,
+    shown_stories,
+    windows,
+)
 from monitor.pipeline.outages import channels_of
 from monitor.pipeline.outgoing import message_id
 from monitor.query import EntityRef, MacroRef, Node, parse, walk
@@ -270,6 +278,11 @@ def preview_digest(app: App, name: str, at: datetime | None, now: datetime) -> D
     slot = planned(subscriber, app.store.slots.all().get(name), now)
     until = at or now
     since = slot.last_at if slot is not None and at is None else until - timedelta(days=1)
+    if slot is not None and at is None:
+        # Of several windows that end with the slot the regular one, or where it has no topics the weekly one.
+        spans = windows(subscriber, slot, slot.next_at)
+        since = since if spans[since] else next((begun for begun, topics in spans.items() if topics), since)
+        subscriber = narrowed(subscriber, spans[since])
     local = f"{until.astimezone(ZoneInfo(subscriber.timezone)):%Y-%m-%d %H:%M}"
     with app.store.window() as work:
         channel = next(iter(digest_channels(subscriber)), "")

@@ -24,7 +24,7 @@ from monitor.preferences import (
 from monitor.store.preferences import EVERYTHING, TOPIC, Setting
 from monitor.volume import day
 
-A_PAGE = 40  # topics
+A_PAGE = 30  # topics; more make a page of over 60 KB
 LOOKS_BACK = timedelta(days=28)
 NEW = timedelta(days=7)  # an archive that is younger says nothing of what to expect
 BACK_AT = time(7)  # the local time at which a pause ends

@@ -13,7 +13,7 @@ from monitor.endpoints import addressed_to, addressees, recipient_of
 from monitor.links import ALL_TOPICS
 from monitor.models import SignUp
 from monitor.pipeline.outgoing import delivery
-from monitor.preferences import Frequency, public_topics
+from monitor.preferences import Frequency
 
 AGAIN, A_DAY = timedelta(minutes=10), 3  # between two mails to an address that asks, and how many a day
 # Stricter than RFC 5321 where nobody is: no quoted or commented parts, no address without a domain's dot.
@@ -43,7 +43,7 @@ def ask(app: App, address: str, topics: Sequence[str], often: Frequency, languag
     wanted = SignUp(
         name=f"reader-{secrets.token_hex(4)}",
         address=address.casefold(),
-        topics=[topic for topic in public_topics(app.config) if topic in topics],
+        topics=[topic for topic in app.config.public if topic in topics],
         often=often,
         language=language,
         asked_at=now,
@@ -78,7 +78,7 @@ def _known(app: App, address: str, now: datetime) -> str:
 def asked(app: App, name: str) -> SignUp | None:
     """Return who asked under a name, while people sign up and one of the topics is still public."""
     row = app.store.preferences.asked(name) if app.config.settings.sign_up is not None else None
-    return row if row is not None and set(row.topics) & set(public_topics(app.config)) else None
+    return row if row is not None and set(row.topics) & set(app.config.public) else None
 
 
 def confirm(app: App, name: str, now: datetime, by: str) -> SignUp | None:

@@ -161,6 +161,7 @@ def put(session: Session, subscriber: str, wanted: Setting, now: datetime, by: s
         return False
     if before is not None:
         before.current = False
+        session.flush()  # of two rows about a thing one is current, and new ones are written first
     session.add(
         Preference(
             subscriber=subscriber,

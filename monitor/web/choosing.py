@@ -22,7 +22,7 @@ from monitor.preferences import DIGEST_AT, FREQUENCIES, Frequency
 from monitor.render import languages, load_language, shipped
 from monitor.service.choices import A_PAGE, LONGEST_PAUSE, Choices, Wanted, choices_of, choose, pause_end
 from monitor.web.guard import read_fields
-from monitor.web.pages import Pages
+from monitor.web.pages import Pages, page_at
 from monitor.web.session import Sessions
 
 _MOST_FIELDS = 1000
@@ -78,8 +78,7 @@ class Choosing:
 
     def _view(self, token: str, skip: str) -> Choices | None:
         name = read_until(self._app.secret, token, Purpose.PREFERENCES, self._app.now())
-        number = int(skip) if skip.isascii() and skip.isdecimal() and len(skip) < 6 else 0
-        return None if name is None else choices_of(self._app, name, self._app.now(), number)
+        return None if name is None else choices_of(self._app, name, self._app.now(), page_at(skip))
 
     def _gone(self, request: Request) -> HTMLResponse:
         return self._pages.reader(request.scope["path"], "gone", language_of(request), 404)

@@ -20,14 +20,15 @@ from starlette.responses import HTMLResponse, Response
 from monitor.app import App
 from monitor.config import Rate, SignUps
 from monitor.links import Purpose, fingerprint, read_until
-from monitor.preferences import Frequency, public_topics
+from monitor.preferences import Frequency
 from monitor.service import signup
-from monitor.service.choices import volumes
+from monitor.service.choices import Volume, volumes
 from monitor.web.choosing import language_of, spoken
 from monitor.web.guard import read_fields
 from monitor.web.pages import Pages
 from monitor.web.session import Sessions
 
+COUNTED = 60.0  # seconds that a count of what to expect is good for
 CLIENTS = 10_000  # network addresses that are remembered
 _SHOW = ["GET", "HEAD"]
 _OFTEN: tuple[Frequency, ...] = ("alert", "daily", "weekly")
@@ -65,6 +66,7 @@ class Joining:
         self._app = app
         self._limit = Limit()
         self._asking: set[asyncio.Task[None]] = set()
+        self._expected: tuple[float, Mapping[str, Volume]] = (-COUNTED, {})  # anybody may ask for it, and often
 
     def add(self, fastapi: FastAPI, pages: Pages, _sessions: Sessions) -> None:
         """Add the routes."""
@@ -91,7 +93,7 @@ class Joining:
             return self._pages.refusal(path, 404)
         fields = read_fields(await request.body(), 500)
         given = {name: fields.get(name, [""])[0] for name in ("often", "address")}
-        topics = [one for one in fields.get("topic", []) if one in public_topics(self._app.config)]
+        topics = [one for one in fields.get("topic", []) if one in self._app.config.public]
         address = signup.address_of(given["address"])
         often = next((one for one in _OFTEN if one == given["often"]), None)
         errors = {**({} if topics else {"topics": "topics"}), **({} if address else {"address": "address"})}
@@ -122,7 +124,7 @@ class Joining:
         if row is None:
             return self._pages.reader(request.scope["path"], "gone", language_of(request), 404)
         config = self._app.config
-        titles = [config.topics[one].title for one in public_topics(config) if one in row.topics]
+        titles = [config.topics[one].title for one in config.public if one in row.topics]
         return self._pages.reader(
             request.scope["path"],
             "confirm",
@@ -154,8 +156,10 @@ class Joining:
 
     def _form(self, request: Request, form: Mapping[str, object], errors: Mapping[str, str]) -> HTMLResponse:
         app = self._app
-        names = public_topics(app.config)
-        expected = volumes(app, names, app.now())
+        names, now = app.config.public, time.monotonic()
+        if now - self._expected[0] >= COUNTED or not self._expected[1].keys() >= {*names}:
+            self._expected = now, volumes(app, names, app.now())
+        expected = self._expected[1]
         return self._pages.reader(
             request.scope["path"],
             "sign_up",

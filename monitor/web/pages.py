@@ -115,3 +115,8 @@ class Pages:
         """The page for an error `status`: what happened and what to do."""
         heading, remedy = _REFUSALS.get(status, (HTTPStatus(status).phrase, "Check the address."))
         return self.page(path, "refusal", status, heading=heading, remedy=remedy, asks=status == 401, to=path)
+
+
+def page_at(skip: str) -> int:
+    """Return the number of the first row that an address asks for; 0 where it says none."""
+    return int(skip) if skip.isascii() and skip.isdecimal() and len(skip) < 8 else 0

@@ -21,6 +21,7 @@ from monitor.web.guard import Proxy
 from monitor.web.hubs import Inbox, add_callbacks
 from monitor.web.joining import Joining
 from monitor.web.machines import Machines
+from monitor.web.people import People
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,8 @@ class _Server(uvicorn.Server):
 
 def parts(app: App) -> tuple[Part, ...]:
     """Return what a running program's application is made of, besides health and signed links."""
-    return (Machines(app).add, Desk(app).add, Choosing(app).add, Joining(app).add)
+    desk = Desk(app)
+    return (Machines(app).add, desk.add, People(app, desk).add, Choosing(app).add, Joining(app).add)
 
 
 async def serve(app: App) -> None:

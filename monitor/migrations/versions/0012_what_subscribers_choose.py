@@ -32,7 +32,12 @@ def upgrade() -> None:
     )
     current = sa.text("current")
     op.create_index(
-        "ix_preference_current", "preference", ["subscriber"], sqlite_where=current, postgresql_where=current
+        "ix_preference_current",
+        "preference",
+        ["subscriber", "key", "topic"],
+        unique=True,
+        sqlite_where=current,
+        postgresql_where=current,
     )
     before = sa.table(
         "preference_before",
