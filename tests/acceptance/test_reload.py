@@ -114,9 +114,9 @@ BAD = make.TOPICS.replace("any: [sanction*, embargo]", "query: 'sanction* NEAR e
 def test_a_mistake_keeps_the_last_good_rules_and_is_told_everywhere_once(site: Site) -> None:
     with running(site.process) as process:
         wait_for(lambda: site.told("ruth"), STARTED, "the first alert")
-        assert "monitor_config_ok 1" in site.page("/metrics")
+        assert "\nmonitor_config_ok 1\n" in site.page("/metrics")
         began = site.edit("topics.yaml", BAD)
-        wait_for(lambda: "monitor_config_ok 0" in site.page("/metrics"), WITHIN, "the metric to tell")
+        wait_for(lambda: "\nmonitor_config_ok 0\n" in site.page("/metrics"), WITHIN, "the metric to tell")
         assert time.monotonic() - began < WITHIN
 
         page = site.page()
@@ -139,6 +139,6 @@ def test_a_mistake_keeps_the_last_good_rules_and_is_told_everywhere_once(site: S
         assert re.search(r"goes on running, since \d{4}-\d\d-\d\d \d\d:\d\d UTC\.", told)
 
         site.edit("topics.yaml", make.TOPICS)
-        wait_for(lambda: "monitor_config_ok 1" in site.page("/metrics"), WITHIN, "the mended files to count")
+        wait_for(lambda: "\nmonitor_config_ok 1\n" in site.page("/metrics"), WITHIN, "the mended files to count")
         assert "NEAR needs a distance" not in site.page()
         assert process.alive
