@@ -153,8 +153,9 @@ def told(pipe: Pipe, words: str) -> tuple[str, str]:
 
 def test_a_near_miss_is_kept_with_what_it_failed_by(pipe: Pipe) -> None:
     pipe.put("wire", item("1", "Sarn Strait pilots say that the lane is closed"), item("2", "A dock strike, a drill"))
-    assert told(pipe, "pilots")[1] == "It came close to strait: NEAR/3 fails (nearest: 6 words apart)."
-    assert told(pipe, "strike")[1] == ("It came close to ports: what must be absent is there: `drill` in title.")
+    no = "Ines did not get it: it matched no topic."
+    assert told(pipe, "pilots") == (no, "It came close to strait: NEAR/3 fails (nearest: 6 words apart).")
+    assert told(pipe, "strike") == (no, "It came close to ports: what must be absent is there: `drill` in title.")
     assert {(row.topic, row.matched) for row in pipe.rows(Verdict)} == {("strait", False), ("ports", False)}
 
 
@@ -165,14 +166,22 @@ def test_words_that_are_missing_make_no_near_miss(pipe: Pipe) -> None:
 
 def test_out_of_scope_is_told(pipe: Pipe) -> None:
     pipe.put("wire", replace(item("1", "Sarn Strait closed"), language="fr"))
-    assert told(pipe, "closed")[1] == "It came close to strait: its language fr is not one of en."
+    assert told(pipe, "closed") == (
+        "Ines did not get it: it matched no topic.", "It came close to strait: its language fr is not one of en.",
+    )  # fmt: skip
 
 
 def test_old_and_first_poll_are_told(pipe: Pipe) -> None:
     pipe.put("wire", item("1", "An old border", published=pipe.time - timedelta(days=30)))
     pipe.put("post", item("2", "A first border"), baseline=True)
-    assert told(pipe, "old border")[0] == "Ines was not alerted: the story was old."
-    assert told(pipe, "first border")[0] == "Ines was not alerted: it was there at the feed’s first poll."
+    assert told(pipe, "old border") == (
+        "Ines was not alerted: the story was old.",
+        "It matched border at 06:00 (UTC). First seen 30 days after its own date: digest.",
+    )
+    assert told(pipe, "first border") == (
+        "Ines was not alerted: it was there at the feed’s first poll.",
+        "It matched border at 06:00 (UTC). Present at the feed's first poll, which raises no alert.",
+    )
 
 
 def test_what_was_decided_stays_as_it_was_when_the_rule_changes(pipe: Pipe) -> None:

@@ -112,17 +112,24 @@ def test_with_a_token_machines_must_send_it(made: World, path: str) -> None:
         assert ask("POST", path, {"Authorization": f"Bearer {TOKEN}"}).status == 405  # read-only
 
 
-def test_the_feed_of_a_public_topic_is_open_and_nothing_else(tmp_path: Path) -> None:
+def test_the_page_and_feed_of_a_public_topic_are_open_and_nothing_else(tmp_path: Path) -> None:
     topics = "topics: {a: {query: border, public: true}, b: {query: border}}"
     made = World(tmp_path, topics=topics, subscribers="", entities="")
+    made.pipe.put("delta-post", item("1", "Border & co"))
     app = create_app(
         WebBackend(made.app), site="x", token=TOKEN, host_names=[], secret=b"x", parts=parts(made.app),
         opened=Machines(made.app).opened,
     )  # fmt: skip
     with serving(app) as ask:
-        paths = ("/topics/a.atom", "/topics/b.atom", "/topics/a", "/topics/x/../a.atom", "/topics/c.atom")
-        assert [ask("GET", path).status for path in paths] == [200, 401, 401, 401, 401]
-        assert ask("POST", "/topics/a.atom").status == 401
+        paths = ("/topics/a.atom", "/topics/a", "/topics/b.atom", "/topics/b", "/topics/x/../a.atom", "/topics/c.atom")
+        assert [ask("GET", path).status for path in paths] == [200, 200, 401, 401, 401, 401]
+        assert [ask("POST", path).status for path in paths[:2]] == [401, 401]
+        page, whole = ask("GET", "/topics/a").text, ask("GET", "/topics/a", {"Authorization": f"Bearer {TOKEN}"}).text
+        assert "Border &amp; co" in page
+        assert 'href="https://news.example/1"' in page
+        for told in ("topics.yaml", "/lab", "/stories/", "subscribers", "deliveries"):  # what operators alone see
+            assert told in whole, told
+            assert told not in page, told
 
 
 HOSTILE = 'Border <b>"&\u0007 ]]> =cmd'

@@ -51,9 +51,10 @@ def report_bad_config(app: App, state: Mapping[str, Any], now: datetime) -> None
     """Tell the operators of a configuration that was not loaded, as the daemon put it on record; of one state once."""
     if state.get("ok", True):
         return
+    since = datetime.fromisoformat(state["since"]).astimezone(UTC)
     notice = Notice(
         "The configuration was not loaded",
-        (*state["problems"][:20], f"The last good configuration goes on running, since {state['since']}."),
+        (*state["problems"][:20], f"The last good configuration goes on running, since {since:%Y-%m-%d %H:%M} UTC."),
     )
     notify_operators(app, f"config:{state['since']}:{'|'.join(state['problems'][:20])}", notice, now)
 

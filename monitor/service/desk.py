@@ -464,7 +464,8 @@ def feeds_view(
     if order == "name":
         fitting.sort(key=lambda feed: feed.name)
     elif order == "stories":
-        fitting.sort(key=lambda feed: -Rhythm.of(feed.rhythm).per_day)
+        rhythms = app.store.feeds.rhythms()
+        fitting.sort(key=lambda feed: -Rhythm.of(rhythms.get(feed.name, ())).per_day)
     elif order == "slowest":
         fitting.sort(key=lambda feed: -feed.took)
     elif order == "last":

@@ -66,7 +66,6 @@ class FeedBrief:
     polled_at: datetime | None
     next_poll_at: datetime | None
     took: float
-    rhythm: Sequence[float]
 
     @property
     def is_problem(self) -> bool:
@@ -96,7 +95,6 @@ def _brief(feed: Feed, known: Brief | None) -> FeedBrief:
         known.polled_at if known else None,
         known.next_poll_at if known and not off else None,
         known.took if known else 0.0,
-        known.rhythm if known else (),
     )
 
 

@@ -67,6 +67,11 @@ class Feeds:
         with self._read() as session:
             return {row[0]: Brief(*row) for row in session.connection().execute(_BRIEFS)}
 
+    def rhythms(self) -> dict[str, Sequence[float]]:
+        """Return each feed's rhythm."""
+        with self._read() as session:
+            return dict(session.exec(select(FeedState.feed, FeedState.rhythm)).all())
+
     def some(self, feeds: Collection[str]) -> dict[str, FeedState]:
         """Return the states of some feeds."""
         with self._read() as session:
@@ -205,7 +210,6 @@ class Brief(NamedTuple):
     failures: int
     took: float
     next_poll_at: datetime
-    rhythm: Sequence[float]
 
 
 @dataclass(frozen=True, slots=True)

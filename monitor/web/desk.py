@@ -23,9 +23,11 @@ from monitor.service.previews import digest_view
 from monitor.service.record import running
 from monitor.service.stories import story_view
 from monitor.store.reports import STANDINGS, Standing
+from monitor.text import clean
 from monitor.web.colours import coloured
 from monitor.web.guard import BEARER, WHO, read_form
 from monitor.web.login import local
+from monitor.web.machines import ENTRIES
 from monitor.web.pages import Pages
 from monitor.web.session import Sessions
 from monitor.web.words import Words, count, few, safe_link, series, span
@@ -155,11 +157,20 @@ class Desk:
         return self.page(request, "topics", here="topics", every=found, rows=rows, last=last, skip=at)
 
     def topic(self, request: Request, name: str, days: str = "", order: str = "", skip: str = "") -> HTMLResponse:
-        """What a topic is catching, and why."""
+        """What a topic is catching, and why; to those whom the gate let through because it is public, its stories."""
+        if WHO not in request.scope:
+            return self._public_topic(request, name)
         view = views.topic_view(
             self._app, name, self._app.now(), period=_number(days, 30), newest=order == "newest", skip=_number(skip)
         )
         return self.page(request, "topic", here="topics", view=view, skip=_number(skip))
+
+    def _public_topic(self, request: Request, name: str) -> HTMLResponse:
+        app = self._app
+        rows = app.store.reports.matched(name, 0, ENTRIES)
+        w = Words(app.now(), ZoneInfo(app.config.settings.timezone))
+        topic = app.config.topics[name]
+        return self._pages.page(request.scope["path"], "topic_public", topic=topic, rows=rows, w=w, clean=clean)
 
     def search(self, request: Request, story: str = "", who: str = "") -> Response:
         """Find a story by its address or words of its headline: the one there is, or a choice."""

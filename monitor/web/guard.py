@@ -123,8 +123,9 @@ class Gate:
         """Pass the request on, or answer 401 or 403."""
         status = 0
         if scope["type"] in ("http", "websocket") and not is_public(scope["path"]):
-            shown = scope.get("method") in ("GET", "HEAD") and self._opened(scope["path"])
-            status = 0 if shown else self._verdict(scope)
+            status = self._verdict(scope)
+            if status and scope.get("method") in ("GET", "HEAD") and self._opened(scope["path"]):
+                status = 0  # and nobody is in `WHO`: the page shows what is for everybody
         if not status:
             await self.app(scope, receive, send)
             return

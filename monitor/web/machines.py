@@ -178,10 +178,10 @@ class Machines:
         return api
 
     def opened(self, path: str) -> bool:
-        """Whether a path is the feed of a topic that is declared `public: true`."""
+        """Whether a path is the page or the feed of a topic that is declared `public: true`."""
         name = path.removeprefix("/topics/").removesuffix(".atom")
         topic = self._app.config.topics.get(name)
-        return path == f"/topics/{name}.atom" and topic is not None and topic.public
+        return path in (f"/topics/{name}", f"/topics/{name}.atom") and topic is not None and topic.public
 
     def topics(self, after: _Text = "", limit: _Limit = 50) -> NamedOf[TopicOut]:
         """Topics by name."""

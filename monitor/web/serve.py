@@ -11,6 +11,7 @@ from ipaddress import ip_network
 from urllib.parse import urlsplit
 
 import uvicorn
+from anyio import to_thread
 
 from monitor.app import App
 from monitor.web import Part, create_app
@@ -24,6 +25,9 @@ from monitor.web.machines import Machines
 from monitor.web.people import People
 
 log = logging.getLogger(__name__)
+
+
+PAGES_AT_ONCE = 8  # each takes its share of one processor from the polling
 
 
 class _Server(uvicorn.Server):
@@ -89,6 +93,7 @@ async def serve(app: App) -> None:
             timeout_graceful_shutdown=3,
         )
         server = _Server(config)
+        to_thread.current_default_thread_limiter().total_tokens = PAGES_AT_ONCE
         log.info("web pages at http://%s:%d", settings.host, settings.port)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         taking = asyncio.create_task(inbox.work())

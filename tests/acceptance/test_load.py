@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.benchmarks import busy
 from tests.benchmarks.polling import load
 
 FEEDS, EVERY, SECONDS = 1_000, 40.0, 20.0
@@ -22,3 +23,13 @@ def test_a_thousand_feeds_are_polled_in_time_and_each_story_comes_once(tmp_path:
     assert found.late_most <= 5
     assert found.published > 50
     assert (found.lost, found.doubled) == (0, 0)
+
+
+@pytest.mark.acceptance
+@pytest.mark.timeout(280)
+def test_a_busy_desk_keeps_no_feed_waiting(tmp_path: Path) -> None:
+    quiet, crowded = busy.measure(tmp_path, feeds=10, seconds=15.0, visitors=4)
+    print(quiet, crowded)
+    assert crowded.pages > 10
+    # Every feed goes on being asked; how late is for the benchmark to say, which has a machine to itself.
+    assert crowded.polls >= quiet.polls / 2
