@@ -15,7 +15,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice, pairwise
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import Stemmer
@@ -178,26 +178,25 @@ def _fold_word(word: str) -> str:
     return _fold_cached(word) if len(word) <= _CACHED_WORD else fold(word)
 
 
-def words(text: str, most: int | None = None) -> tuple[Word, ...]:
-    """Return the words of `text` in order, at most so many, with their places in `text` as it stands (characters)."""
-    return tuple(islice(_words(text), most))
-
-
-def _words(text: str) -> Iterator[Word]:
+def words(text: str) -> tuple[Word, ...]:
+    """Return the words of `text` in order, with their places in `text` as it stands (characters)."""
     if text.isascii():
-        for match in _ASCII_WORD.finditer(text.lower()):
-            if (folded := match[0]) != "s" or not _possessive(text, match.start()):
-                yield Word(folded, *match.span())
-        return
+        lowered = text.lower()
+        return tuple(
+            Word(m[0], m.start(), m.end())
+            for m in _ASCII_WORD.finditer(lowered)
+            if m[0] != "s" or not _possessive(text, m.start())
+        )
     pattern, trailing = (_WORD, _TRAILING.search) if _RARE.search(text) else (_LATIN_WORD, None)
+    found = []
     for match in pattern.finditer(text):
-        word = match[0]
-        start, end = match.span()
-        if trailing is not None and (found := trailing(word)) is not None:
-            word, end = word[: found.start()], start + found.start()
+        (start, end), word = match.span(), match[0]
+        if trailing is not None and (ignored := trailing(word)) is not None:
+            word, end = word[: ignored.start()], start + ignored.start()
         folded = _fold_word(word)
         if folded and (folded != "s" or not _possessive(text, start)):
-            yield Word(folded, start, end)
+            found.append(Word(folded, start, end))
+    return tuple(found)
 
 
 def written_words(text: str) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.text import clean, fold, folded_words, sentences, words
+from monitor.text import clean, fold, folded_words, sentences, words, written_words
 
 # Two spellings that are one word.
 SAME = [
@@ -114,6 +114,13 @@ def test_different_words_stay_different(one: str, other: str) -> None:
 @pytest.mark.parametrize(("text", "expected"), SPLIT)
 def test_a_text_falls_into_its_words(text: str, expected: list[str]) -> None:
     assert [text[word.start : word.end] for word in words(text)] == expected
+    assert [word for word, _ in written_words(text)] == expected
+
+
+def test_written_words_come_with_what_stands_between_them() -> None:
+    latin = [("Trump", ""), ("New", " "), ("York", ""), ("Señor", ""), ("trip", "")]
+    assert written_words("Trump's  New York—“Señor” trip") == latin
+    assert written_words("US 习近 平") == [("US", " "), ("习", ""), ("近", " "), ("平", ".")]
 
 
 @settings(deadline=None)

@@ -174,19 +174,18 @@ class Grouping:
             candidates.append(page)
         for event in candidates:
             members = self._members(event)
-            hours = next((hours for story in members if (hours := _stands(story, new))), 0.0)
-            if hours and event != page:
-                why = f"new: a standing headline, {new.source} had it {hours:.0f} h before"
-                return Decision(None, why, weights)
-            if event != page and _another(members, new):
-                numbered = True
-                continue
+            if event != page and (equal := [story for story in members if story.standing == new.standing]):
+                if hours := max(_stands(story, new) for story in equal):
+                    why = f"new: a standing headline, {new.source} had it {hours:.0f} h before"
+                    return Decision(None, why, weights)
+                if _another(equal, new):
+                    numbered = True
+                    continue
             likeness = [asking.likeness(story) for story in members]
             nearest = max(likeness)
             mean = sum(likeness) / len(likeness) * _gain(len(likeness))
-            lead = max(
-                (one for one, s in zip(likeness, members, strict=True) if s.voice == _LEADS), default=likeness[0]
-            )
+            leads = [one for one, story in zip(likeness, members, strict=True) if story.voice == _LEADS]
+            lead = max(leads or likeness[:1])
             whole = (_NEAREST * nearest + (1 - _NEAREST) * mean) * min(1.0, lead / _LIKE_LEAD)
             # A page that goes over from what is known to how it came about is another report.
             if event == page and nearest and asking.form == _form(members[likeness.index(nearest)].terms):
@@ -436,17 +435,15 @@ def _gain(stories: int) -> float:
     return 1.0 / sqrt((1 + (stories - 1) * _COHESION) / stories)
 
 
-def _stands(story: _Kept, new: Sketch) -> float:
-    """Return how many hours before one outlet had the same headline, where that makes it a standing one; else 0."""
-    if story.source != new.source or story.standing != new.standing:
-        return 0.0
-    hours = abs(new.at - story.at) / _HOUR
-    return hours if hours >= _STANDING_HOURS else 0.0
+def _stands(equal: _Kept, new: Sketch) -> float:
+    """Return how many hours before an outlet had the same headline, where that makes it a standing one; else 0."""
+    hours = abs(new.at - equal.at) / _HOUR
+    return hours if equal.source == new.source and hours >= _STANDING_HOURS else 0.0
 
 
-def _another(members: Sequence[_Kept], new: Sketch) -> bool:
-    """Whether an event has the headline with other numbers only: "Sanctions package 3" is another one than 4."""
-    series = {story.series for story in members if story.series and story.standing == new.standing}
+def _another(equal: Sequence[_Kept], new: Sketch) -> bool:
+    """Whether equal headlines have other numbers: "Sanctions package 3" is another one than 4."""
+    series = {story.series for story in equal if story.series}
     return bool(series and new.series) and new.series not in series
 
 
