@@ -43,7 +43,7 @@ def subscribers(
             return
         view = people.person_of(app, subscriber, now) if subscriber else None
         if link:
-            print(app.preferences_link(subscriber))  # noqa: T201 - the command line's own output
+            print(app.preferences_link(subscriber, now))  # noqa: T201 - the command line's own output
             return
         everybody = people.people(app, now) if view is None else (view.person,)
     if as_json:
