@@ -277,7 +277,7 @@ def test_check_prints_every_problem_with_the_fields_of_the_contract(folder: Path
         folder / "config",
         topics="topics:\n  a: {query: 'x AND'}\n  b: {any: [y], examples: {match: [z]}}\n",
         subscribers="subscribers:\n  r: {channels: {m: 'foo://bar'}, subscriptions: [{topics: [a], alert: {}}]}\n",
-        monitor="web: off\nbudget: 5/h\n",
+        monitor="web: off\n",
     )
     shown = run("check", "--json")
     assert (shown.code, shown.err) == (1, "")
@@ -287,7 +287,6 @@ def test_check_prints_every_problem_with_the_fields_of_the_contract(folder: Path
         ("level", "file", "line", "column", "message", "fix")
     }
     assert [(p["level"], p["file"], p["line"]) for p in shown.json["problems"]] == [
-        ("warning", "config/monitor.yaml", 2),
         ("error", "config/topics.yaml", 2),
         ("error", "config/topics.yaml", 3),
         ("error", "config/subscribers.yaml", 2),
