@@ -231,7 +231,8 @@ def test_the_channels_that_alerts_go_on_to_are_logged_in_to_and_get_a_test(
 ) -> None:
     to = f"mailto://127.0.0.1:{mail_server.port}?to=pager@corvid.example"
     other = to.replace("pager", "second")
-    topics = f'topics: {{sanctions: {{any: [sanction], severity: critical, escalate: {{after: 5m, to: [pager, "{other}"]}}}}}}'
+    escalate = f'{{after: 5m, to: [pager, "{other}"]}}'
+    topics = f"topics: {{sanctions: {{any: [sanction], severity: critical, escalate: {escalate}}}}}"
     monitor = f'{MONITOR}channels: {{pager: "{to}"}}\n'
     app = opened(tmp_path, "", monitor, topics)
     sent = doctor.send_test(app, "escalations", NOW)

@@ -411,6 +411,12 @@ def test_a_mail_over_the_servers_size_goes_as_text_or_not_at_all() -> None:
         assert int(size[5:]) == len(post.mails[-1].content)
 
 
+@pytest.mark.parametrize("written", ["ruth@почта.рф", "ruth@xn--80a1acny.xn--p1ai"])
+def test_an_international_top_level_domain_is_not_cut(post: Post, written: str) -> None:
+    assert send(post, to=written).kind == "sent"
+    assert post.mails[0].rcpt_tos == ["ruth@xn--80a1acny.xn--p1ai"]
+
+
 def test_an_international_domain_goes_in_its_ascii_form(post: Post) -> None:
     assert send(post, to="ruth@Bücher.example", more="&from=news@müller.example").kind == "sent"
     assert post.mails[0].rcpt_tos == ["ruth@xn--bcher-kva.example"]

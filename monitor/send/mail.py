@@ -15,6 +15,7 @@ from hashlib import sha256
 from typing import Any
 
 from apprise.plugins.email.base import NotifyEmail
+from apprise.utils.parse import is_email, parse_emails
 
 from monitor.logs import redact
 from monitor.render import MailMessage
@@ -52,10 +53,17 @@ class NewsMail(NotifyEmail):
 
     def __init__(self, targets: Any = None, from_addr: Any = None, **options: Any) -> None:
         # Apprise drops every address that is not ASCII. A domain has an ASCII form; a local part has none (RFC 6531),
-        # so such a recipient is put in after Apprise has dropped it.
+        # so such a recipient is put in after Apprise has dropped it. And in a list Apprise reads a top-level domain as
+        # letters alone, which makes of ruth@x.xn--p1ai the address of somebody else at x.xn.
         written = [targets] if isinstance(targets, str) else list(targets or ())
         readable = [ascii_address(address) for address in written]
-        super().__init__(targets=readable, from_addr=ascii_address(from_addr or ""), **options)
+        whole = [is_email(address) for address in readable]
+        cut = {one["full_email"]: one["name"] for one in whole if one and one["full_email"] not in _listed(one)}
+        listed = [a for a, one in zip(readable, whole, strict=True) if not one or one["full_email"] not in cut]
+        super().__init__(targets=listed or [*cut][:1], from_addr=ascii_address(from_addr or ""), **options)
+        if not listed:
+            self.targets.clear()
+        self.targets += [(name or False, address) for address, name in cut.items()]
         self.targets += [
             (name or False, address) for name, address in map(parseaddr, readable) if _is_international(address)
         ]
@@ -295,6 +303,11 @@ def ascii_address(written: str) -> str:
     """Return an address, maybe with a name, with its domain in ASCII, or as it is where the domain has no such form."""
     before, at, domain = written.rpartition("@")
     return before + at + ascii_domain(domain.removesuffix(">")) + ">" * domain.endswith(">") if at else written
+
+
+def _listed(read: Mapping[str, str]) -> list[str]:
+    """Return the addresses that Apprise finds in an address of its own reading."""
+    return parse_emails(read["full_email"])  # type: ignore[no-any-return]  # Apprise has no types
 
 
 def _is_international(address: str) -> bool:
