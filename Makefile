@@ -25,7 +25,7 @@ run: install
 
 test: install lint
 	@$(BIN)/python -m pytest tests --ignore tests/acceptance --numprocesses 2 --dist loadfile
-	@$(BIN)/python -m pytest tests/acceptance --durations 10
+	@$(BIN)/python -m pytest tests/acceptance --numprocesses 2 --dist loadfile --durations 10
 
 lint: install
 	@$(BIN)/ruff check .
