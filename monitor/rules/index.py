@@ -120,9 +120,7 @@ class _Building:
     index: Index
     numbers: dict[bytes, int] = field(default_factory=dict)
     known: dict[str, Lookup | None] = field(default_factory=dict)  # by a leaf as it is written
-    # By the identity of a lookup: the words looked for, and what they make necessary, once that is asked.
-    sequences: dict[int, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
-    leaf_needs: dict[int, tuple[Need, ...]] = field(default_factory=dict)
+    leaf_needs: dict[int, tuple[Need, ...]] = field(default_factory=dict)  # by the identity of a lookup
     of_entity: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def pattern(self, text: str) -> int:
@@ -219,22 +217,19 @@ def _lookup(building: _Building, leaf: Term | Phrase | Exact, term: str) -> Look
         exact = exact_text(leaf.text)
         if exact is None:
             return None
-        sequences: tuple[tuple[str, ...], ...] = (exact.sequence,)
         number = building.pattern(f" {' '.join(exact.sequence)} ")
-        found = Lookup(term, number, len(exact.sequence), exact=exact)
-    else:
-        wanted = pattern(leaf)
-        sequences = wanted.sequences
-        known = tuple([unit for one in sequences if (unit := _sequence(building, one, term)) is not None])
-        if not known or len(known) < len(sequences):
-            return None
-        found = known[0]
-        if len(known) > 1:  # so it has a `within`
-            rarest = min(range(len(known)), key=lambda number: _frequency(sequences[number]))
-            reach = sum([unit.length for unit in known]) + (wanted.within or 0) - 1
-            found = Lookup(term, known[rarest].number, known[rarest].length, units=known, reach=reach)
-    building.sequences[id(found)] = sequences
-    return found
+        return Lookup(term, number, len(exact.sequence), exact=exact)
+    wanted = pattern(leaf)
+    sequences = wanted.sequences
+    known = tuple([unit for one in sequences if (unit := _sequence(building, one, term)) is not None])
+    if not known or len(known) < len(sequences):
+        return None
+    if len(known) == 1:
+        return known[0]
+    # Several have a `within`.
+    rarest = min(range(len(known)), key=lambda number: _frequency(sequences[number]))
+    reach = sum([unit.length for unit in known]) + (wanted.within or 0) - 1
+    return Lookup(term, known[rarest].number, known[rarest].length, units=known, reach=reach)
 
 
 def _sequence(building: _Building, sequence: tuple[str, ...], term: str) -> Lookup | None:
@@ -268,7 +263,7 @@ def _needs(building: _Building, node: Node) -> tuple[Need, ...]:
             return ()
         known = building.leaf_needs.get(id(lookup))
         if known is None:
-            known = building.leaf_needs[id(lookup)] = _needs_of_leaf(lookup, building.sequences[id(lookup)])
+            known = building.leaf_needs[id(lookup)] = _needs_of_leaf(node, lookup)
         return known
     if isinstance(node, EntityRef):
         found = [
@@ -293,7 +288,11 @@ def _needs(building: _Building, node: Node) -> tuple[Need, ...]:
     return ()
 
 
-def _needs_of_leaf(lookup: Lookup, sequences: tuple[tuple[str, ...], ...]) -> tuple[Need, ...]:
+def _needs_of_leaf(leaf: Term | Phrase | Exact, lookup: Lookup) -> tuple[Need, ...]:
+    if lookup.exact is not None:
+        return (Need(frozenset((lookup.number,)), _frequency(lookup.exact.sequence)),)
+    assert not isinstance(leaf, Exact)
+    sequences = pattern(leaf).sequences
     if not lookup.units:
         return (Need(frozenset((lookup.number,)), _frequency(sequences[0])),)
     units = zip(lookup.units, sequences, strict=True)
