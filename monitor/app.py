@@ -46,7 +46,7 @@ T = TypeVar("T")
 
 PAGE_GAP = 5.0  # seconds between two requests for pages to one host, at least
 SENDERS = 16  # threads that may wait for servers at the same time
-TOGETHER = 0.1  # seconds that what a poll brought waits for that of others
+TOGETHER = 0.1  # seconds that what a poll reads or saves waits for that of others
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 OPERATORS = ""  # the "subscriber" of messages to the operators; a declared one always has a name
 
@@ -93,8 +93,8 @@ class App:
         # on the loop's clock, and the seconds waited
         self.clock_lead = math.inf  # seconds that the clock was ahead of the loop's when feeds were last looked at
         self.wake_delivery = asyncio.Event()
-        self._waiting: dict[Any, list[tuple[Any, asyncio.Future[Any]]]] = {}  # what is to be saved together, by how
-        self._savers: set[asyncio.Task[None]] = set()
+        self._waiting: dict[Any, list[tuple[Any, asyncio.Future[Any]]]] = {}  # what is done together, by how
+        self._batches: set[asyncio.Task[None]] = set()
         self._database = ThreadPoolExecutor(1, "database")
         self._senders = ThreadPoolExecutor(SENDERS, "send")
         self._fetcher: Fetcher | None = None
@@ -190,30 +190,30 @@ class App:
 
     async def save_state(self, feed: str, **values: Any) -> None:
         """Save fields of a feed's state, together with those of feeds that are polled at the same time."""
-        await self.save_together(_save_states, (feed, values))
+        await self.together(_save_states, (feed, values))
 
-    async def save_together(self, save: Callable[[App, Sequence[T]], Sequence[R]], one: T) -> R:
-        """Have `one` saved in one transaction with what others have saved by `save` at the same time.
+    async def together(self, work: Callable[[App, Sequence[T]], Sequence[R]], one: T) -> R:
+        """Have `one` read or saved in one transaction with what others give to `work` at the same time.
 
-        A transaction costs more than all else of a poll that finds nothing new. `save` saves as many as it likes of
+        A transaction costs more than all else of a poll that finds nothing new. `work` does as many as it likes of
         what it is given, from the first on, and returns what came of each. What goes wrong with one alone is its own.
         """
-        waiting = self._waiting.get(save)
+        waiting = self._waiting.get(work)
         if waiting is None:
-            waiting = self._waiting[save] = []
-            saver = asyncio.create_task(self._save(save), name="save what polls brought")
-            self._savers.add(saver)
-            saver.add_done_callback(self._savers.discard)
+            waiting = self._waiting[work] = []
+            task = asyncio.create_task(self._together(work), name="the database, for several polls")
+            self._batches.add(task)
+            task.add_done_callback(self._batches.discard)
         done: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         waiting.append((one, done))
         return await done
 
-    async def _save(self, save: Callable[[App, Sequence[T]], Sequence[R]]) -> None:
-        if len(self.in_flight) > len(self._waiting[save]):
+    async def _together(self, work: Callable[[App, Sequence[T]], Sequence[R]]) -> None:
+        if len(self.in_flight) > len(self._waiting[work]):
             await asyncio.sleep(TOGETHER)
-        waiting = self._waiting.pop(save)
+        waiting = self._waiting.pop(work)
         while waiting:
-            results = await self.db(_tried, self, save, [one for one, _ in waiting])
+            results = await self.db(_tried, self, work, [one for one, _ in waiting])
             for (_, done), result in zip(waiting, results, strict=False):
                 if done.done():  # its poll was cancelled
                     continue
@@ -249,8 +249,8 @@ class App:
         it, and its message is taken up at the next start.
         """
         await self.close_fetchers()
-        if self._savers:
-            await asyncio.wait(self._savers)
+        if self._batches:
+            await asyncio.wait(self._batches)
         for workers in (self.workers, self.suspect_workers, self.page_workers):
             workers.close()
         await asyncio.to_thread(self._senders.shutdown, wait=wait, cancel_futures=True)
@@ -311,15 +311,15 @@ def _save_states(app: App, states: Sequence[tuple[str, Mapping[str, Any]]]) -> S
     return [None] * len(states)
 
 
-def _tried(app: App, save: Callable[[App, Sequence[T]], Sequence[R]], ones: Sequence[T]) -> Sequence[R | Exception]:
-    """Return what `save` made of the first of `ones`; where they cannot be saved together, of each alone."""
+def _tried(app: App, work: Callable[[App, Sequence[T]], Sequence[R]], ones: Sequence[T]) -> Sequence[R | Exception]:
+    """Return what `work` made of the first of `ones`; where they cannot be done together, of each alone."""
     try:
-        return save(app, ones)
+        return work(app, ones)
     except Exception as error:  # noqa: BLE001 - whatever it is, it goes to whoever waits for what came of it
         # With a database that is gone each alone would fail as well, after a wait for each.
         if len(ones) == 1 or (isinstance(error, StoreError) and error.unavailable):
             return [error] * len(ones)
-    return [_tried(app, save, [one])[0] for one in ones]
+    return [_tried(app, work, [one])[0] for one in ones]
 
 
 def _way_in(config: Config) -> tuple[FetchSettings, str]:

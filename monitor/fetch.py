@@ -283,7 +283,7 @@ class Fetcher:
             async with lane.room:
                 await self._wait_for_gap(lane)
                 began = loop.time()
-                said, rest = self._rests.get(site(url), (entered, 0.0))
+                said, rest = self._rests.get(site(url), (entered, 0.0)) if self._rests else (entered, 0.0)
                 if said > entered:  # while this request waited for its turn; before that is not for us to remember
                     return Failed(f"{name} wants to be left alone", None, "soft", said + rest - began, url, True)
                 found = await self._once(url, request, name, left)
@@ -439,8 +439,7 @@ def _fresh(answer: aiohttp.ClientResponse) -> float:
     if {"no-cache", "no-store"} & set(said):
         return 0.0
     ages = [float(found[1]) for part in said if (found := re.fullmatch(r'max-age="?(\d{1,10})"?', part))]
-    until, sent = _http_date(headers.get("Expires", "")), _http_date(headers.get("Date", ""))
-    if not ages and until and sent:
+    if not ages and (until := _http_date(headers.get("Expires", ""))) and (sent := _http_date(headers.get("Date", ""))):
         ages = [(until - sent).total_seconds()]
     age = headers.get("Age", "").strip()
     spent = float(age) if re.fullmatch(r"\d{1,10}", age) else 0.0

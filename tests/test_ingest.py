@@ -221,7 +221,7 @@ def test_polls_are_saved_in_one_transaction_and_know_of_each_other(opened: Opene
     # With its own stories each feed's validators; not of the one that is declared elsewhere by now.
     states = pipe.app.store.feeds.states()
     assert {name: states[name].etag for name in ("wire", "post")} == {"wire": '"wire"', "post": None}
-    assert [pipe.app.store.feeds.document(name) for name in ("wire", "post")] == ["what wire had", ""]
+    assert pipe.app.store.feeds.documents(("wire", "post")) == {"wire": "what wire had"}
 
 
 def test_what_does_not_go_together_is_left_for_the_next_transaction(opened: Opener) -> None:
@@ -250,7 +250,7 @@ async def test_what_goes_wrong_with_one_poll_is_its_own(opened: Opener) -> None:
             raise ValueError("three is no good")
         return [10 * one for one in ones[:2]]  # as many as it likes
 
-    found = await asyncio.gather(*(pipe.app.save_together(save, n) for n in range(5)), return_exceptions=True)
+    found = await asyncio.gather(*(pipe.app.together(save, n) for n in range(5)), return_exceptions=True)
     assert [one for one in found if isinstance(one, int)] == [0, 10, 20, 40]
     assert str(found[3]) == "three is no good"
     assert calls[0] == [0, 1, 2, 3, 4]
@@ -262,6 +262,6 @@ async def test_what_goes_wrong_with_one_poll_is_its_own(opened: Opener) -> None:
         raise error
 
     calls.clear()
-    found = await asyncio.gather(*(pipe.app.save_together(gone, n) for n in range(5)), return_exceptions=True)
+    found = await asyncio.gather(*(pipe.app.together(gone, n) for n in range(5)), return_exceptions=True)
     assert [type(one) for one in found] == [StoreError] * 5
     assert calls == [[0, 1, 2, 3, 4]]  # each alone would only have waited as long

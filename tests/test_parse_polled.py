@@ -107,6 +107,6 @@ async def test_what_could_not_be_saved_is_parsed_again(wire: Wire, monkeypatch: 
 
 async def test_what_is_known_outlives_a_restart_and_not_another_address(wire: Wire) -> None:
     await wire.poll(ONE)
-    assert wire.app.store.feeds.document("wire")
+    assert wire.app.store.feeds.documents(["wire"])["wire"]
     wire.app.store.feeds.ensure({"wire": "https://elsewhere.example/feed.xml"}, wire.time)
-    assert wire.app.store.feeds.document("wire") == ""
+    assert wire.app.store.feeds.documents(["wire"]) == {}

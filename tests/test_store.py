@@ -241,7 +241,7 @@ def test_retention_removes_old_stories_and_remembers_that_they_were_seen(store: 
     assert [[story.title for story in store.archive.find(name)] for name in ("old", "new")] == [[], ["new"]]
     with store.read() as session:
         assert session.get(Sighting, 1) is not None
-    assert store.feeds.history("f", ["old", "new"], NOW).known == {"old": "h", "new": "h"}
+    assert store.feeds.histories([("f", ["old", "new"])], NOW)[0].known == {"old": "h", "new": "h"}
 
 
 TITLES = {

@@ -48,8 +48,8 @@ class Incoming:
     """What a poll brought, or a part of it, and the feed's new `state`.
 
     `ready` are the stories that are new or changed, matched by the rules of `config`; `listed` the guids of all that
-    the document has, `seen` what the next parsing is to know of them; None leaves that as it was. Unless this is the
-    `last` part, more is to come.
+    the document has, `seen` what the next parsing is to know of them; None leaves that as it was. With `listing` it is
+    recorded that it still has those that were known. Unless this is the `last` part, more is to come.
     """
 
     config: Config
@@ -59,6 +59,7 @@ class Incoming:
     baseline: bool
     listed: Collection[str]
     seen: str | None = None
+    listing: bool = True
     last: bool = True
 
 
@@ -134,7 +135,7 @@ def ingest(app: App, polls: Sequence[Incoming]) -> list[Ingested]:
         for poll in polls:
             found.append(done := Ingested())
             saver = _Saver(app, poll, work, placing, done, now)
-            if poll.last:
+            if poll.last and poll.listing:
                 work.listed(poll.feed.name, poll.listed, now)
             # Documents are mostly newest first; the older story of an event then leads it.
             for one in poll.ready[::-1]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -181,7 +181,7 @@ async def poll(app: App, name: str, turn: _Turn | None = None) -> Polled:
     changed = state.url != feed.address
     url = feed.address if changed else state.address or feed.address
     asked = _Asked(feed, state, url, changed or whole_due(state.whole_due_at, began), began, lease)
-    rest = rests.get(site(url))
+    rest = rests.get(site(url)) if rests else None
     if rest is not None and rest > began and host(url) not in app.config.settings.fetch.own_hosts:
         return await _resting(app, asked, (rest - began).total_seconds())
     if asked.whole:
@@ -198,7 +198,7 @@ async def poll(app: App, name: str, turn: _Turn | None = None) -> Polled:
     # A delta is not the document, and now and then all is read anew, as a check.
     part = answer.status != DELTA and not asked.whole
     read = _Reader(app, state)
-    parsed = await read(answer, await app.db(app.store.feeds.document, name) if part else "")
+    parsed = await read(answer, await app.together(_documents, name) if part else "")
     if isinstance(parsed, ParsedFeed) and not parsed.readable:
         led = await follow(app, feed, answer, parsed, read)
         if isinstance(led, Failed):
@@ -260,7 +260,7 @@ async def _stories(
 ) -> Polled:
     feed, state = asked.feed, asked.state
     guids = [story.guid for story in parsed.stories]
-    history = await app.db(app.store.feeds.history, feed.name, guids, app.now() - HISTORY)
+    history = await app.together(_histories, (feed.name, guids))
     known = history.known
     changed = [story for story in parsed.stories if known.get(story.guid) != content_hash(story)]
     edited = [story.guid for story in changed if story.guid in known]
@@ -285,7 +285,10 @@ async def _stories(
     if changed:
         values["changed_at"] = app.now()
     seen = None if answer.status == DELTA else parsed.seen
-    brought = Incoming(config, feed, ready, {**values, "baseline_open": False}, baseline, parsed.listed, seen)
+    # What a document goes on having need not be written with each new story: the whole reading of every day does that.
+    listing = parsed.whole or state.baseline_at is None
+    state_of = {**values, "baseline_open": False}
+    brought = Incoming(config, feed, ready, state_of, baseline, parsed.listed, seen, listing=listing)
     done = Ingested()
     # Part by part, the oldest first, so that a huge document keeps no other feed's stories and no message waiting. Each
     # story is saved with its messages, and with the last part what keeps the document from being read again.
@@ -299,7 +302,7 @@ async def _stories(
             if done.alerts:
                 app.wake_delivery.set()
             await asyncio.sleep(REST * (clock() - began))
-    done.add(await app.save_together(ingest, replace(brought, ready=ready)))
+    done.add(await app.together(ingest, replace(brought, ready=ready)))
     if done.alerts:
         app.wake_delivery.set()
     if not pushed and answer.status != DELTA:
@@ -316,6 +319,15 @@ async def _stories(
         " (pushed)" if pushed else "",
     )
     return Polled(feed.name, "stories", done, baseline=baseline)
+
+
+def _documents(app: App, feeds: Sequence[str]) -> Sequence[str]:
+    found = app.store.feeds.documents(feeds)
+    return [found.get(feed, "") for feed in feeds]
+
+
+def _histories(app: App, asked: Sequence[tuple[str, Collection[str]]]) -> Sequence[History]:
+    return app.store.feeds.histories(asked, app.now() - HISTORY)
 
 
 async def _missed(app: App, asked: _Asked, fresh: Sequence[str]) -> bool:

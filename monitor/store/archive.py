@@ -30,7 +30,7 @@ from monitor.models import (
 )
 from monitor.rules.preselect import in_title
 from monitor.store import fulltext
-from monitor.store.feeds import LISTED_WITHIN
+from monitor.store.feeds import UNLISTED_AFTER
 from monitor.store.ingest import outlets
 from monitor.text import StoryText, words
 from monitor.urls import canonical_url
@@ -237,7 +237,7 @@ class Archive:
             forgotten = (col(Sighting.story_id).is_(None), col(Sighting.listed_at) < deliveries_before)
             for feed in session.exec(select(Sighting.feed).where(*forgotten).distinct()).all():
                 latest = session.exec(select(func.max(Sighting.listed_at)).where(Sighting.feed == feed)).one()
-                unlisted = col(Sighting.listed_at) < latest - LISTED_WITHIN
+                unlisted = col(Sighting.listed_at) < latest - UNLISTED_AFTER
                 session.execute(delete(Sighting).where(*forgotten, col(Sighting.feed) == feed, unlisted))
             return len(gone), len(old)
 

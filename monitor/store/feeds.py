@@ -22,6 +22,7 @@ from monitor.timing import SERVER_DELAY_CAP, due
 T = TypeVar("T")
 Transaction = Callable[[], AbstractContextManager[Session]]
 LISTED_WITHIN = timedelta(days=1)
+UNLISTED_AFTER = timedelta(days=3)  # documents are read as a whole, and what they have is recorded, every two days
 MOST_SEEN = 10_000
 LONGEST_REST = timedelta(seconds=SERVER_DELAY_CAP)
 
@@ -137,10 +138,13 @@ class Feeds:
         with self._write() as session:
             update(session, [(feed, values, None) for feed, values in states])
 
-    def document(self, feed: str) -> str:
-        """Return the items of a feed's last document, as they were saved with its stories, or ""."""
+    def documents(self, feeds: Collection[str]) -> dict[str, str]:
+        """Return by feed the items of its last document, as they were saved with its stories."""
         with self._read() as session:
-            return session.connection().execute(_DOCUMENT, {"of": feed}).scalar() or ""
+            found: dict[str, str] = {}
+            for chunk in _chunks(feeds):
+                found.update((feed, seen) for feed, seen in session.connection().execute(_DOCUMENTS, {"of": chunk}))
+            return found
 
     def rest(self, site: str, now: datetime) -> datetime | None:
         """Return until when `site` is to be left alone; None when it is not."""
@@ -184,10 +188,12 @@ class Feeds:
                 .values(next_poll_at=now)
             )
 
-    def history(self, feed: str, guids: Collection[str], since: datetime) -> History:
-        """Return what is known of a feed that brings `guids`, with the times of its stories since a time."""
+    def histories(self, asked: Collection[tuple[str, Collection[str]]], since: datetime) -> list[History]:
+        """Return what is known of each feed and of the guids that it brings, with its stories' times since a time."""
         with self._read() as session:
-            return History(known(session, feed, guids), *seen(session, feed, since))
+            known = _known(session, asked)
+            first, seen = _seen(session, [feed for feed, _ in asked], since)
+            return [History(known[feed], first.get(feed), seen.get(feed, ())) for feed, _ in asked]
 
 
 class Coming(NamedTuple):
@@ -236,42 +242,56 @@ _BRIEFS = select(*(getattr(FeedState, name) for name in Brief._fields))
 _STATES = select(FeedState).where(col(FeedState.feed).in_(bindparam("of", expanding=True)))
 _OF_FEED = col(Sighting.feed) == bindparam("of")
 _OF_GUIDS = col(Sighting.guid).in_(bindparam("guids", expanding=True))
-_KNOWN = select(Sighting.guid, Sighting.content_hash).where(_OF_FEED, _OF_GUIDS)
-_SIGHTINGS = select(Sighting).where(col(Sighting.feed).in_(bindparam("feeds", expanding=True)), _OF_GUIDS)
-_FIRST = select(func.min(Sighting.seen_at)).where(_OF_FEED)
+_OF_FEEDS = col(Sighting.feed).in_(bindparam("feeds", expanding=True))
+_KNOWN = select(Sighting.feed, Sighting.guid, Sighting.content_hash).where(_OF_FEEDS, _OF_GUIDS)
+_SIGHTINGS = select(Sighting).where(_OF_FEEDS, _OF_GUIDS)
+_FIRST = select(Sighting.feed, func.min(Sighting.seen_at)).where(_OF_FEEDS).group_by(col(Sighting.feed))
 _SEEN = (
-    select(Sighting.seen_at)
-    .where(_OF_FEED, col(Sighting.baseline).is_(False), col(Sighting.seen_at) > bindparam("since"))
+    select(Sighting.feed, Sighting.seen_at)
+    .where(_OF_FEEDS, col(Sighting.baseline).is_(False), col(Sighting.seen_at) > bindparam("since"))
     .order_by(col(Sighting.seen_at).desc())
-    .limit(MOST_SEEN)
+    .limit(bindparam("most"))
 )
 _LISTED = (
     sa_update(Sighting)
     .where(_OF_FEED, _OF_GUIDS, col(Sighting.listed_at) <= bindparam("before"))
     .values(listed_at=bindparam("now"))
 )
-_DOCUMENT = select(FeedDocument.seen).where(FeedDocument.feed == bindparam("of"))
+_DOCUMENTS = select(FeedDocument.feed, FeedDocument.seen).where(
+    col(FeedDocument.feed).in_(bindparam("of", expanding=True))
+)
 _KEEP_DOCUMENT = text(
     "INSERT INTO feed_document (feed, seen) SELECT feed, :is FROM feed_state WHERE feed = :of AND url = :url"
     " ON CONFLICT (feed) DO UPDATE SET seen = excluded.seen"
 )
 
 
-def known(session: Session, feed: str, guids: Collection[str]) -> dict[str, str]:
-    """Return the content hash that each of `guids` had when last seen in `feed`."""
-    found: dict[str, str] = {}
-    for chunk in _chunks(guids):
-        rows = session.connection().execute(_KNOWN, {"of": feed, "guids": chunk})
-        found.update((guid, content_hash) for guid, content_hash in rows)
+def _known(session: Session, asked: Collection[tuple[str, Collection[str]]]) -> dict[str, dict[str, str]]:
+    """Return by feed the content hash that each of its guids asked about had when last seen there."""
+    wanted = {feed: frozenset(guids) for feed, guids in asked}
+    found: dict[str, dict[str, str]] = {feed: {} for feed in wanted}
+    for chunk in _chunks([(feed, guid) for feed, guids in wanted.items() for guid in guids]):
+        feeds, guids = ({place[n] for place in chunk} for n in (0, 1))
+        rows = session.connection().execute(_KNOWN, {"feeds": list(feeds), "guids": list(guids)})
+        for feed, guid, content_hash in rows:
+            if guid in wanted[feed]:
+                found[feed][guid] = content_hash
     return found
 
 
-def seen(session: Session, feed: str, since: datetime) -> tuple[datetime | None, Sequence[datetime]]:
-    """Return when `feed` was first seen to have a story, and since `since` the times of those that came later."""
-    first: datetime | None = session.connection().execute(_FIRST, {"of": feed}).scalar_one()
-    if first is None:
-        return None, ()
-    return first, session.connection().execute(_SEEN, {"of": feed, "since": max(first, since)}).scalars().all()
+def _seen(
+    session: Session, feeds: Collection[str], since: datetime
+) -> tuple[dict[str, datetime], dict[str, list[datetime]]]:
+    """Return by feed when it was first seen to have a story, and since `since` the times of those that came later."""
+    first: dict[str, datetime] = {}
+    seen: dict[str, list[datetime]] = {}
+    for chunk in _chunks(feeds):
+        first.update((feed, at) for feed, at in session.connection().execute(_FIRST, {"feeds": chunk}))
+        wanted = {"feeds": chunk, "since": since, "most": MOST_SEEN * len(chunk)}
+        for feed, at in session.connection().execute(_SEEN, wanted):
+            if at > first[feed] and len(seen.setdefault(feed, [])) < MOST_SEEN:
+                seen[feed].append(at)
+    return first, seen
 
 
 def update(session: Session, states: Collection[tuple[str, Mapping[str, Any], str | None]]) -> None:
