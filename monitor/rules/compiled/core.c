@@ -41,6 +41,8 @@ static void free_scratch(Scratch *s)
     free(s->seen);
     free(s->asked);
     free(s->chains);
+    free(s->words);
+    free(s->runs);
     free(s->found);
     free(s->asking);
     free(s->undecided);
@@ -99,9 +101,10 @@ static void give_back(Matcher *m, Scratch *s)
     s->overflown = 0;
     memset(&s->way, 0, sizeof s->way);
     s->guess_count = 0;
+    s->word_count = s->run_count = 0;
     s->name_count = s->names_known = 0;
     s->found_count = s->asking_count = s->undecided_count = s->hit_count = s->match_count = s->shown_count = 0;
-    if (m->idle == NULL && s->hit_room < 1 << 16)
+    if (m->idle == NULL && s->hit_room < 1 << 16 && s->word_room < 1 << 16)
         m->idle = s;
     else
         free_scratch(s);

@@ -30,63 +30,89 @@ static int no_memory(void)
     return 0;
 }
 
-/* Return how many bytes of a pattern are its key, and how many words are before its end; note these where asked to. */
-static int32_t key_length(const unsigned char *text, int32_t length, Filter *going_on, int32_t *words)
+/* Return the hash of a pattern's key and set its shape. Notes what leads a scan there. */
+static uint64_t key_of(Matcher *m, const unsigned char *text, int32_t length, uint8_t *shape)
 {
+    const unsigned char *at = text + 1, *end = text + length, *space;
     uint64_t hash = SEED;
-    int32_t at;
-    *words = 0;
-    for (at = 0; at < length; at++) {
-        hash = hashed(hash, text[at]);
-        if (text[at] != SPACE || at == 0)
-            continue;
-        if (at == length - 1 || *words == KEY_WORDS - 1)
-            return at + 1;
-        ++*words;
-        if (going_on != NULL)
-            note(going_on, hash);
+    int32_t words = 0;
+    if (text[0] != SPACE) {
+        *shape = shape_of(0, 1);
+        hash = hash_of(SEED, text, length);
+        note(&m->inner, hash_of(SEED, text, 2), OPENING);
+        note(&m->inner, hash, WHOLE);
+        return hash;
     }
-    return length;
+    for (; at < end; at = space + 1) {
+        Filter *filter = words ? &m->later : &m->first; /* of the words up to this one */
+        uint64_t word;
+        space = memchr(at, SPACE, (size_t)(end - at));
+        if (space == NULL) {
+            int32_t open = (int32_t)(end - at);
+            if (words)
+                note(words > 1 ? &m->later : &m->first, hash, OPENING);
+            *shape = shape_of(words + 1, 1);
+            hash = hash_of(hash, at, open);
+            note(&m->open, hash, WHOLE);
+            m->open_lengths |= (uint64_t)1 << (open < 63 ? open : 63);
+            return hash;
+        }
+        word = hashed(hash_of(SEED, at, (int32_t)(space - at)), SPACE);
+        hash = words++ ? joined_hash(hash, word) : word;
+        if (words == KEY_WORDS || space + 1 == end) {
+            note(filter, hash, WHOLE);
+            break;
+        }
+        note(filter, hash, GOING_ON);
+    }
+    *shape = shape_of(words, 0);
+    return hash;
 }
 
-static int enter_pattern(Matcher *m, int32_t pattern)
+static int check_pattern(Matcher *m, int32_t pattern)
 {
     const unsigned char *text = m->text + m->rows[pattern].text;
-    int32_t length = length_of(m, pattern), size, words;
-    uint32_t mask = ((uint32_t)1 << (64 - m->slot_shift)) - 1, at, tag;
-    uint64_t hash;
+    int32_t length = length_of(m, pattern);
     if (length < 2 || memchr(text, 0, (size_t)length) != NULL)
         return refuse("a pattern is no words");
-    size = key_length(text, length, &m->going_on, &words);
-    hash = hash_of(text, size);
-    if (text[size - 1] == SPACE) {
-        note(&m->closed, hash);
-    } else {
-        note(&m->open, hash);
-        m->open_lengths |= (uint64_t)1 << (size < 63 ? size : 63);
-    }
     if (text[0] != SPACE) {
         if (memchr(text, SPACE, (size_t)length) != NULL)
             return refuse("a pattern that begins anywhere is more than one word");
-        note(&m->inner, hash_of(text, 2));
         if (length > m->inner_longest)
             m->inner_longest = length;
     }
-    tag = (uint32_t)(hash >> 16);
-    for (at = (uint32_t)(hash >> m->slot_shift); m->slots[at].pattern >= 0 && m->slots[at].tag != tag;)
-        at = (at + 1) & mask;
-    m->rows[pattern].next = m->slots[at].pattern;
-    m->slots[at].pattern = pattern;
-    m->slots[at].tag = tag;
+    return 1;
+}
+
+/* Note all keys in filters of so many things each; twice, because only then it is known how many things there are. */
+static int enter_keys(Matcher *m, int enter)
+{
+    Filter *filters[] = {&m->first, &m->later, &m->open, &m->inner};
+    uint32_t mask = ((uint32_t)1 << (64 - m->slot_shift)) - 1, at, tag;
+    int32_t pattern, filter;
+    for (filter = 0; filter < 4; filter++)
+        if (!make_filter(filters[filter], enter ? filters[filter]->kept : 2 * (int64_t)m->patterns))
+            return no_memory();
+    for (pattern = 0; pattern < m->patterns; pattern++) {
+        Pattern *row = &m->rows[pattern];
+        uint64_t hash = key_of(m, m->text + row->text, length_of(m, pattern), &row->shape);
+        if (!enter)
+            continue;
+        tag = (uint32_t)(hash >> 16);
+        for (at = (uint32_t)(hash >> m->slot_shift); m->slots[at].pattern >= 0 && m->slots[at].tag != tag;)
+            at = (at + 1) & mask;
+        row->next = m->slots[at].pattern;
+        m->slots[at].pattern = pattern;
+        m->slots[at].tag = tag;
+    }
     return 1;
 }
 
 static int enter_patterns(Matcher *m, PyObject *patterns, const char *flags, Py_ssize_t flag_count)
 {
     Py_ssize_t at, count = PyList_Size(patterns), size = 0, length;
-    int64_t slots, closed = 0, open = 0, going_on = 0;
+    int64_t slots;
     char *text;
-    int32_t words;
     if (count > MAX_SIZE / 32 || count != flag_count)
         return refuse("too many patterns");
     for (at = 0; at < count; at++) {
@@ -109,19 +135,12 @@ static int enter_patterns(Matcher *m, PyObject *patterns, const char *flags, Py_
         if (PyBytes_AsStringAndSize(PyList_GetItem(patterns, at), &text, &length) < 0)
             return 0;
         memcpy(m->text + row->text, text, (size_t)length);
-        row->flags = flags[at];
+        row->flags = (uint8_t)flags[at];
         row[1].text = row->text + (int32_t)length;
-        length = key_length(m->text + row->text, (int32_t)length, NULL, &words);
-        going_on += words;
-        *(length && text[length - 1] == SPACE ? &closed : &open) += 1;
-    }
-    if (!make_filter(&m->closed, closed) || !make_filter(&m->open, open) || !make_filter(&m->inner, 0) ||
-        !make_filter(&m->going_on, going_on))
-        return no_memory();
-    for (at = 0; at < count; at++)
-        if (!enter_pattern(m, (int32_t)at))
+        if (!check_pattern(m, (int32_t)at))
             return 0;
-    return 1;
+    }
+    return enter_keys(m, 0) && enter_keys(m, 1);
 }
 
 /* Return in which order rows of `width` numbers, of which the first is a pattern's, are laid out by pattern; set where
@@ -409,10 +428,10 @@ static void matcher_free(Matcher *m)
     free(m->text);
     free(m->rows);
     free(m->slots);
-    free(m->closed.bits);
-    free(m->going_on.bits);
-    free(m->open.bits);
-    free(m->inner.bits);
+    free(m->first.blocks);
+    free(m->later.blocks);
+    free(m->open.blocks);
+    free(m->inner.blocks);
     free(m->anchored);
     free(m->aliases);
     free(m->needs_at);
