@@ -231,12 +231,21 @@ class _Catcher:
         self.parts = list(parts)
 
 
-def test_rows_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("taken_over", [False, True])
+def test_rows_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch, taken_over: bool) -> None:
     """Whatever one number of the rows is changed into, the core is made and matches within bounds, or says no."""
     assert core.CORE is not None
     catcher, built = _Catcher(), core.CORE
+    queries = ["a NEAR/3 (b OR c)", "a AND NOT b", "title:(a OR d)", "ATLEAST/2(a)", "FIRST/9(b)", "eff*", "{A} AND d"]
+    some = topics(*queries[:3], "@e AND a", "(a OR FORMS(b)) AND {D}", entities=[Entity(name="e", title="b c")])
+    before = compile_rules(some)
     monkeypatch.setattr(core, "CORE", catcher)
-    compile_rules(topics("a NEAR/3 (b OR c)", "a AND NOT b", "title:(a OR d)", "ATLEAST/2(a)", "FIRST/9(b)", "eff*"))
+    if taken_over:
+        more = {**some.topics, **{f"n{n}": Topic(name=f"n{n}", query=query) for n, query in enumerate(queries)}}
+        compile_rules(replace(some, topics=more), (some, before))
+    else:
+        compile_rules(topics(*queries))
+    assert (catcher.parts[0] is None) is not taken_over
     monkeypatch.undo()
     parts = catcher.parts
     built.Matcher(*parts)

@@ -16,8 +16,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <structmember.h>
 
-#define VERSION 2        /* of what Python and this file say to each other; see flat.py */
+#define VERSION 3        /* of what Python and this file say to each other; see flat.py */
 #define MAX_SPANS 5000   /* evaluate.LOOKED_AT: a topic with more is decided in Python, which knows what to leave out */
 #define MAX_EVIDENCE 200 /* values.MAX_EVIDENCE */
 #define FIELD_GAP 1000   /* folded.FIELD_GAP */
@@ -248,14 +249,41 @@ static PyObject *matcher_candidates(Matcher *m, PyObject *args)
 
 #include "making.c"
 
+PyDoc_STRVAR(number_doc, "number(pattern)\n--\n\nReturn the number of a pattern, -1 where there is none.");
+
+static PyObject *matcher_number(Matcher *m, PyObject *args)
+{
+    const char *text;
+    Py_ssize_t size;
+    int32_t pattern = -1;
+    if (!PyArg_ParseTuple(args, "y#", &text, &size))
+        return NULL;
+    if (m->ready && size >= 2 && size <= MAX_SIZE) {
+        uint8_t shape;
+        uint64_t hash = key_of(NULL, (const unsigned char *)text, (int32_t)size, &shape);
+        pattern = first_with(m, hash);
+        while (pattern >= 0 && (length_of(m, pattern) != size || memcmp(m->text + m->rows[pattern].text, text, size)))
+            pattern = m->rows[pattern].next;
+    }
+    return PyLong_FromLong(pattern);
+}
+
+static PyMemberDef matcher_members[] = {
+    {"patterns", T_INT, offsetof(Matcher, patterns), READONLY, "how many patterns it has"},
+    {"terms", T_INT, offsetof(Matcher, term_count), READONLY, "how many texts of terms"},
+    {"exacts", T_INT, offsetof(Matcher, exact_count), READONLY, "how many exact texts"},
+    {NULL, 0, 0, 0, NULL}};
+
 static PyMethodDef matcher_methods[] = {{"match", (PyCFunction)matcher_match, METH_VARARGS, match_doc},
                                         {"places", (PyCFunction)matcher_places, METH_VARARGS, places_doc},
+                                        {"number", (PyCFunction)matcher_number, METH_VARARGS, number_doc},
                                         {"candidates", (PyCFunction)matcher_candidates, METH_VARARGS, candidates_doc},
                                         {NULL, NULL, 0, NULL}};
 
 static PyType_Slot matcher_slots[] = {{Py_tp_init, matcher_init},
                                       {Py_tp_dealloc, matcher_free},
                                       {Py_tp_methods, matcher_methods},
+                                      {Py_tp_members, matcher_members},
                                       {Py_tp_doc, "Compiled patterns and topics, of what flat.Layout lays out."},
                                       {0, NULL}};
 

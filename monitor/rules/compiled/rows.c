@@ -133,7 +133,7 @@ typedef struct {
     Anchored *anchored;
     Alias *aliases;
     int32_t *needs_at, *needs; /* by topic: sets of patterns, each as its size and its members */
-    int32_t *programs;
+    int32_t *programs, program_size;
     Exact *exacts;
     int32_t exact_count;
     PyObject *kept; /* a tuple of what the following belong to */

@@ -43,17 +43,23 @@ static int32_t length_of(const Matcher *m, int32_t pattern)
     return m->rows[pattern + 1].text - m->rows[pattern].text;
 }
 
+/* Return the first of the patterns whose key has this hash, -1 where there is none. */
+static int32_t first_with(const Matcher *m, uint64_t hash)
+{
+    uint32_t mask = ((uint32_t)1 << (64 - m->slot_shift)) - 1;
+    uint32_t at = (uint32_t)(hash >> m->slot_shift), tag = (uint32_t)(hash >> 16);
+    while (m->slots[at].pattern >= 0 && m->slots[at].tag != tag)
+        at = (at + 1) & mask;
+    return m->slots[at].pattern;
+}
+
 /* Note which of the guesses are patterns. Step by step for all of them, so that memory is fetched for many at once. */
 static int settle(const Matcher *m, Scratch *s)
 {
-    uint32_t mask = ((uint32_t)1 << (64 - m->slot_shift)) - 1;
     int number;
     for (number = 0; number < s->guess_count; number++) {
         Guess *guess = &s->guesses[number];
-        uint32_t at = (uint32_t)(guess->hash >> m->slot_shift), tag = (uint32_t)(guess->hash >> 16);
-        while (m->slots[at].pattern >= 0 && m->slots[at].tag != tag)
-            at = (at + 1) & mask;
-        guess->pattern = m->slots[at].pattern;
+        guess->pattern = first_with(m, guess->hash);
         if (guess->pattern >= 0)
             __builtin_prefetch(&m->rows[guess->pattern]);
     }
