@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from monitor.config import Config, Entity, EntityList, Topic
 from monitor.query import as_json
-from monitor.rules import Rules, compile_rules, compile_sound
+from monitor.rules import Rules, compile_rules, compile_sound, core, engine
 from monitor.text import StoryText
+from tests.random_rules import CONFIG as RANDOM
+from tests.random_rules import case_set
 
 
 def entity(name: str, *aliases: str, **more: Any) -> Entity:
@@ -130,15 +135,41 @@ def edited(config: Config, section: str, name: str, value: Any) -> Config:
     return replace(config, **changed)
 
 
+def answers(rules: Rules, stories: Sequence[StoryText]) -> Any:
+    """What the rules say of stories, in every way that they are asked."""
+    said = []
+    for story in stories:
+        matches = rules.match(story)
+        why = [rules.explain(story, topic.name) for topic in rules._list]
+        said.append((matches, rules.verdicts(story, matches), rules.entities(story), why))
+    return said
+
+
 def everything(rules: Rules) -> Any:
     compiled = [rules.compiled(topic.name) for topic in rules._list]
-    return compiled, [as_json(one.tree) for one in compiled], [rules.match(story) for story in STORIES]
+    return compiled, [as_json(one.tree) for one in compiled], answers(rules, STORIES)
+
+
+def test_a_topic_is_left_out_where_one_of_its_groups_that_must_be_near_names_a_broken_macro() -> None:
+    near = topic("army", query="border", all=[{"any": ["$force"]}, {"any": ["port"]}], near=3)
+    config = replace(CONFIG, macros={**CONFIG.macros, "force": "("}, topics={"army": near})
+    rules, problems = compile_sound(config)
+    assert "army" not in rules
+    assert len(problems) == 1
+
+
+@contextmanager
+def indexes_are_taken_over(most_gone: float = 1e9) -> Iterator[None]:
+    """Have an index made of the earlier one, however much of that is gone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "MOST_GONE", most_gone)
+        yield
 
 
 @settings(deadline=None, max_examples=300)
-@given(st.lists(st.lists(_edits, min_size=1, max_size=3), min_size=2, max_size=8))
+@given(st.lists(st.lists(_edits, min_size=1, max_size=3), min_size=2, max_size=8), st.sampled_from([0.125, 1e9]))
 def test_edits_one_after_another_give_what_the_files_give_from_nothing(
-    rounds: list[list[tuple[str, str, Any]]],
+    rounds: list[list[tuple[str, str, Any]]], most_gone: float
 ) -> None:
     config = START
     rules, _ = compile_sound(config)
@@ -146,7 +177,59 @@ def test_edits_one_after_another_give_what_the_files_give_from_nothing(
         before = config
         for edit in edits:
             config = edited(config, *edit)
-        rules, problems = compile_sound(config, (before, rules))
+        with indexes_are_taken_over(most_gone):
+            rules, problems = compile_sound(config, (before, rules))
         whole, told = compile_sound(config)
         assert everything(rules) == everything(whole)
         assert problems == told
+
+
+def changed_at_random(config: Config, queries: Sequence[str], rng: Random) -> Config:
+    """Return `config` with some of its topics changed, gone, new, or in another order."""
+    topics = dict(config.topics)
+    for _ in range(rng.randrange(1, 4)):
+        name = f"t{rng.randrange(len(topics) + 3)}"
+        topics.pop(name, None)
+        if rng.random() < 0.8:
+            topics[name] = topic(name, query=rng.choice(queries))
+    order = list(topics)
+    if rng.random() < 0.2:
+        rng.shuffle(order)
+    return replace(config, topics={name: topics[name] for name in order})
+
+
+def test_of_random_rules_few_are_changed_many_times_and_the_earlier_ones_stay_as_they_are() -> None:
+    taken_over = 0
+    for seed in range(6):
+        rng = Random(70_000 + seed)
+        cases = case_set(rng, 60, 5)
+        config = replace(RANDOM, topics={f"t{n}": topic(f"t{n}", query=q) for n, q in enumerate(cases.queries[:25])})
+        rules = compile_rules(config)
+        for _ in range(8):
+            said = answers(rules, cases.stories)
+            changed = changed_at_random(config, cases.queries, rng)
+            with indexes_are_taken_over():
+                after = compile_rules(changed, (config, rules))
+            assert answers(after, cases.stories) == answers(compile_rules(changed), cases.stories), f"seed {seed}"
+            assert answers(rules, cases.stories) == said
+            taken_over += bool(after._index.gone)
+            config, rules = changed, after
+    assert taken_over > 30 or core.CORE is None
+
+
+def test_what_is_gone_is_got_rid_of_in_time() -> None:
+    config = Config(topics={f"t{n}": topic(f"t{n}", query=f"word{n} AND other{n}") for n in range(40)})
+    rules, gone, patterns = compile_rules(config), [], []
+    for number in range(30):
+        before = config
+        config = edited(config, "topics", "t7", {"query": f"new{number} AND another{number}"})
+        rules = compile_rules(config, (before, rules))
+        gone.append(len(rules._index.gone))
+        patterns.append(0 if rules._index.matcher is None else rules._index.matcher.patterns)
+        story = StoryText(text=f"new{number} another{number} word7 other7")
+        assert [match.topic for match in rules.match(story)] == ["t7"]
+    if core.CORE is not None:
+        assert max(gone) == 5  # an eighth
+        assert max(patterns) == 80 + 2 * 5
+    else:
+        assert not any(gone)

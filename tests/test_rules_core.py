@@ -117,6 +117,29 @@ def test_every_pattern_stands_where_python_finds_it() -> None:
         assert rules._index.candidates(data, hits) >= plain._index.candidates(data, hits)
 
 
+def test_exact_texts_are_left_to_python_only_where_letters_may_be_composed() -> None:
+    config = topics("{Müller AG}", "{Muller AG}")
+    stories = [StoryText(text=text) for text in ("Müller\u00a0AG", "müller ag", "Müller\x85 AG", "Muller AG")]
+    compiled, plain = both(config, stories)
+    assert compiled == plain
+    assert [len(found) for found in compiled] == [1, 0, 1, 1]
+    match = compile_rules(config)._index.matcher.match
+    for text in ("Müller AG", "müller ag", "Mu\u0308ller AG"):
+        Folded("", "", text)  # what its characters mean is asked for once
+        one = Folded("", "", text)
+        assert bool(match(one.data, one.joined, one.origins, one.before, one.place)[2]) is ("\u0308" in text)
+
+
+def test_keys_that_begin_alike_are_told_apart() -> None:
+    """Whole words, more words, an open end in the first and in a later word, and a phrase across two fields."""
+    queries = ["sea", '"sea of"', '"sea of azov"', '"sea of azo*"', '"sea off*"', "sea*", '"sea of azov coast"', "of"]
+    stories = [StoryText(text=text) for text in ("sea", "sea of azov", "seat of azov", "sea offer azov", "of sea")]
+    compiled, plain = both(topics(*queries), [*stories, StoryText(title="sea", summary="of", text="azov")])
+    assert compiled == plain
+    found = [[int(match.topic[1:]) for match in matches] for matches in compiled]
+    assert found == [[0, 5], [0, 1, 2, 3, 5, 7], [5, 7], [0, 4, 5], [0, 5, 7], [0, 5, 7]]
+
+
 LONG = " ".join(f"w{number:x}" for number in range(30))
 AGAIN = " ".join(["echo"] * 30)
 
@@ -208,12 +231,21 @@ class _Catcher:
         self.parts = list(parts)
 
 
-def test_rows_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("taken_over", [False, True])
+def test_rows_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch, taken_over: bool) -> None:
     """Whatever one number of the rows is changed into, the core is made and matches within bounds, or says no."""
     assert core.CORE is not None
     catcher, built = _Catcher(), core.CORE
+    queries = ["a NEAR/3 (b OR c)", "a AND NOT b", "title:(a OR d)", "ATLEAST/2(a)", "FIRST/9(b)", "eff*", "{A} AND d"]
+    some = topics(*queries[:3], "@e AND a", "(a OR FORMS(b)) AND {D}", entities=[Entity(name="e", title="b c")])
+    before = compile_rules(some)
     monkeypatch.setattr(core, "CORE", catcher)
-    compile_rules(topics("a NEAR/3 (b OR c)", "a AND NOT b", "title:(a OR d)", "ATLEAST/2(a)", "FIRST/9(b)", "eff*"))
+    if taken_over:
+        more = {**some.topics, **{f"n{n}": Topic(name=f"n{n}", query=query) for n, query in enumerate(queries)}}
+        compile_rules(replace(some, topics=more), (some, before))
+    else:
+        compile_rules(topics(*queries))
+    assert (catcher.parts[0] is None) is not taken_over
     monkeypatch.undo()
     parts = catcher.parts
     built.Matcher(*parts)

@@ -88,7 +88,7 @@ class CompiledTopic:
 
 
 @dataclass(frozen=True, slots=True)
-class Earlier:
+class EarlierTopics:
     """What was compiled before, and of what: the topics by name, those with mistakes left out."""
 
     config: Config
@@ -96,7 +96,7 @@ class Earlier:
     topics: Mapping[str, CompiledTopic]
 
 
-def aliases_of(config: Config, earlier: Earlier | None = None) -> Aliases:
+def aliases_of(config: Config, earlier: EarlierTopics | None = None) -> Aliases:
     """Return the aliases of a configuration: the earlier ones when no entity and no list changed."""
     if earlier is not None and not _changed_entities(config, earlier.config):
         return earlier.aliases
@@ -104,7 +104,7 @@ def aliases_of(config: Config, earlier: Earlier | None = None) -> Aliases:
 
 
 def compile_topics(
-    config: Config, aliases: Aliases, earlier: Earlier | None = None
+    config: Config, aliases: Aliases, earlier: EarlierTopics | None = None
 ) -> tuple[tuple[CompiledTopic, ...], tuple[Problem, ...]]:
     """Return the topics that compile, in their order, and every problem of every topic and macro.
 
@@ -151,7 +151,7 @@ class _Compiler:
         self._names: set[str] = set()  # what the topic at hand names
         self._read_macros()
 
-    def unchanged(self, earlier: Earlier) -> dict[str, CompiledTopic]:
+    def unchanged(self, earlier: EarlierTopics) -> dict[str, CompiledTopic]:
         """Return the topics that compile to what they did, by name."""
         changed = _changed_entities(self._config, earlier.config)
         changed |= {f"${name}" for name in _differing(self._config.macros, earlier.config.macros)}
@@ -195,8 +195,9 @@ class _Compiler:
         elif len(groups) < 2:
             fix = "write two groups or more under `all:`, or use NEAR in `query:`"
             self._problem((*path, "near"), "`near` says how close the groups of `all:` are, and there are not two", fix)
-        elif None not in groups:
-            parts.append(self._near(path, topic.near, tuple(group for group in groups if group is not None)))
+        else:
+            sound = tuple(group for group in groups if group is not None)
+            parts.append(self._near(path, topic.near, sound) if len(sound) == len(groups) else None)
         if topic.any:
             parts.append(self._group((*path, "any"), topic.any))
         if topic.none:

@@ -6,7 +6,7 @@ import os
 from importlib import import_module
 from types import ModuleType
 
-VERSION = 2  # of what it and the modules here say to each other: one built from an older source is left alone
+VERSION = 3  # of what it and the modules here say to each other: one built from an older source is left alone
 
 
 def _loaded() -> ModuleType | None:

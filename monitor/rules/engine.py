@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from operator import itemgetter
@@ -11,11 +12,12 @@ from monitor.config import Config
 from monitor.entities import Aliases
 from monitor.errors import ConfigError, NotFoundError, Problem
 from monitor.query import check_found, parse
+from monitor.rules import core
 from monitor.rules.compile import (
     EVERYWHERE,
     CompiledScope,
     CompiledTopic,
-    Earlier,
+    EarlierTopics,
     aliases_of,
     compile_topics,
     compile_tree,
@@ -24,7 +26,7 @@ from monitor.rules.compile import (
 from monitor.rules.evaluate import Scope, find, holds, shown, whole
 from monitor.rules.explain import close, explain, why_missed
 from monitor.rules.folded import Folded
-from monitor.rules.index import build
+from monitor.rules.index import Earlier, build
 from monitor.rules.preselect import Expression, either, expression
 from monitor.rules.reading import Reading, Scan
 from monitor.rules.sieve import Lookup, Places
@@ -32,6 +34,7 @@ from monitor.rules.values import Explanation, TopicMatch, Verdict, pack, tidy
 from monitor.text import Evidence, StoryText
 
 _number = itemgetter(0)
+MOST_GONE = 0.125  # of topics that are gone, against those there are, before an index is made anew to be rid of them
 NEAR_MISSES = 5  # of a story that are kept
 DRAFT, SAVED = "draft", "saved"
 ADHOC = "query"  # the topic's name of a query that is no topic
@@ -40,13 +43,26 @@ ADHOC = "query"  # the topic's name of a query that is no topic
 class Rules:
     """Compiled topics and aliases. Immutable, so a reload swaps one for another at once."""
 
-    def __init__(self, topics: Sequence[CompiledTopic], aliases: Aliases) -> None:
+    def __init__(self, topics: Sequence[CompiledTopic], aliases: Aliases, before: Rules | None = None) -> None:
         self._topics = {topic.name: topic for topic in topics}
         self._list = tuple(self._topics.values())
         self._labels = [(topic.name, topic.version) for topic in self._list]
-        self._index = build([topic.tree for topic in self._list], aliases, self._labels)
+        earlier = None if before is None else before._earlier(self._list, aliases)
+        self._index = build([topic.tree for topic in self._list], aliases, self._labels, earlier)
         some = [number for number, topic in enumerate(self._list) if topic.scope is not EVERYWHERE]
         self._scoped = frozenset([number for number in some if not self._list[number].scope.open])
+
+    def _earlier(self, topics: Sequence[CompiledTopic], aliases: Aliases) -> Earlier | None:
+        """Return the index of these rules as others can be made of it, for `topics`; None where a new one is better."""
+        index = self._index
+        if core.CORE is None or index.matcher is None or aliases is not index.aliases:
+            return None
+        known = {id(topic): number for number, topic in enumerate(self._list)}
+        numbers = array("i", [known.pop(id(topic), -1) for topic in topics])
+        gone = tuple([self._list[number].tree for number in known.values()])
+        if len(index.gone) + len(gone) > MOST_GONE * len(topics):
+            return None
+        return Earlier(index, numbers, gone)
 
     def __contains__(self, topic: object) -> bool:
         """Whether a topic is compiled."""
@@ -178,10 +194,10 @@ def compile_rules(config: Config, before: tuple[Config, Rules] | None = None) ->
 def compile_sound(config: Config, before: tuple[Config, Rules] | None = None) -> tuple[Rules, tuple[Problem, ...]]:
     """Return the rules of the topics without mistakes, and every problem of the others, each at its place."""
     with uncollected():
-        earlier = None if before is None else Earlier(before[0], before[1]._index.aliases, before[1]._topics)
+        earlier = None if before is None else EarlierTopics(before[0], before[1]._index.aliases, before[1]._topics)
         aliases = aliases_of(config, earlier)
         topics, problems = compile_topics(config, aliases, earlier)
-        return Rules(topics, aliases), problems
+        return Rules(topics, aliases, None if before is None else before[1]), problems
 
 
 def compile_draft(text: str, config: Config, rules: Rules, topic: str) -> Rules:

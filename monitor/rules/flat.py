@@ -43,10 +43,24 @@ class Known(Protocol):
 
 
 class Layout:
-    """What `Sieve` notes, as rows. `labels` are the topics' names and versions."""
+    """What `Sieve` notes, as rows. `labels` are the topics' names and versions.
 
-    def __init__(self, index: Known, labels: Sequence[tuple[str, str]], topics: int) -> None:
+    `earlier`: a matcher, and each topic's number there, -1 of those that are noted here. Texts
+    are numbered on from its own.
+    """
+
+    def __init__(
+        self,
+        index: Known,
+        labels: Sequence[tuple[str, str]],
+        topics: int,
+        earlier: tuple[Any, array[int]] | None = None,
+    ) -> None:
         self._index, self._labels = index, labels or [("", "")] * topics
+        self._earlier: Any = earlier and earlier[0]
+        self._taken = earlier[1] if earlier else array("i", [-1]) * topics
+        self._first_term = 0 if earlier is None else earlier[0].terms
+        self._first_exact = 0 if earlier is None else earlier[0].exacts
         self._anchors, self._guards = array("i"), array("i", [-1]) * topics
         self._needs_at, self._needs = array("i", [0]), array("i")
         self._programs_at, self._programs = array("i", [-1]) * topics, array("i")
@@ -95,19 +109,23 @@ class Layout:
         self._needs_at.append(len(self._needs))
 
     def matcher(self, patterns: list[bytes]) -> Any:
-        """Return the core's matcher of the patterns, by their numbers."""
+        """Return the core's matcher of the patterns, by their numbers; with `earlier`, of those that it lacks."""
         assert core.CORE is not None
-        flags = bytearray(len(patterns))
-        for numbers in (self._wanted, self._index.named):
-            for number in numbers:
-                flags[number] = _WANTED
-        for number in self._index.beginnings:
-            flags[number] = _WANTED | _BEGINNING
+        flags = bytearray(len(patterns) + (0 if self._earlier is None else self._earlier.patterns))
         aliases = array("i")
-        for number, known in self._index.named.items():
-            for alias in known:
-                aliases.extend((number, self._entities[alias.entity], self._condition(alias)))
+        for number in self._wanted:
+            flags[number] = _WANTED
+        if self._earlier is None:
+            for number in self._index.named:
+                flags[number] = _WANTED
+            for number in self._index.beginnings:
+                flags[number] = _WANTED | _BEGINNING
+            for number, known in self._index.named.items():
+                for alias in known:
+                    aliases.extend((number, self._entities[alias.entity], self._condition(alias)))
         return core.CORE.Matcher(
+            self._earlier,
+            self._taken,
             patterns,
             bytes(flags),
             self._anchors,
@@ -134,10 +152,10 @@ class Layout:
         return self._exact(alias.exact[0], 0, 0) if alias.exact else _NO_TEXT
 
     def _exact(self, text: str, before: int, after: int) -> int:
-        return self._exacts.setdefault((text, before, after), len(self._exacts))
+        return self._exacts.setdefault((text, before, after), self._first_exact + len(self._exacts))
 
     def _term(self, term: str) -> int:
-        return self._terms.setdefault(term, len(self._terms))
+        return self._terms.setdefault(term, self._first_term + len(self._terms))
 
     def _ask(self, tree: Node) -> None:
         """Note that Python decides a topic, and so looks up its leaves."""

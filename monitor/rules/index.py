@@ -6,8 +6,10 @@ automaton. A topic is decided only where one of its anchors is found: the rarest
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -84,6 +86,8 @@ class Index:
     groups: dict[int, Group | None] = field(default_factory=dict)
     # By the identity of an @name of the trees: the entities that it stands for, and as it is written.
     references: dict[int, tuple[frozenset[str], str]] = field(default_factory=dict)
+    # Trees of topics that are gone, of which something is left here: kept, so that no other node takes their identity.
+    gone: tuple[Node, ...] = ()
 
     def group(self, node: Or) -> Group | None:
         """Return an OR's leaves by their patterns; None where it is of no tree of the index."""
@@ -113,19 +117,55 @@ class Index:
         return {*self.always, *self.sieve.candidates(hits), *leaves}
 
 
-@dataclass(slots=True)
-class _Building:
-    """What is known only while an index is built."""
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """An index by the compiled core, of which topics are taken over: `numbers` are theirs there, -1 that of a new one.
+
+    `gone`: the trees of those that are not. Its aliases are those of the new index too.
+    """
 
     index: Index
-    numbers: dict[bytes, int] = field(default_factory=dict)
+    numbers: array[int]
+    gone: tuple[Node, ...]
+
+
+@dataclass(slots=True)
+class _Building:
+    """What is known only while an index is built. `earlier` has patterns with numbers already, as many as `base`."""
+
+    index: Index
+    earlier: Any = None
+    base: int = 0
+    numbers: dict[bytes, int] = field(default_factory=dict)  # of the others
     known: dict[str, Lookup | None] = field(default_factory=dict)  # by a leaf as it is written
     leaf_needs: dict[int, tuple[Need, ...]] = field(default_factory=dict)  # by the identity of a lookup
     of_entity: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def pattern(self, text: str) -> int:
         """Return the number of a pattern: folded words with a space at the ends, save where it begins or goes on."""
-        return self.numbers.setdefault(text.encode("utf-8", "surrogatepass"), len(self.numbers))
+        data = text.encode("utf-8", "surrogatepass")
+        known = -1 if self.earlier is None else self.earlier.number(data)
+        return self.numbers.setdefault(data, self.base + len(self.numbers)) if known < 0 else known
+
+    def names(self, entity: str) -> tuple[int, ...]:
+        """Return the numbers of the patterns of an entity's names."""
+        known = self.of_entity.get(entity)
+        if known is None:
+            index, aliases = self.index, self.index.aliases
+            numbers = []
+            for alias in aliases.of(entity):
+                if alias.words:
+                    number = self.pattern(f" {' '.join(alias.words)} ")
+                    numbers.append(number)
+                    if self.earlier is None:
+                        index.named[number] = (*index.named.get(number, ()), alias)
+            for beginning, inside in aliases.beginnings(entity):
+                number = self.pattern(beginning if inside else f" {beginning}")
+                numbers.append(number)
+                if self.earlier is None:
+                    index.beginnings.add(number)
+            known = self.of_entity[entity] = tuple(numbers)
+        return known
 
     def lookup(self, leaf: Term | Phrase | Exact) -> Lookup | None:
         """Return where a leaf is looked up, the same for equal leaves."""
@@ -136,28 +176,36 @@ class _Building:
         return found
 
 
-def build(trees: Sequence[Node], aliases: Aliases, labels: Sequence[tuple[str, str]] = ()) -> Index:
+def build(
+    trees: Sequence[Node],
+    aliases: Aliases,
+    labels: Sequence[tuple[str, str]] = (),
+    earlier: Earlier | None = None,
+) -> Index:
     """Return the index of the topics' trees, which must live as long as it does: leaves are known by identity.
 
-    `labels`: each topic's name and version, which the compiled core tells with what it decided.
+    `labels`: each topic's name and version, which the compiled core tells with what it decided. What `earlier` has is
+    taken over; it stays as it is.
     """
     index = Index(aliases)
     building = _Building(index)
-    for entity in aliases.entities():
-        numbers = []
-        for alias in aliases.of(entity):
-            if alias.words:
-                number = building.pattern(f" {' '.join(alias.words)} ")
-                numbers.append(number)
-                index.named[number] = (*index.named.get(number, ()), alias)
-        for beginning, inside in aliases.beginnings(entity):
-            number = building.pattern(beginning if inside else f" {beginning}")
-            index.beginnings.add(number)
-            numbers.append(number)
-        building.of_entity[entity] = tuple(numbers)
-    sieve: Sieve | Layout = Sieve(len(trees)) if core.CORE is None else Layout(index, labels, len(trees))
+    sieve: Sieve | Layout
+    if earlier is None:
+        for entity in aliases.entities():
+            building.names(entity)
+        sieve = Sieve(len(trees)) if core.CORE is None else Layout(index, labels, len(trees))
+        numbers: Iterable[int] = repeat(-1)
+        unanchored: frozenset[int] = frozenset()
+    else:
+        _take_over(building, earlier)
+        sieve = Layout(index, labels, len(trees), (earlier.index.matcher, earlier.numbers))
+        numbers, unanchored = earlier.numbers, frozenset(earlier.index.always)
     always = []
-    for topic, tree in enumerate(trees):
+    for topic, (tree, taken) in enumerate(zip(trees, numbers, strict=False)):
+        if taken >= 0:
+            if taken in unanchored:
+                always.append(topic)
+            continue
         if isinstance(tree, _LOOKED_UP):
             lookup = building.lookup(tree)
             if lookup is not None:
@@ -190,6 +238,15 @@ def build(trees: Sequence[Node], aliases: Aliases, labels: Sequence[tuple[str, s
         sieve.finish(patterns)
         index.sieve = sieve
     return index
+
+
+def _take_over(building: _Building, earlier: Earlier) -> None:
+    """Have in the index what the earlier one says of its trees and of the aliases."""
+    index, there = building.index, earlier.index
+    building.earlier, building.base = there.matcher, there.matcher.patterns
+    index.named, index.beginnings = there.named, there.beginnings
+    index.lookups, index.groups, index.references = there.lookups.copy(), there.groups.copy(), there.references.copy()
+    index.gone = (*there.gone, *earlier.gone)
 
 
 def _add(building: _Building, tree: Node) -> None:
@@ -266,9 +323,7 @@ def _needs(building: _Building, node: Node) -> tuple[Need, ...]:
             known = building.leaf_needs[id(lookup)] = _needs_of_leaf(node, lookup)
         return known
     if isinstance(node, EntityRef):
-        found = [
-            number for entity in building.index.aliases.members(node.name) for number in building.of_entity[entity]
-        ]
+        found = [number for entity in building.index.aliases.members(node.name) for number in building.names(entity)]
         return (Need(frozenset(found), 0.01 * len(found)),)
     if isinstance(node, _ALL_OF):
         return tuple([need for child in node.children for need in _needs(building, child)])

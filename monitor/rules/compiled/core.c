@@ -16,8 +16,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <structmember.h>
 
-#define VERSION 2        /* of what Python and this file say to each other; see flat.py */
+#define VERSION 3        /* of what Python and this file say to each other; see flat.py */
 #define MAX_SPANS 5000   /* evaluate.LOOKED_AT: a topic with more is decided in Python, which knows what to leave out */
 #define MAX_EVIDENCE 200 /* values.MAX_EVIDENCE */
 #define FIELD_GAP 1000   /* folded.FIELD_GAP */
@@ -41,6 +42,8 @@ static void free_scratch(Scratch *s)
     free(s->seen);
     free(s->asked);
     free(s->chains);
+    free(s->words);
+    free(s->runs);
     free(s->found);
     free(s->asking);
     free(s->undecided);
@@ -99,9 +102,10 @@ static void give_back(Matcher *m, Scratch *s)
     s->overflown = 0;
     memset(&s->way, 0, sizeof s->way);
     s->guess_count = 0;
+    s->word_count = s->run_count = 0;
     s->name_count = s->names_known = 0;
     s->found_count = s->asking_count = s->undecided_count = s->hit_count = s->match_count = s->shown_count = 0;
-    if (m->idle == NULL && s->hit_room < 1 << 16)
+    if (m->idle == NULL && s->hit_room < 1 << 16 && s->word_room < 1 << 16)
         m->idle = s;
     else
         free_scratch(s);
@@ -245,14 +249,41 @@ static PyObject *matcher_candidates(Matcher *m, PyObject *args)
 
 #include "making.c"
 
+PyDoc_STRVAR(number_doc, "number(pattern)\n--\n\nReturn the number of a pattern, -1 where there is none.");
+
+static PyObject *matcher_number(Matcher *m, PyObject *args)
+{
+    const char *text;
+    Py_ssize_t size;
+    int32_t pattern = -1;
+    if (!PyArg_ParseTuple(args, "y#", &text, &size))
+        return NULL;
+    if (m->ready && size >= 2 && size <= MAX_SIZE) {
+        uint8_t shape;
+        uint64_t hash = key_of(NULL, (const unsigned char *)text, (int32_t)size, &shape);
+        pattern = first_with(m, hash);
+        while (pattern >= 0 && (length_of(m, pattern) != size || memcmp(m->text + m->rows[pattern].text, text, size)))
+            pattern = m->rows[pattern].next;
+    }
+    return PyLong_FromLong(pattern);
+}
+
+static PyMemberDef matcher_members[] = {
+    {"patterns", T_INT, offsetof(Matcher, patterns), READONLY, "how many patterns it has"},
+    {"terms", T_INT, offsetof(Matcher, term_count), READONLY, "how many texts of terms"},
+    {"exacts", T_INT, offsetof(Matcher, exact_count), READONLY, "how many exact texts"},
+    {NULL, 0, 0, 0, NULL}};
+
 static PyMethodDef matcher_methods[] = {{"match", (PyCFunction)matcher_match, METH_VARARGS, match_doc},
                                         {"places", (PyCFunction)matcher_places, METH_VARARGS, places_doc},
+                                        {"number", (PyCFunction)matcher_number, METH_VARARGS, number_doc},
                                         {"candidates", (PyCFunction)matcher_candidates, METH_VARARGS, candidates_doc},
                                         {NULL, NULL, 0, NULL}};
 
 static PyType_Slot matcher_slots[] = {{Py_tp_init, matcher_init},
                                       {Py_tp_dealloc, matcher_free},
                                       {Py_tp_methods, matcher_methods},
+                                      {Py_tp_members, matcher_members},
                                       {Py_tp_doc, "Compiled patterns and topics, of what flat.Layout lays out."},
                                       {0, NULL}};
 

@@ -16,7 +16,8 @@ static int field_of(const Scratch *s, int32_t word)
 
 static int is_blank(uint32_t character)
 {
-    return character == ' ' || (character >= 9 && character <= 13) || (character >= 28 && character <= 31);
+    return character == ' ' || (character >= 9 && character <= 13) || (character >= 28 && character <= 31) ||
+           character == 0x85 || character == 0xA0;
 }
 
 /* Whether an exact text is published around the words from byte `start` to `end` (ExactText.at); -1: Python knows. */
@@ -41,10 +42,10 @@ static int stands_exactly(const Scratch *s, const Exact *exact, int32_t start, i
         same = place < length && PyUnicode_ReadChar(way->joined, at) == PyUnicode_ReadChar(exact->text, place);
     if (same && place == length)
         return 1;
-    /* Runs of blanks are one, and other characters may be composed in other ways. */
+    /* Runs of blanks are one, and from U+0300 on characters may be composed in other ways. */
     for (at = low, place = 0, same = 1; at < high; at++) {
         uint32_t character = PyUnicode_ReadChar(way->joined, at);
-        if (character > 127)
+        if (character >= 0x300)
             return -1;
         if (is_blank(character)) {
             if (blank)

@@ -30,67 +30,106 @@ static int no_memory(void)
     return 0;
 }
 
-/* Return how many bytes of a pattern are its key, and how many words are before its end; note these where asked to. */
-static int32_t key_length(const unsigned char *text, int32_t length, Filter *going_on, int32_t *words)
+/* The arguments by their numbers, as flat.py gives them. */
+enum { EARLIER, TAKEN, PATTERNS, FLAGS, ANCHORS, GUARDS, NEEDS_AT, NEEDS, PROGRAMS_AT, PROGRAMS, ALIASES, AROUND, EXACTS, TERMS,
+       ENTITIES, LABELS, FIELDS, EVIDENCE, MATCH, ARGUMENTS };
+#define ROWS (AROUND - ANCHORS + 1)
+
+#include "taking.c"
+
+/* Return the hash of a pattern's key and set its shape. Notes in `m`, unless it is NULL, what leads a scan there. */
+static uint64_t key_of(Matcher *m, const unsigned char *text, int32_t length, uint8_t *shape)
 {
+    const unsigned char *at = text + 1, *end = text + length, *space;
     uint64_t hash = SEED;
-    int32_t at;
-    *words = 0;
-    for (at = 0; at < length; at++) {
-        hash = hashed(hash, text[at]);
-        if (text[at] != SPACE || at == 0)
-            continue;
-        if (at == length - 1 || *words == KEY_WORDS - 1)
-            return at + 1;
-        ++*words;
-        if (going_on != NULL)
-            note(going_on, hash);
+    int32_t words = 0;
+    if (text[0] != SPACE) {
+        *shape = shape_of(0, 1);
+        hash = hash_of(SEED, text, length);
+        if (m != NULL) {
+            note(&m->inner, hash_of(SEED, text, 2), OPENING);
+            note(&m->inner, hash, WHOLE);
+        }
+        return hash;
     }
-    return length;
+    for (; at < end; at = space + 1) {
+        uint64_t word;
+        int ends;
+        space = memchr(at, SPACE, (size_t)(end - at));
+        if (space == NULL) {
+            int32_t open = (int32_t)(end - at);
+            if (words && m != NULL)
+                note(words > 1 ? &m->later : &m->first, hash, OPENING);
+            *shape = shape_of(words + 1, 1);
+            hash = hash_of(hash, at, open);
+            if (m != NULL) {
+                note(&m->open, hash, WHOLE);
+                m->open_lengths |= (uint64_t)1 << (open < 63 ? open : 63);
+            }
+            return hash;
+        }
+        word = hashed(hash_of(SEED, at, (int32_t)(space - at)), SPACE);
+        hash = words++ ? joined_hash(hash, word) : word;
+        ends = words == KEY_WORDS || space + 1 == end;
+        if (m != NULL)
+            note(words > 1 ? &m->later : &m->first, hash, ends ? WHOLE : GOING_ON);
+        if (ends)
+            break;
+    }
+    *shape = shape_of(words, 0);
+    return hash;
 }
 
-static int enter_pattern(Matcher *m, int32_t pattern)
+static int check_pattern(Matcher *m, int32_t pattern)
 {
     const unsigned char *text = m->text + m->rows[pattern].text;
-    int32_t length = length_of(m, pattern), size, words;
-    uint32_t mask = ((uint32_t)1 << (64 - m->slot_shift)) - 1, at, tag;
-    uint64_t hash;
+    int32_t length = length_of(m, pattern);
     if (length < 2 || memchr(text, 0, (size_t)length) != NULL)
         return refuse("a pattern is no words");
-    size = key_length(text, length, &m->going_on, &words);
-    hash = hash_of(text, size);
-    if (text[size - 1] == SPACE) {
-        note(&m->closed, hash);
-    } else {
-        note(&m->open, hash);
-        m->open_lengths |= (uint64_t)1 << (size < 63 ? size : 63);
-    }
     if (text[0] != SPACE) {
         if (memchr(text, SPACE, (size_t)length) != NULL)
             return refuse("a pattern that begins anywhere is more than one word");
-        note(&m->inner, hash_of(text, 2));
         if (length > m->inner_longest)
             m->inner_longest = length;
     }
-    tag = (uint32_t)(hash >> 16);
-    for (at = (uint32_t)(hash >> m->slot_shift); m->slots[at].pattern >= 0 && m->slots[at].tag != tag;)
-        at = (at + 1) & mask;
-    m->rows[pattern].next = m->slots[at].pattern;
-    m->slots[at].pattern = pattern;
-    m->slots[at].tag = tag;
     return 1;
 }
 
-static int enter_patterns(Matcher *m, PyObject *patterns, const char *flags, Py_ssize_t flag_count)
+/* Note all keys in filters of so many things each; twice, because only then it is known how many things there are. */
+static int enter_keys(Matcher *m, int enter)
 {
-    Py_ssize_t at, count = PyList_Size(patterns), size = 0, length;
-    int64_t slots, closed = 0, open = 0, going_on = 0;
+    Filter *filters[] = {&m->first, &m->later, &m->open, &m->inner};
+    uint32_t mask = ((uint32_t)1 << (64 - m->slot_shift)) - 1, at, tag;
+    int32_t pattern, filter;
+    for (filter = 0; filter < 4; filter++)
+        if (!make_filter(filters[filter], enter ? filters[filter]->kept : 2 * (int64_t)m->patterns))
+            return no_memory();
+    for (pattern = 0; pattern < m->patterns; pattern++) {
+        Pattern *row = &m->rows[pattern];
+        uint64_t hash = key_of(m, m->text + row->text, length_of(m, pattern), &row->shape);
+        if (!enter)
+            continue;
+        tag = (uint32_t)(hash >> 16);
+        for (at = (uint32_t)(hash >> m->slot_shift); m->slots[at].pattern >= 0 && m->slots[at].tag != tag;)
+            at = (at + 1) & mask;
+        row->next = m->slots[at].pattern;
+        m->slots[at].pattern = pattern;
+        m->slots[at].tag = tag;
+    }
+    return 1;
+}
+
+/* Enter the patterns of an earlier matcher, or NULL, and behind them those that are given. */
+static int enter_patterns(Matcher *m, const Matcher *from, PyObject *patterns, const char *flags, Py_ssize_t flag_count)
+{
+    Py_ssize_t at, known = from == NULL ? 0 : from->patterns, count = known + PyList_Size(patterns), size, length;
+    int64_t slots;
     char *text;
-    int32_t words;
     if (count > MAX_SIZE / 32 || count != flag_count)
         return refuse("too many patterns");
-    for (at = 0; at < count; at++) {
-        if (PyBytes_AsStringAndSize(PyList_GetItem(patterns, at), &text, &length) < 0)
+    size = from == NULL ? 0 : from->rows[known].text;
+    for (at = known; at < count; at++) {
+        if (PyBytes_AsStringAndSize(PyList_GetItem(patterns, at - known), &text, &length) < 0)
             return 0;
         if (length > MAX_SIZE || (size += length) > MAX_SIZE)
             return refuse("patterns are too long");
@@ -106,22 +145,20 @@ static int enter_patterns(Matcher *m, PyObject *patterns, const char *flags, Py_
     memset(m->slots, 0xFF, (size_t)slots * sizeof *m->slots);
     for (at = 0; at < count; at++) {
         Pattern *row = &m->rows[at];
-        if (PyBytes_AsStringAndSize(PyList_GetItem(patterns, at), &text, &length) < 0)
+        row->flags = (uint8_t)flags[at];
+        if (at < known) {
+            text = (char *)from->text + from->rows[at].text;
+            length = length_of(from, (int32_t)at);
+            row->flags |= from->rows[at].flags;
+        } else if (PyBytes_AsStringAndSize(PyList_GetItem(patterns, at - known), &text, &length) < 0) {
             return 0;
+        }
         memcpy(m->text + row->text, text, (size_t)length);
-        row->flags = flags[at];
         row[1].text = row->text + (int32_t)length;
-        length = key_length(m->text + row->text, (int32_t)length, NULL, &words);
-        going_on += words;
-        *(length && text[length - 1] == SPACE ? &closed : &open) += 1;
-    }
-    if (!make_filter(&m->closed, closed) || !make_filter(&m->open, open) || !make_filter(&m->inner, 0) ||
-        !make_filter(&m->going_on, going_on))
-        return no_memory();
-    for (at = 0; at < count; at++)
-        if (!enter_pattern(m, (int32_t)at))
+        if (!check_pattern(m, (int32_t)at))
             return 0;
-    return 1;
+    }
+    return enter_keys(m, 0) && enter_keys(m, 1);
 }
 
 /* Return in which order rows of `width` numbers, of which the first is a pattern's, are laid out by pattern; set where
@@ -339,15 +376,17 @@ static int is_tuple_type(PyObject *type)
     return PyType_Check(type) && PyType_IsSubtype((PyTypeObject *)type, &PyTuple_Type);
 }
 
-/* The arguments by their numbers, as flat.py gives them. */
-enum { PATTERNS, FLAGS, ANCHORS, GUARDS, NEEDS_AT, NEEDS, PROGRAMS_AT, PROGRAMS, ALIASES, AROUND, EXACTS, TERMS,
-       ENTITIES, LABELS, FIELDS, EVIDENCE, MATCH, ARGUMENTS };
-#define ROWS (AROUND - ANCHORS + 1)
+/* Return the texts of an earlier matcher, or NULL, number `which` of those that it keeps, and behind them the given. */
+static PyObject *texts_behind(const Matcher *from, Py_ssize_t which, PyObject *given)
+{
+    return from == NULL ? Py_NewRef(given) : PySequence_Concat(PyTuple_GetItem(from->kept, which), given);
+}
 
 static int enter(Matcher *m, PyObject *args, int32_t **rows)
 {
-    PyObject *given[ARGUMENTS];
-    Py_ssize_t counts[ROWS], topics, flag_count;
+    PyObject *given[ARGUMENTS], *terms, *exacts;
+    Py_ssize_t counts[ROWS + 1], topics, flag_count;
+    const Matcher *from = NULL;
     char *flags;
     int32_t at;
     for (at = 0; at < ARGUMENTS; at++)
@@ -355,13 +394,29 @@ static int enter(Matcher *m, PyObject *args, int32_t **rows)
     for (at = 0; at < ROWS; at++)
         if (!copy_numbers(given[ANCHORS + at], &rows[at], &counts[at]))
             return 0;
+    if (!copy_numbers(given[TAKEN], &rows[ROWS], &counts[ROWS]))
+        return 0;
     topics = counts[GUARDS - ANCHORS];
-    if (!PyList_Check(given[PATTERNS]) || counts[NEEDS_AT - ANCHORS] != topics + 1 || topics > MAX_SIZE / 64 ||
+    if (given[EARLIER] != Py_None) {
+        if (Py_TYPE(given[EARLIER]) != Py_TYPE((PyObject *)m) || !((Matcher *)given[EARLIER])->ready)
+            return refuse("it cannot take over from that");
+        from = (const Matcher *)given[EARLIER];
+    }
+    if (!PyList_Check(given[PATTERNS]) || counts[ROWS] != topics || topics > MAX_SIZE / 64 ||
         counts[PROGRAMS_AT - ANCHORS] != topics || !is_tuple_type(given[EVIDENCE]) || !is_tuple_type(given[MATCH]))
         return refuse("its parts do not fit");
+    if (from != NULL && !take_over(from, rows[ROWS], (int32_t)topics, rows, counts))
+        return 0;
+    if (counts[NEEDS_AT - ANCHORS] != topics + 1)
+        return refuse("its needs do not fit");
     m->topics = (int32_t)topics;
-    m->kept = PyTuple_Pack(7, given[TERMS], given[ENTITIES], given[LABELS], given[FIELDS], given[EXACTS],
-                           given[EVIDENCE], given[MATCH]);
+    terms = texts_behind(from, 0, given[TERMS]);
+    exacts = terms == NULL ? NULL : texts_behind(from, 1, given[EXACTS]);
+    m->kept = exacts == NULL ? NULL
+                             : PyTuple_Pack(7, terms, exacts, given[ENTITIES], given[LABELS], given[FIELDS],
+                                            given[EVIDENCE], given[MATCH]);
+    Py_XDECREF(terms);
+    Py_XDECREF(exacts);
     if (m->kept == NULL)
         return 0;
     m->evidence_type = given[EVIDENCE];
@@ -369,13 +424,14 @@ static int enter(Matcher *m, PyObject *args, int32_t **rows)
     m->needs_at = rows[NEEDS_AT - ANCHORS];
     m->needs = rows[NEEDS - ANCHORS];
     m->programs = rows[PROGRAMS - ANCHORS];
+    m->program_size = (int32_t)counts[PROGRAMS - ANCHORS];
     rows[NEEDS_AT - ANCHORS] = rows[NEEDS - ANCHORS] = rows[PROGRAMS - ANCHORS] = NULL;
     if (PyBytes_AsStringAndSize(given[FLAGS], &flags, &flag_count) < 0 ||
-        !enter_patterns(m, given[PATTERNS], flags, flag_count) ||
-        !(m->terms = items_of(given[TERMS], -1, &m->term_count)) ||
+        !enter_patterns(m, from, given[PATTERNS], flags, flag_count) ||
+        !(m->terms = items_of(terms, -1, &m->term_count)) ||
         !(m->entities = items_of(given[ENTITIES], -1, &m->entity_count)) ||
         !(m->labels = items_of(given[LABELS], 2 * topics, NULL)) || !(m->fields = items_of(given[FIELDS], 3, NULL)) ||
-        !enter_exacts(m, given[EXACTS], rows[AROUND - ANCHORS], counts[AROUND - ANCHORS] / 2) ||
+        !enter_exacts(m, exacts, rows[AROUND - ANCHORS], counts[AROUND - ANCHORS] / 2) ||
         !enter_aliases(m, rows[ALIASES - ANCHORS], counts[ALIASES - ANCHORS] / 3) ||
         !enter_anchors(m, rows[0], counts[0] / 2, rows[GUARDS - ANCHORS], rows[PROGRAMS_AT - ANCHORS]) ||
         !check_needs(m, counts[NEEDS - ANCHORS]))
@@ -391,14 +447,14 @@ static int enter(Matcher *m, PyObject *args, int32_t **rows)
 
 static int matcher_init(Matcher *m, PyObject *args, PyObject *keywords)
 {
-    int32_t *rows[ROWS] = {NULL};
+    int32_t *rows[ROWS + 1] = {NULL}; /* the last: which topics are taken over */
     int at;
     if (m->kept != NULL || keywords != NULL || PyTuple_Size(args) != ARGUMENTS) {
         PyErr_SetString(PyExc_TypeError, "a matcher is made once, of what flat.py lays out");
         return -1;
     }
     m->ready = enter(m, args, rows);
-    for (at = 0; at < ROWS; at++)
+    for (at = 0; at <= ROWS; at++)
         free(rows[at]);
     return m->ready ? 0 : -1;
 }
@@ -409,10 +465,10 @@ static void matcher_free(Matcher *m)
     free(m->text);
     free(m->rows);
     free(m->slots);
-    free(m->closed.bits);
-    free(m->going_on.bits);
-    free(m->open.bits);
-    free(m->inner.bits);
+    free(m->first.blocks);
+    free(m->later.blocks);
+    free(m->open.blocks);
+    free(m->inner.blocks);
     free(m->anchored);
     free(m->aliases);
     free(m->needs_at);

@@ -8,16 +8,19 @@ typedef struct {
     int32_t pattern; /* the first of those with this tag and key, -1: free */
 } Slot;
 
+/* Two bits for each kind of thing that is noted of a key, all in one number of 64, so that memory is asked once. */
 typedef struct {
-    uint64_t *bits;
-    int shift;
+    uint64_t *blocks;
+    uint32_t count;
+    int32_t kept; /* what was noted, about: each thing once */
 } Filter;
+enum { WHOLE, GOING_ON, OPENING }; /* a key; the first words of a longer one; what an open end follows */
 
 /* A pattern. What begins here ends where that of the next one begins; there is one more at the end. */
 typedef struct {
     int32_t text, next;      /* bytes in `text`; the next pattern with the same tag and key, or -1 */
     int32_t anchored, named; /* topics that it leads to; aliases that it is */
-    int32_t flags;
+    uint8_t flags, shape;    /* shape: of its key, see `shape_of` */
 } Pattern;
 #define WANTED 1    /* Python may ask for its places */
 #define BEGINNING 2 /* a name may be here in another form, of which Python knows */
@@ -46,7 +49,18 @@ typedef struct {
 
 typedef struct {
     uint64_t hash;
-    int32_t start, word, pattern;
+    int32_t start, word;
+} Word; /* of the story; start: the space before it */
+
+typedef struct {
+    uint64_t hash;
+    int32_t at; /* its first word's place in `words` */
+    int going_on, opening;
+} Run; /* words with which keys begin */
+
+typedef struct {
+    uint64_t hash;
+    int32_t start, word, pattern, shape;
 } Guess; /* what a filter let through */
 #define GUESSES 64
 
@@ -77,6 +91,10 @@ typedef struct {
 typedef struct {
     uint64_t *seen, *asked;        /* bits: of patterns found, of topics met */
     Chain *chains;                 /* by pattern, where it was seen */
+    Word *words;                   /* of the story, and the ends of its fields as words that no key has */
+    int32_t word_count, word_room;
+    Run *runs;
+    int32_t run_count, run_room;
     Guess guesses[GUESSES];
     int guess_count;
     int32_t *found, found_count;   /* patterns, each once */
@@ -108,13 +126,14 @@ typedef struct {
     Pattern *rows;
     Slot *slots;
     int slot_shift;
-    Filter closed, going_on, open, inner; /* what may be a whole key; a key's first words; an open end; inside a word */
-    uint64_t open_lengths;                /* bit n: a key with an open end has n bytes; the last bit: that many or more */
-    int32_t inner_longest;                /* bytes; 0: no pattern begins inside a word */
+    Filter first, later;   /* keys of one word; of several */
+    Filter open, inner;    /* keys with an open end; what begins inside a word */
+    uint64_t open_lengths; /* bit n: an open end has n bytes; the last bit: that many or more */
+    int32_t inner_longest; /* bytes; 0: no pattern begins inside a word */
     Anchored *anchored;
     Alias *aliases;
     int32_t *needs_at, *needs; /* by topic: sets of patterns, each as its size and its members */
-    int32_t *programs;
+    int32_t *programs, program_size;
     Exact *exacts;
     int32_t exact_count;
     PyObject *kept; /* a tuple of what the following belong to */
@@ -142,22 +161,52 @@ static uint64_t hashed(uint64_t hash, unsigned char byte)
     return (hash ^ byte) * 0x9E3779B97F4A7C15u;
 }
 
-static uint64_t hash_of(const unsigned char *bytes, int32_t size)
+static uint64_t hash_of(uint64_t hash, const unsigned char *bytes, int32_t size)
 {
-    uint64_t hash = SEED;
     while (size-- > 0)
         hash = hashed(hash, *bytes++);
     return hash;
 }
 
-static int may_hold(const Filter *filter, uint64_t hash)
+/* Return the hash of words of which the last has the hash `word`, the others `before`. */
+static uint64_t joined_hash(uint64_t before, uint64_t word)
 {
-    return bit(filter->bits, (uint32_t)(hash >> filter->shift));
+    return ((before << 23 | before >> 41) ^ word) * 0x9E3779B97F4A7C15u;
 }
 
-static void note(Filter *filter, uint64_t hash)
+/* Keys of other shapes are other keys, even where their hashes are the same. */
+static int32_t shape_of(int32_t words, int open)
 {
-    set_bit(filter->bits, (uint32_t)(hash >> filter->shift));
+    return 2 * words + open;
+}
+
+static uint32_t block_of(const Filter *filter, uint64_t hash)
+{
+    return (uint32_t)((hash >> 32) * filter->count >> 32);
+}
+
+static uint64_t bits_of(uint64_t hash, int kind)
+{
+    hash >>= 8 + 3 * kind;
+    return (uint64_t)1 << (hash & 63) | (uint64_t)1 << (hash >> 12 & 63);
+}
+
+static int has_bits(uint64_t block, uint64_t hash, int kind)
+{
+    uint64_t bits = bits_of(hash, kind);
+    return (block & bits) == bits;
+}
+
+static int may_hold(const Filter *filter, uint64_t hash, int kind)
+{
+    return has_bits(filter->blocks[block_of(filter, hash)], hash, kind);
+}
+
+static void note(Filter *filter, uint64_t hash, int kind)
+{
+    uint64_t *block = &filter->blocks[block_of(filter, hash)];
+    filter->kept += !has_bits(*block, hash, kind);
+    *block |= bits_of(hash, kind);
 }
 
 /* Return how far a hash is shifted to number 2 to the power of so many bits: at least `least` numbers, and 64. */
@@ -169,9 +218,12 @@ static int shift_for(int64_t least)
     return 64 - power;
 }
 
-static int make_filter(Filter *filter, int64_t keys)
+/* Make room for so many things, 16 bits for each: of what was not noted one in fifty passes. */
+static int make_filter(Filter *filter, int64_t things)
 {
-    filter->shift = shift_for(8 * keys);
-    filter->bits = calloc((size_t)1 << (64 - filter->shift - 6), sizeof *filter->bits);
-    return filter->bits != NULL;
+    free(filter->blocks);
+    filter->count = (uint32_t)(things / 4 + 1);
+    filter->kept = 0;
+    filter->blocks = calloc(filter->count, sizeof *filter->blocks);
+    return filter->blocks != NULL;
 }
