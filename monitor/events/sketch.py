@@ -98,6 +98,10 @@ _COUNTED = re.compile(
 )
 PRICE = re.compile(r"[$€£¥]\s?\d[\d.,]*|\d[\d.,]*\s?[%€£¥]")
 THOUSANDS = re.compile(r"\d{1,3}(?:[.,]\d{3})+")
+_GROUPED = re.compile(r"(?<!\d)(?<!\d[.,])\d{1,3}(?:[.,]\d{3})+(?![.,]?\d)")  # 10,000: not in 12.01.2026
+_POINT = re.compile(r"(?<=\d)[.,](?=\d)")
+# Stands for the point of a decimal, which would end a word: a letter that looks like one.
+_DOT = "\ua78f"
 SPELLED = {
     word: str(number)
     for spelled in (
@@ -140,9 +144,10 @@ def sketch(story: StoryText, at: float, entities: Iterable[str] = ()) -> Sketch:
     """Return the sketch of a story published at `at` (seconds); `entities` are the keys of those found in it."""
     # "Opinion | …", "… | CNN Politics": the label is no part of what happened.
     title = max(story.title[:_TITLE_CHARACTERS].split(" | "), key=len)
-    title = _DOTTED.sub(_undotted, _aliased(title))
+    numbered = _DOTTED.sub(_undotted, _aliased(title))
+    title = _whole(numbered)
     lead = f"{story.summary[:_LEAD_CHARACTERS]} {story.text[:_LEAD_CHARACTERS]}".strip()
-    lead = _DOTTED.sub(_undotted, _aliased(lead)) if lead else ""
+    lead = _whole(_DOTTED.sub(_undotted, _aliased(lead))) if lead else ""
     language = story.language
     small = title.lower()
     forms = {form: match for form, pattern in _FORMS.items() if (match := pattern.search(small))}
@@ -171,13 +176,13 @@ def sketch(story: StoryText, at: float, entities: Iterable[str] = ()) -> Sketch:
     lead_terms = len(found) - title_terms
     for form in forms:
         found[form] = (0.0, "the form of the report")
-    standing, series = _numbered(title)
+    standing, series = _numbered(numbered)
     for entity in sorted(set(entities))[:MOST_TERMS]:
         found["&" + "_".join(entity.split())] = (ENTITY, entity)
     return Sketch(
         terms=tuple(intern(term) for term in found),
         emphasis=tuple(emphasis for emphasis, _ in found.values()),
-        written=tuple(written for _, written in found.values()),
+        written=tuple(written.replace(_DOT, ".") for _, written in found.values()),
         at=at,
         source=story.source,
         language=language,
@@ -209,6 +214,11 @@ def _numbered(title: str) -> tuple[int, int]:
 
 def _undotted(dotted: re.Match[str]) -> str:
     return dotted[0].replace(".", "").replace(" ", "") + " "
+
+
+def _whole(text: str) -> str:
+    """Write each number as one word, the same in languages that part thousands by dots and decimals by commas."""
+    return _POINT.sub(_DOT, _GROUPED.sub(lambda number: number[0].replace(",", "").replace(".", ""), text))
 
 
 def is_title_case(title: str) -> bool:
