@@ -100,6 +100,7 @@ PRICE = re.compile(r"[$€£¥]\s?\d[\d.,]*|\d[\d.,]*\s?[%€£¥]")
 THOUSANDS = re.compile(r"\d{1,3}(?:[.,]\d{3})+")
 _GROUPED = re.compile(r"(?<!\d)(?<!\d[.,])\d{1,3}(?:[.,]\d{3})+(?![.,]?\d)")  # 10,000: not in 12.01.2026
 _POINT = re.compile(r"(?<=\d)[.,](?=\d)")
+_PARTED = re.compile(r"\d[.,]\d")  # far sooner told than the others, which look at every letter
 # Stands for the point of a decimal, which would end a word: a letter that looks like one.
 _DOT = "\ua78f"
 SPELLED = {
@@ -218,6 +219,8 @@ def _undotted(dotted: re.Match[str]) -> str:
 
 def _whole(text: str) -> str:
     """Write each number as one word, the same in languages that part thousands by dots and decimals by commas."""
+    if _PARTED.search(text) is None:
+        return text
     return _POINT.sub(_DOT, _GROUPED.sub(lambda number: number[0].replace(",", "").replace(".", ""), text))
 
 
