@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 
 install: $(BIN)/.installed
 
-$(BIN)/.installed: requirements.lock pyproject.toml hatch_build.py $(wildcard monitor/rules/compiled/*.c)
+$(BIN)/.installed: requirements.lock pyproject.toml hatch_build.py $(wildcard monitor/*/compiled/*.c)
 	@test -n "$(PYTHON)" || { echo "News Monitor needs Python 3.11 or newer on PATH."; exit 1; }
 	@echo "Setting up $(VENV) with $(PYTHON) (a minute or two, once)"
 	@$(PYTHON) -m venv $(VENV)

@@ -71,6 +71,7 @@ APART = [
     ("Templates", ["M 5.1 earthquake strikes near Valparaiso, Chile", "M 4.3 earthquake strikes off Honshu, Japan"]),
     ("Scores", ["Arsenal beat Chelsea 2-1 at the Emirates", "Everton beat Fulham 3-0 at Goodison"]),
     ("Live pages", ["LIVE: Senegal vs Sudan – AFCON 2025", "LIVE: South Africa vs Cameroon – AFCON 2025"]),
+    ("Decimals", ["Magnitude 6.4 earthquake in Almarena", "Almarena raises key rate to 4.6 percent"]),
     ("Common words", ["What we know so far", "Here is what to know now"]),
     ("No words", ["", "!!!"]),
 ]
@@ -92,6 +93,24 @@ def test_scripts_without_spaces_are_compared_by_neighbouring_characters() -> Non
         (story("泸定县6.8级地震已致46人遇难", "乙", "zh"), NOON),
     ]
     assert [d.event for d in group(stories)] == [None, 0]
+
+
+def test_a_number_is_one_word_whichever_way_it_is_written() -> None:
+    def terms(title: str) -> tuple[str, ...]:
+        return sketch(story(title), NOON).terms
+
+    assert terms("10,000 leave") == terms("10.000 leave") == terms("10000 leave")
+    assert terms("1,234,567") == ("1234567",)
+    assert terms("6,4") == terms("6.4")
+    assert {"4", "5", "6"}.isdisjoint(terms("A quake of 6.4 and a rate of 4,5"))
+    assert terms("12.01.2026") != terms("12.012.026")
+    assert terms("On 12.01. 5 left") == ("on", "12.01".replace(".", "\ua78f"), "5", "left")
+    assert sketch(story("A rate of 4,5 %"), NOON).written == ("A", "rate", "of", "4.5")
+
+
+def test_a_price_does_not_tell_an_equal_headline_apart() -> None:
+    assert events(["Brent oil rises to $84.50 a barrel", "Brent oil rises to $91.25 a barrel"]) == [None, 0]
+    assert events(["Fund raises 10,000 in a day for Lisbon", "Fund raises 12,500 in a day for Lisbon"]) == [None, 0]
 
 
 def test_the_reason_says_how_like_what_is_shared_how_long_after_and_what_was_refused() -> None:

@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hatch_build
+from monitor.compiled import built
 from monitor.config import Config, Entity, Topic
 from monitor.rules import TopicMatch, compile_rules, core
 from monitor.rules.folded import Folded
@@ -272,12 +273,10 @@ def test_rows_that_do_not_fit_are_refused(monkeypatch: pytest.MonkeyPatch, taken
 
 
 def test_other_versions_of_the_core_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert core._loaded() is not None
-    monkeypatch.setattr(core, "VERSION", 0)
-    assert core._loaded() is None
-    monkeypatch.undo()
+    assert built("monitor.rules._core", core.VERSION) is not None
+    assert built("monitor.rules._core", 0) is None
     monkeypatch.setenv("MONITOR_PURE", "1")
-    assert core._loaded() is None
+    assert built("monitor.rules._core", core.VERSION) is None
 
 
 def test_matching_leaves_no_memory_behind() -> None:
@@ -308,7 +307,8 @@ def test_matching_leaves_no_memory_behind() -> None:
 
 def test_without_a_compiler_the_build_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", str(tmp_path / "no-compiler"))
-    assert "No such file" in hatch_build.build(hatch_build.SOURCE, tmp_path / "core.so")
+    for source in hatch_build.PARTS:
+        assert "No such file" in hatch_build.build(source, tmp_path / "core.so")
     source = tmp_path / "core.c"
     source.write_text("this is no C")
     monkeypatch.delenv("CC")

@@ -18,12 +18,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from itertools import pairwise, repeat
-from math import exp, log, sqrt
+from itertools import repeat
+from math import exp, sqrt
 from operator import mul
 from sys import intern
 from typing import NamedTuple
 
+from monitor.events.overlap import Compared, likely, overlaps, weigh
 from monitor.events.sketch import FORM_TERMS, Sketch
 
 WINDOW = 72 * 3600.0  # seconds
@@ -162,12 +163,13 @@ class Grouping:
         `page` is the event of an earlier story that stood at the same address, where one did.
         """
         postings = list(map(self._postings.get, new.terms))
-        weights = self._weights(new, postings)
+        common = list(map(_common(new.language).get, new.terms, repeat(0.0)))
+        weights = self._weights(new, common, postings)
         if new.round_up:
             return Decision(None, "new: a round-up tells of several happenings, and joins none", weights)
         if not new.terms:
             return Decision(None, "new: there are no words to compare", weights)
-        asking = _Asking(new, weights)
+        asking = _Asking(new, weights, common)
         ranked, numbered = [], False
         candidates = self._candidates(new, weights, postings)
         if page in self._events and page not in candidates:
@@ -181,7 +183,7 @@ class Grouping:
                 if _another(equal, new):
                     numbered = True
                     continue
-            likeness = [asking.likeness(story) for story in members]
+            likeness = asking.likeness(members)
             nearest = max(likeness)
             mean = sum(likeness) / len(likeness) * _gain(len(likeness))
             leads = [one for one, story in zip(likeness, members, strict=True) if story.voice == _LEADS]
@@ -327,30 +329,20 @@ class Grouping:
 
     # --- how like
 
-    def _weights(self, new: Sketch, postings: Sequence[Sequence[int] | None]) -> bytes:
+    def _weights(self, new: Sketch, common: list[float], postings: Sequence[Sequence[int] | None]) -> bytes:
         """Return each term's weight, in sixteenths: its emphasis times how rare it is, in nats.
 
         No weight is 0: where every story has the same words, they are copies still.
         """
-        common = _common(new.language).get
-        stories, first = len(self._stories) + 1 + _PRIOR, len(self._stories) + 1 + _FIRST
-        weights = bytearray()
-        for term, emphasis, posting in zip(new.terms, new.emphasis, postings, strict=True):
-            before = posting[0] if posting is not None else 0
-            share = max((before + _PRIOR * common(term, 0.0)) / stories, (before + 1) / first, _RAREST)
-            weights.append(min(255, max(1, round(-log(share) * emphasis * _SCALE))))
-        return bytes(weights)
+        counts = [0 if posting is None else posting[0] for posting in postings]
+        held = len(self._stories) + 1
+        return weigh(new.emphasis, common, counts, _PRIOR, held + _PRIOR, held + _FIRST, _RAREST, _SCALE)
 
-    def _candidates(self, new: Sketch, weights: Sequence[int], postings: Sequence[Sequence[int] | None]) -> list[int]:
+    def _candidates(self, new: Sketch, weights: bytes, postings: Sequence[array[int] | None]) -> list[int]:
         """Return the events of the stories that share the most of the weightiest terms, at most `_COMPARED`."""
-        found: dict[int, int] = {}
-        get = found.get
-        for weight, _, posting in sorted(zip(weights, new.terms, postings, strict=True), reverse=True)[:_ASKED]:
-            if posting is not None:
-                square = weight * weight
-                for key in posting[max(1, len(posting) - _LATEST) :]:
-                    found[key] = get(key, 0) + square
-        stories = [self._stories[key] for key in sorted(found, key=found.__getitem__, reverse=True)[:_LIKELY]]
+        weightiest = sorted(zip(weights, new.terms, postings, strict=True), reverse=True)[:_ASKED]
+        asked = [(weight, posting) for weight, _, posting in weightiest if posting is not None]
+        stories = map(self._stories.__getitem__, likely(asked, _LATEST, _LIKELY))
         near = (story.event for story in stories if abs(new.at - story.at) <= self.window)
         return list(dict.fromkeys(near))[:_COMPARED]
 
@@ -367,45 +359,36 @@ class Grouping:
 class _Asking:
     """A new story, ready to be compared with many."""
 
-    def __init__(self, new: Sketch, weights: bytes) -> None:
+    def __init__(self, new: Sketch, weights: bytes, common: Sequence[float]) -> None:
         self._new = new
-        self._weights = dict(zip(new.terms, weights, strict=True))
-        self._written = dict(zip(new.terms, new.written, strict=True))
-        self._content = frozenset(new.terms).difference(_common(new.language), FORM_TERMS)
+        self._weights = weights
+        # What says something: a word that is not among the common ones, nor of the form of the report.
+        self._content = bytes(
+            [not usual and term not in FORM_TERMS for term, usual in zip(new.terms, common, strict=True)]
+        )
         self.form = _form(new.terms)
         self._length = _length(weights)
-        self._names = frozenset(_named(new.terms, new.names))
-        # The words of one name follow one another wherever it stands: that says no more than the name.
-        self._pairs = frozenset(
-            pair
-            for pair in pairwise(new.terms[: new.title_terms])
-            if pair[0] not in self._names or pair[1] not in self._names
-        )
 
-    def likeness(self, story: _Kept) -> float:
-        """Return how like the new story is to an earlier one: 0 to 1, and more for what bonuses add to a copy."""
-        new, terms = self._new, story.terms
-        product: int = sum(map(mul, map(self._weights.get, terms, repeat(0)), story.weights))
-        if not product:
-            return 0.0
-        shared = len(self._content.intersection(terms))
+    def likeness(self, stories: Sequence[_Kept]) -> list[float]:
+        """Return how like the new story is to earlier ones: 0 to 1, and more for what bonuses add to a copy."""
+        new = self._new
+        others = [Compared(story.terms, story.weights, story.names, story.title_terms) for story in stories]
+        shared = overlaps(new.terms, self._weights, self._content, new.names, new.title_terms, others)
+        return [self._like(story, *found) if found[0] else 0.0 for story, found in zip(stories, shared, strict=True)]
+
+    def _like(self, story: _Kept, product: int, shared: int, runs: int, met: bool) -> float:
+        new = self._new
         hours = abs(new.at - story.at) / _HOUR
         likeness = product / sqrt((self._length**2 + _LEAST) * (story.length**2 + _LEAST))
         if shared <= 1 and likeness < _COPY:
             likeness = min(likeness, _ONE_WORD)
         if story.language != new.language:
             likeness *= _TONGUES
-        elif self.form is not None and self.form in story.terms and not self._content.isdisjoint(story.terms):
+        elif self.form is not None and shared and self.form in story.terms:
             likeness *= _SAME_FORM
         likeness *= 1 + _LEAD_BONUS * min(1.0, min(new.lead_terms, story.lead_terms) / _LEAD_FULL)
-        runs = len(self._pairs.intersection(pairwise(terms[: story.title_terms])))
         likeness += _RUN * max(0, runs - _FREE_PAIRS)
-        if (
-            self._names
-            and story.names
-            and self._names.isdisjoint(terms)
-            and self._weights.keys().isdisjoint(_named(terms, story.names))
-        ):
+        if new.names and story.names and not met:
             likeness *= _OTHER_NAMES
         if story.source == new.source:
             sure = min(1.0, likeness / _SURE_OF_SOURCE)
@@ -414,16 +397,10 @@ class _Asking:
 
     def shared(self, story: _Kept) -> tuple[str, ...]:
         """Return the weightiest terms shared with an earlier story, as the new one writes them."""
-        both = sorted((-self._weights[term], self._written[term]) for term in self._weights.keys() & story.terms)
+        theirs, new = frozenset(story.terms), self._new
+        ours = zip(new.terms, self._weights, new.written, strict=True)
+        both = sorted((-weight, written) for term, weight, written in ours if term in theirs)
         return tuple(written for _, written in both[:_SHOWN])
-
-
-def _named(terms: Sequence[str], names: int) -> Iterator[str]:
-    """Yield those of a story's terms that its `names` say are written as names."""
-    while names:
-        lowest = names & -names
-        yield terms[lowest.bit_length() - 1]
-        names ^= lowest
 
 
 def _form(terms: Iterable[str]) -> str | None:

@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from sys import intern
-from typing import NamedTuple
 
 from monitor.text import UNSPACED, StoryText, fold, same_forms, written_words
 
@@ -98,6 +97,11 @@ _COUNTED = re.compile(
 )
 PRICE = re.compile(r"[$€£¥]\s?\d[\d.,]*|\d[\d.,]*\s?[%€£¥]")
 THOUSANDS = re.compile(r"\d{1,3}(?:[.,]\d{3})+")
+_GROUPED = re.compile(r"(?<!\d)(?<!\d[.,])\d{1,3}(?:[.,]\d{3})+(?![.,]?\d)")  # 10,000: not in 12.01.2026
+_POINT = re.compile(r"(?<=\d)[.,](?=\d)")
+_PARTED = re.compile(r"\d[.,]\d")  # far sooner told than the others, which look at every letter
+# Stands for the point of a decimal, which would end a word: a letter that looks like one.
+_DOT = "\ua78f"
 SPELLED = {
     word: str(number)
     for spelled in (
@@ -140,9 +144,10 @@ def sketch(story: StoryText, at: float, entities: Iterable[str] = ()) -> Sketch:
     """Return the sketch of a story published at `at` (seconds); `entities` are the keys of those found in it."""
     # "Opinion | …", "… | CNN Politics": the label is no part of what happened.
     title = max(story.title[:_TITLE_CHARACTERS].split(" | "), key=len)
-    title = _DOTTED.sub(_undotted, _aliased(title))
+    numbered = _DOTTED.sub(_undotted, _aliased(title))
+    title = _whole(numbered)
     lead = f"{story.summary[:_LEAD_CHARACTERS]} {story.text[:_LEAD_CHARACTERS]}".strip()
-    lead = _DOTTED.sub(_undotted, _aliased(lead)) if lead else ""
+    lead = _whole(_DOTTED.sub(_undotted, _aliased(lead))) if lead else ""
     language = story.language
     small = title.lower()
     forms = {form: match for form, pattern in _FORMS.items() if (match := pattern.search(small))}
@@ -155,6 +160,7 @@ def sketch(story: StoryText, at: float, entities: Iterable[str] = ()) -> Sketch:
     names = not is_title_case(title)
     found: dict[str, tuple[float, str]] = {}
     called, title_terms = 0, 0
+    reader = _reader(language)
     for place, text, named, most in (
         (TITLE, title[start:end], names, _TITLE_CHARACTERS),
         (OCCASION, title[:start], names, _TITLE_CHARACTERS),
@@ -163,21 +169,22 @@ def sketch(story: StoryText, at: float, entities: Iterable[str] = ()) -> Sketch:
     ):
         if most == LEAD_WORDS:
             title_terms = len(found)
-        for term, written, name in _terms(text, language, most) if text else ():
+        for term, written, name in _terms(text, reader, most) if text else ():
             if term not in found and len(found) < MOST_TERMS:
                 if name != 1.0 and named and place == TITLE:
                     called |= 1 << len(found)
-                found[term] = (place * (name if named else 1.0), written)
+                found[term] = (place * name if named else place, written)
     lead_terms = len(found) - title_terms
     for form in forms:
         found[form] = (0.0, "the form of the report")
-    standing, series = _numbered(title)
+    standing, series = _numbered(numbered, reader)
     for entity in sorted(set(entities))[:MOST_TERMS]:
         found["&" + "_".join(entity.split())] = (ENTITY, entity)
+    shown = [written for _, written in found.values()]
     return Sketch(
-        terms=tuple(intern(term) for term in found),
-        emphasis=tuple(emphasis for emphasis, _ in found.values()),
-        written=tuple(written for _, written in found.values()),
+        terms=tuple(map(intern, found)),
+        emphasis=tuple([emphasis for emphasis, _ in found.values()]),
+        written=tuple([word.replace(_DOT, ".") for word in shown] if _DOT in title or _DOT in lead else shown),
         at=at,
         source=story.source,
         language=language,
@@ -196,11 +203,11 @@ def is_live_address(url: str) -> bool:
     return bool(_LIVE_ADDRESS.search(url[:_TITLE_CHARACTERS].lower()))
 
 
-def _numbered(title: str) -> tuple[int, int]:
+def _numbered(title: str, reader: _Reader) -> tuple[int, int]:
     """Return the hashes of a headline without its numbers, and of the numbers that count nothing (0: none do)."""
     if any(map(str.isdigit, title)):
         title = THOUSANDS.sub(" ", PRICE.sub(" ", title))
-    folded = [_read(word, "").folded for word, _ in written_words(title)]
+    folded = [reader[word][0] for word, _ in written_words(title)]
     numbers = {n: SPELLED.get(word, word) for n, word in enumerate(folded) if word[0].isdigit() or word in SPELLED}
     naming = [number for n, number in numbers.items() if not any(map(_COUNTED.match, folded[max(0, n - 3) : n + 3]))]
     rest = [word for n, word in enumerate(folded) if n not in numbers] if numbers else folded
@@ -209,6 +216,13 @@ def _numbered(title: str) -> tuple[int, int]:
 
 def _undotted(dotted: re.Match[str]) -> str:
     return dotted[0].replace(".", "").replace(" ", "") + " "
+
+
+def _whole(text: str) -> str:
+    """Write each number as one word, the same in languages that part thousands by dots and decimals by commas."""
+    if _PARTED.search(text) is None:
+        return text
+    return _POINT.sub(_DOT, _GROUPED.sub(lambda number: number[0].replace(",", "").replace(".", ""), text))
 
 
 def is_title_case(title: str) -> bool:
@@ -221,32 +235,56 @@ def _aliased(text: str) -> str:
     return _ALIASES.sub(lambda name: _CODES[name[0]] + " ", text)
 
 
-class _Read(NamedTuple):
-    """What a word as it is written is to events; `unspaced` when it is a character of a script without spaces."""
+class _Reader(dict[str, tuple[str, str, bool, bool]]):
+    """What each word of a language as it is written is to events, kept as long as there are not too many.
 
-    folded: str
-    term: str
-    capital: bool
-    unspaced: bool
+    That is: it folded, its term, whether it begins with a capital, and whether it is a character of a script without
+    spaces.
+    """
+
+    def __init__(self, language: str) -> None:
+        super().__init__()
+        self._language = language
+
+    def __missing__(self, written: str) -> tuple[str, str, bool, bool]:
+        readers = list(_READERS.values())
+        if sum(map(len, readers)) >= _REMEMBERED:
+            for reader in readers:
+                reader.clear()
+        folded = fold(written)
+        read = folded, stem(folded, self._language), written[0].isupper(), _UNSPACED.match(folded) is not None
+        self[written] = read
+        return read
 
 
-def _terms(text: str, language: str, most: int) -> Iterator[tuple[str, str, float]]:
-    """Yield the terms of the first words of `text`, how each is written there, and its factor as part of a name."""
-    written = written_words(text)[:most]
-    read = [_read(word, language) for word, _ in written]
-    for place, ((word, gap), one) in enumerate(zip(written, read, strict=True), 1):
-        after = read[place] if place < len(read) else None
-        if not one.unspaced:
-            goes_on = after is not None and after.capital and gap == " "
-            yield one.term, word, 1.0 if not one.capital else GIVEN if goes_on else NAME
-        elif after is not None and after.unspaced and not gap:
-            yield one.folded + after.folded, word + written[place][0], 1.0
+_READERS: dict[str, _Reader] = {}
+_REMEMBERED, _LANGUAGES = 1 << 16, 64  # words of all languages; languages, which are what publishers say
 
 
-@lru_cache(maxsize=1 << 16)
-def _read(written: str, language: str) -> _Read:
-    folded = fold(written)
-    return _Read(folded, stem(folded, language), written[0].isupper(), bool(_UNSPACED.match(folded)))
+def _reader(language: str) -> _Reader:
+    reader = _READERS.get(language)
+    if reader is None:
+        if len(_READERS) >= _LANGUAGES:
+            _READERS.clear()
+        reader = _READERS[language] = _Reader(language)
+    return reader
+
+
+def _terms(text: str, reader: _Reader, most: int) -> list[tuple[str, str, float]]:
+    """Return the terms of the first words of `text`, how each is written there, and its factor as part of a name."""
+    words = written_words(text)[:most]
+    found = []
+    # From the last to the first, since what a word is hangs on the next one.
+    after, after_folded, after_capital, after_unspaced = "", "", False, False
+    for written, gap in reversed(words):
+        folded, term, capital, unspaced = reader[written]
+        if not unspaced:
+            found.append((term, written, 1.0 if not capital else GIVEN if after_capital and gap == " " else NAME))
+        elif after_unspaced and not gap:
+            found.append((folded + after_folded, written + after, 1.0))
+        after, after_folded, after_capital, after_unspaced = written, folded, capital, unspaced
+    found.reverse()
+    return found
 
 
 @lru_cache(maxsize=1 << 16)

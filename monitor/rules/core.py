@@ -2,21 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from importlib import import_module
-from types import ModuleType
+from monitor.compiled import built
 
 VERSION = 3  # of what it and the modules here say to each other: one built from an older source is left alone
-
-
-def _loaded() -> ModuleType | None:
-    if os.environ.get("MONITOR_PURE"):
-        return None
-    try:
-        built = import_module("monitor.rules._core")
-    except ImportError:
-        return None
-    return built if built.VERSION == VERSION else None
-
-
-CORE = _loaded()
+CORE = built("monitor.rules._core", VERSION)
