@@ -18,6 +18,7 @@ from monitor.send.outcome import Outcome, from_http, seconds
 _WEBHOOKS = (NotifyForm, NotifyJSON, NotifyXML)
 MOST_PIECES = 3  # that one message may become
 _MARK = len(" (3/3)")
+TAKEN = "taken, as Apprise reports"  # these services give no receipt
 
 # ntfy makes a file of a message of more than 4,096 bytes; Apprise believes 7,800 characters.
 _BYTES = {"ntfy": 4_000}
@@ -155,7 +156,7 @@ def deliver(service: Any, apprise: Any, message: PlainMessage, identity: str) ->
     finally:
         warnings, rest = _reports.stop()
     if result:
-        return Outcome("sent")
+        return Outcome("sent", detail=TAKEN)
     codes = _ERROR.findall(warnings)
     if codes:
         waits = _RETRY_AFTER.findall(rest)
