@@ -13,13 +13,24 @@ from zoneinfo import ZoneInfo
 
 from monitor.app import OPERATORS, SENDERS, App, address_of
 from monitor.config import Config
-from monitor.dispatch import Alert, Confirmation, Digest, Notice, VolumeAlert, held_until
+from monitor.dispatch import (
+    ANY_TOPIC,
+    AT_ONCE,
+    Alert,
+    Confirmation,
+    Digest,
+    Notice,
+    Standing,
+    VolumeAlert,
+    held_until,
+    silenced_until,
+)
 from monitor.endpoints import OPEN_AFTER, SUSPEND_AFTER, is_down, knows_repeats
 from monitor.errors import RenderError, SendError, StoreError
 from monitor.models import Delivery
 from monitor.pipeline.escalate import escalate_due
 from monitor.pipeline.outages import forget_undeclared, tell_of_outages
-from monitor.pipeline.outgoing import Value, notices, value_of, whither
+from monitor.pipeline.outgoing import Value, given_up, notices, value_of, whither
 from monitor.render import Links, MailMessage, PlainMessage, Reader, SlackMessage
 from monitor.send import Outcome
 from monitor.store import SUSPENDED, UNKNOWN
@@ -33,7 +44,6 @@ LEASE = 60.0  # seconds; of what is still being sent it is renewed, so this is h
 MOST_ATTEMPTS = 12
 TIDY = timedelta(seconds=1)  # between two looks at what waits
 PACED = timedelta(seconds=10)  # the longest time that an endpoint's pace makes a message wait
-AT_ONCE = ("alert", "volume")  # kinds that quiet hours hold, and that go as long as one of their topics is on
 UNREACHABLE = "is no longer declared, so this cannot be delivered"
 
 
@@ -159,18 +169,24 @@ def _not_wanted(app: App, row: Delivery) -> bool:
     """Whether a claimed message is not to go out now; it is then put where it belongs. Uses the database."""
     assert row.id is not None
     outbox, now = app.store.outbox, app.now()
-    if _turned_off(app, row):
-        outbox.cancel(row.id, row.fence, now, "turned off by the link in a mail")
-        log.info("%s: not sent, since it was turned off meanwhile", _name(row))
+    standing = app.store.policies.standing(now)
+    why = _called_off(row, standing)
+    if why:
+        outbox.cancel(row.id, row.fence, now, why)
+        log.info("%s: not sent: meanwhile %s", _name(row), why)
         return True
     refused = app.store.endpoints.suspended().get(row.recipient)
     if refused is not None:
         outbox.hold(row.id, row.fence, now, SUSPENDED, f"the address refuses messages: {refused.error}", False)
         log.warning("%s: held, since its address refuses messages (%s)", _name(row), refused.error)
         return True
-    at = quiet_after(app.config, row, now)
-    if row.attempts > 1 and at > now:  # it was to wait for its server, which came back in the reader's quiet hours
-        outbox.put_back(row.id, row.fence, at)
+    # What was on its way when its reader went away, or was to wait for its server, which came back meanwhile.
+    away = standing.paused.get(row.subscriber) if row.kind != "confirmation" else None
+    at = away or (quiet_after(app.config, row, now) if row.attempts > 1 else now)
+    if at > now:
+        expires_at = max(row.expires_at, given_up(row.kind, away)) if away else row.expires_at
+        outbox.put_back(row.id, row.fence, at, expires_at)
+        log.info("%s: not sent before %s", _name(row), f"{at:%Y-%m-%d %H:%M} UTC")
         return True
     return False
 
@@ -212,12 +228,18 @@ def _suspend(app: App, row: Delivery, outcome: Outcome, now: datetime) -> bool:
     return True
 
 
-def _turned_off(app: App, row: Delivery) -> bool:
-    """Whether the subscriber has turned off, since it was made, all that a message is about."""
+def _called_off(row: Delivery, standing: Standing) -> str:
+    """Return why a message is not to go out any more: all that it is about was turned off or silenced since it was
+    made; "": it is."""
     if row.kind == "confirmation":
-        return False  # one who left may come back
-    off = app.store.slots.muted(app.now()).get(row.subscriber, frozenset())
-    return "*" in off or (row.kind in AT_ONCE and bool(row.topics) and off.issuperset(row.topics))
+        return ""  # one who left may come back
+    off = standing.muted.get(row.subscriber, frozenset())
+    about = row.topics if row.kind in AT_ONCE else ()
+    if ANY_TOPIC in off or (about and off.issuperset(about)):
+        return "turned off by the link in a mail"
+    if about and standing.silenced.keys() >= {*about}:
+        return silenced_until(min(standing.silenced[topic] for topic in about))
+    return ""
 
 
 def quiet_after(config: Config, row: Delivery, at: datetime) -> datetime:

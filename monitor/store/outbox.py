@@ -190,8 +190,8 @@ class Outbox:
                 **extra,
             )
 
-    def put_back(self, delivery_id: int, fence: int, at: datetime) -> bool:
-        """Put the message back until `at` without having tried it."""
+    def put_back(self, delivery_id: int, fence: int, at: datetime, expires_at: datetime) -> bool:
+        """Put the message back until `at` without having tried it, to be given up at `expires_at`."""
         with self._write() as session:
             return _held(
                 session,
@@ -199,6 +199,7 @@ class Outbox:
                 fence,
                 state="pending",
                 next_attempt_at=at,
+                expires_at=expires_at,
                 lease_until=None,
                 attempts=Delivery.attempts - 1,
             )
