@@ -142,6 +142,23 @@ def test_a_long_message_comes_in_balanced_parts_that_lose_nothing(world: World, 
         assert all(f"A title ({n}/{len(parts)})" in text for n, text in enumerate(said, 1))
 
 
+BEYOND_ASCII = ["Заголовок о санкциях. ", "العقوبات على الميناء. ", "制裁措施新闻标题。", "😀 ", '"quoted" \\ ']
+
+
+@pytest.mark.parametrize("words", BEYOND_ASCII)
+@pytest.mark.parametrize("length", [600, 1_200, 1_950, 3_000])
+def test_a_message_to_ntfy_is_never_made_a_file(world: World, words: str, length: int) -> None:
+    sender, url = Sender(), address(world, "ntfy")
+    body = (words * length)[:length].strip()
+    assert sender.send(url, PlainMessage(words * 40, body), "a@b", NOW).kind == "sent"
+    for asked in world.asked:
+        assert (asked.method, asked.path) == ("POST", "/")  # a file goes to /desk?filename=…
+        assert asked.fields["topic"] == "desk"
+        assert 2 * len(asked.fields["message"]) >= length / len(world.asked)
+        assert len(asked.body) <= 8_000
+        assert len((asked.fields["title"] + asked.fields["message"]).encode()) <= 4_096
+
+
 def test_what_no_three_parts_hold_ends_with_an_ellipsis(world: World) -> None:
     assert Sender().send(address(world, "teams"), PlainMessage("A title", long_body()), "a@b", NOW).kind == "sent"
     assert len(world.asked) == 3
