@@ -128,12 +128,14 @@ async def _deliver(app: App, row: Delivery) -> Delivered | None:
     if asked:
         await _kept(app, _note_endpoint, app, row, outcome)
     now, said = app.now(), outcome.detail or outcome.code
+    # An outage is no fault of the message: the breaker spaces its tries, and its time alone ends them.
+    counts = not (asked and outcome.kind == "retry" and _is_down(outcome))
     if outcome.kind == "sent":
         if await _kept(app, outbox.finish, row.id, fence, now, outcome.code, outcome.detail, outcome.receipt):
             log.info("%s: accepted by the server (%s)", _name(row), outcome.receipt or outcome.code or "no receipt")
         else:
             log.warning("%s: accepted by the server, but after its claim had ended: it was sent twice", _name(row))
-    elif outcome.kind == "permanent" or row.attempts >= MOST_ATTEMPTS:
+    elif outcome.kind == "permanent" or (counts and row.attempts >= MOST_ATTEMPTS):
         await _kept(app, outbox.give_up, row.id, fence, now, outcome.code, outcome.detail)
         log.error("%s: given up: %s", _name(row), said)
         if outcome.bounce == "hard" and await _kept(app, _suspend, app, row, outcome, now):
@@ -148,7 +150,7 @@ async def _deliver(app: App, row: Delivery) -> Delivered | None:
         delay = retry_delay(row.attempts, outcome.retry_after, app.rng)
         at = quiet_after(app.config, row, now + timedelta(seconds=delay))
         unsure = outcome.kind == "unknown"
-        await _kept(app, outbox.retry, row.id, fence, at, outcome.code, outcome.detail, unsure)
+        await _kept(app, outbox.retry, row.id, fence, at, outcome.code, outcome.detail, unsure, counts)
         log.warning("%s: not accepted (%s); the next try at %s", _name(row), said, f"{at:%H:%M:%S} UTC")
     return Delivered(row, outcome)
 
@@ -197,7 +199,7 @@ def _note_endpoint(app: App, row: Delivery, outcome: Outcome) -> None:
     if outcome.kind == "permanent":
         endpoints.answered(row.endpoint, now)
     elif outcome.kind in ("retry", "unknown"):
-        down = not outcome.bounce and is_down(outcome.code)
+        down = _is_down(outcome)
         if not down:
             endpoints.answered(row.endpoint, now)
         if down or outcome.retry_after is not None:
@@ -206,6 +208,11 @@ def _note_endpoint(app: App, row: Delivery, outcome: Outcome) -> None:
             was = endpoints.failed(row.endpoint, now, error, down=down, rest=rest)
             if down and was.failures == OPEN_AFTER:
                 log.error("%s seems to be down; all messages by it wait: %s", row.endpoint, error)
+
+
+def _is_down(outcome: Outcome) -> bool:
+    """Whether an attempt that was not taken found nobody there who takes anything."""
+    return not outcome.bounce and is_down(outcome.code)
 
 
 def _suspend(app: App, row: Delivery, outcome: Outcome, now: datetime) -> bool:

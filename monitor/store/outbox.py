@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Select, update
+from sqlalchemy import Select, case, update
 from sqlalchemy import select as sa_select
 from sqlmodel import Session, col, func, literal_column, select, text
 
@@ -173,10 +173,24 @@ class Outbox:
             row.code, row.detail, row.receipt = code, detail, receipt
             return True
 
-    def retry(self, delivery_id: int, fence: int, at: datetime, code: str, detail: str, maybe_sent: bool) -> bool:
-        """Put the message back until `at`; `maybe_sent` marks that it may have gone out."""
+    def retry(
+        self,
+        delivery_id: int,
+        fence: int,
+        at: datetime,
+        code: str,
+        detail: str,
+        maybe_sent: bool,
+        counts: bool = True,
+    ) -> bool:
+        """Put the message back until `at`; `maybe_sent` marks that it may have gone out.
+
+        A further attempt that does not count (nobody was there) leaves `attempts` as it was.
+        """
         with self._write() as session:
             extra: dict[str, Any] = {"maybe_dup": Delivery.maybe_dup + 1} if maybe_sent else {}
+            if not counts:
+                extra["attempts"] = case((col(Delivery.attempts) > 1, Delivery.attempts - 1), else_=1)
             return _held(
                 session,
                 delivery_id,
