@@ -362,10 +362,11 @@ class Delivery(SQLModel, table=True):
 
     States: pending → sending → sent | pending (later) | held | dead; a person may make it cancelled, or pending again
     (docs/reference/delivery.md has the diagram). `key` is unique, so a repeated run adds nothing, and `message_id` is a
-    function of it. `fence` counts claims: only the holder of the latest may retry it or give it up. `wire_at` is set
-    just before the bytes go out: a lease that ends with it set may have been sent, and is tried again under the same
-    `message_id` with `maybe_dup` counted up. `payload` is the Alert or Digest. `dated_at` is when it was first tried,
-    the date that all its attempts bear; of one that is sent in parts the first `parts` went.
+    function of it. `attempts` counts those that a server answered, and a first one that none did. `fence` counts
+    claims: only the holder of the latest may retry it or give it up. `wire_at` is set just before the bytes go out: a
+    lease that ends with it set may have been sent, and is tried again under the same `message_id` with `maybe_dup`
+    counted up. `payload` is the Alert or Digest. `dated_at` is when it was first tried, the date that all its attempts
+    bear; of one that is sent in parts the first `parts` went.
 
     `endpoint` is the server that it goes by and `recipient` its address (`endpoints`), as they are declared now.
     `incident` names what an alert tells of, for acknowledging; at `escalate_at` it goes on to others (Escalation).

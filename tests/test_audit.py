@@ -18,7 +18,11 @@ from monitor.pipeline.deliver import drain
 from monitor.store import Store
 from tests.fakes import free_port
 from tests.pipe import START, Pipe, item
+from tests.servers import MailServer
+from tests.services import SLACK, SLACK_BOT, STOCK, World, address, servers, world
 from tests.test_policy import MONITOR, title
+
+__all__ = ["servers", "world"]  # fixtures
 
 TEXT = """
 subscribers:
@@ -128,6 +132,7 @@ BROKEN = [
     (no_slot, "for omar about story 5: no digest or summary covers", 1),
     (no_digest, "for ruth, with 2 stories: no message by mail is in the outbox", 1),
     (becomes(state="sent", finished_at=START), "was sent without a receipt", 1),
+    (becomes(state="sent", finished_at=START, endpoint="slack 1"), "was sent without a receipt", 1),
     (becomes(state="sent", receipt="250 OK"), "not since when", 1),
     (becomes(state="dead", finished_at=START), "is dead without a reason", 1),
     (becomes(state="cancelled", finished_at=START), "is cancelled without a reason", 1),
@@ -146,11 +151,29 @@ def test_what_is_broken_is_named(pipe: Pipe, breaks: Callable[[Session], None], 
     assert len([one for one in found if said in one]) == times, found
 
 
-def test_what_was_sent_passes(pipe: Pipe) -> None:
-    for row in pipe.deliveries("alert"):
-        assert row.id is not None
-        (claimed,) = pipe.app.store.outbox.claim(pipe.time, 60, 1)
-        pipe.app.store.outbox.finish(claimed.id or 0, claimed.fence, pipe.time, "250", "", "queued as 1")
+async def test_what_each_service_took_passes(tmp_path: Path, world: World) -> None:
+    mail = MailServer()
+    mail.start()
+    urls = {name: address(world, name) for name in STOCK} | {"slack": SLACK, "slack-bot": SLACK_BOT}
+    urls["mail"] = f"mailto://127.0.0.1:{mail.port}?to=ruth@corvid.example"
+    alerts = "subscriptions: [{topics: all, alert: {via: [it]}}]"
+    lines = "".join(f'  {name}: {{channels: {{it: "{url}"}}, {alerts}}}\n' for name, url in urls.items())
+    pipe = Pipe(tmp_path, START, subscribers=f"subscribers:\n{lines}")
+    pipe.put("wire", item("1", title(1)))
+    try:
+        await drain(pipe.app)
+        rows = pipe.deliveries("alert")
+        assert {row.subscriber: row.state for row in rows} == dict.fromkeys(urls, "sent")
+        assert {row.detail for row in rows if row.subscriber in STOCK} == {"taken, as Apprise reports"}
+        assert findings(pipe) == []
+    finally:
+        await pipe.app.close()
+        mail.stop()
+
+
+def test_what_a_service_took_before_its_answer_was_recorded_passes(pipe: Pipe) -> None:
+    with pipe.app.store.write() as session:
+        becomes(state="sent", finished_at=START, endpoint="ntfy 1f0c")(session)
     assert findings(pipe) == []
 
 

@@ -141,6 +141,69 @@ async def test_what_was_turned_off_since_it_was_made_is_not_sent(tmp_path: Path,
         await app.close()
 
 
+async def absence(tmp_path: Path, mail: MailServer) -> None:
+    """Ruth's message waits for the server; she goes away; the server comes back for others."""
+    omar = f"""
+  omar:
+    channels: {{mail: "mailto://127.0.0.1:{mail.port}?to=omar@corvid.example"}}
+    subscriptions: [{{topics: [border-deployments], alert: {{via: [mail]}}}}]
+"""
+    pipe = Pipe(tmp_path, START, subscribers=subscribers(mail.port) + omar)
+    app, away = pipe.app, pipe.time + timedelta(days=3)
+    pipe.put("wire", item("1", "Sanctions agreed"))
+    mail.replies["MAIL"] = "421 4.3.2 closing"
+    try:
+        await drain(app)
+        assert app.store.policies.pause("ruth", away, pipe.time) == 1
+        mail.replies.clear()
+        pipe.forward(minutes=5)
+        pipe.put("wire", item("2", "Troops at the border"))
+        for _ in range(5):
+            await drain(app)
+            pipe.forward(minutes=1)
+        assert [one.rcpt_tos for one in mail.mails] == [["omar@corvid.example"]]
+        (hers,) = (row for row in pipe.deliveries("alert") if row.subscriber == "ruth")
+        assert (hers.state, hers.attempts, hers.next_attempt_at) == ("pending", 1, away)
+        assert timedelta(days=3) <= hers.expires_at - away <= timedelta(days=7)
+        pipe.time = away
+        await drain(app)
+        assert [one.rcpt_tos for one in mail.mails][1:] == [["ruth@corvid.example"]]
+    finally:
+        await app.close()
+
+
+async def test_a_message_that_was_tried_before_its_reader_went_away_waits_for_the_return(
+    tmp_path: Path, mail: MailServer
+) -> None:
+    await absence(tmp_path, mail)
+
+
+@pytest.mark.usefixtures("on_postgres")
+async def test_it_waits_on_postgresql_too(tmp_path: Path, mail: MailServer) -> None:
+    await absence(tmp_path, mail)
+
+
+@pytest.mark.parametrize("topics", [["sanctions"], ["sanctions", "border-deployments"]])
+async def test_a_message_that_was_on_its_way_when_its_topic_was_silenced_is_not_tried_again(
+    tmp_path: Path, mail: MailServer, topics: list[str]
+) -> None:
+    pipe = Pipe(tmp_path, START, subscribers=subscribers(mail.port))
+    app, until = pipe.app, pipe.time + timedelta(hours=4)
+    pipe.put("wire", item("1", "Sanctions and troops at the border" if topics[1:] else "Sanctions agreed"))
+    (claimed,) = app.store.outbox.claim(pipe.time, 60, 1)
+    try:
+        assert app.store.policies.silence("sanctions", until, "", pipe.time) == 0  # it is being sent
+        app.store.outbox.retry(claimed.id or 0, claimed.fence, pipe.time, "451", "later", False)
+        await drain(app)
+        told = ("cancelled", "silenced by the operators until 2026-11-25 10:00 UTC")
+        if topics[1:]:  # it is about another one, too
+            assert [state for state, _ in states(app)] == ["sent"]
+        else:
+            assert states(app) == [told]
+    finally:
+        await app.close()
+
+
 async def test_what_comes_too_late_is_told_to_the_operators_once(tmp_path: Path, mail: MailServer) -> None:
     monitor = make.MONITOR + f'operators: ["mailto://127.0.0.1:{mail.port}?to=ops@corvid.example"]\n'
     pipe = Pipe(tmp_path, START, subscribers=subscribers(mail.port), monitor=monitor)

@@ -22,6 +22,7 @@ from monitor.errors import StoreError
 from monitor.models import Delivery
 from monitor.pipeline.deliver import deliver_due, drain
 from tests import make
+from tests.fakes import free_port
 from tests.pipe import START, Pipe, item
 from tests.servers import MailServer
 
@@ -270,6 +271,59 @@ async def test_a_hanging_server_holds_four_senders_and_delays_nobody_else(tmp_pa
             assert len([row for row in pipe.rows(Delivery) if row.attempts]) == 10  # of the other 26 none was tried
         finally:
             await app.close()
+
+
+async def outage(tmp_path: Path, hours: int) -> None:
+    """Nobody listens for hours; then somebody does."""
+    port = free_port()
+    pipe = Pipe(tmp_path, START, subscribers=readers(ruth=f"mailto://127.0.0.1:{port}?to=ruth@corvid.example"))
+    pipe.put("wire", item("1", "Sanctions agreed"))
+    tries, longest, last = 0, timedelta(0), pipe.time
+    back = pipe.time + timedelta(hours=hours)
+    try:
+        while pipe.time < back:
+            for _ in await drain(pipe.app):
+                tries, longest, last = tries + 1, max(longest, pipe.time - last), pipe.time
+            pipe.forward(minutes=5)
+        (row,) = pipe.deliveries("alert")
+        assert (row.state, row.attempts) == ("pending", 1)
+        assert tries > 6 * (hours - 1)
+        assert longest <= timedelta(minutes=15)
+        server = MailServer(port)
+        server.start()
+        server.replies["RCPT"] = "450 4.7.1 greylisted"
+        await drain(pipe.app)
+        server.replies.clear()
+        pipe.forward(minutes=15)
+        await drain(pipe.app)
+        server.stop()
+        assert [row.state for row in pipe.deliveries("alert")] == ["sent"]
+    finally:
+        await pipe.app.close()
+
+
+async def test_a_server_that_was_away_for_hours_gets_what_waited_for_it(tmp_path: Path) -> None:
+    await outage(tmp_path, 8)
+
+
+@pytest.mark.usefixtures("on_postgres")
+async def test_the_same_on_postgresql(tmp_path: Path) -> None:
+    await outage(tmp_path, 8)
+
+
+async def test_a_message_that_its_server_puts_off_again_and_again_is_given_up(tmp_path: Path, mail: MailServer) -> None:
+    hers = f"mailto://127.0.0.1:{mail.port}?to=ruth@corvid.example"
+    pipe = Pipe(tmp_path, START, subscribers=readers(ruth=hers))
+    pipe.put("wire", item("1", "Sanctions agreed"))
+    mail.replies["RCPT"] = "450 4.2.1 busy"
+    try:
+        for _ in range(20):
+            await drain(pipe.app)
+            pipe.forward(hours=1)
+        (row,) = pipe.deliveries("alert")
+        assert (row.state, row.attempts, row.code) == ("dead", 12, "450")
+    finally:
+        await pipe.app.close()
 
 
 async def test_readers_of_one_throttled_webhook_share_its_rest_and_mail_goes_on(

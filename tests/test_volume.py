@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -138,6 +138,64 @@ def test_a_topic_that_never_matched_and_a_first_poll_are_no_news(pipe: Pipe) -> 
     pipe.forward(days=4)
     pipe.put("wire", item("a", "Mayor opens a bridge"))
     assert volume_due(pipe.app) == []
+
+
+def spike(tmp_path: Path, before: Callable[[Pipe], object], budget: str = "") -> Pipe:
+    """A topic with one story a week, which after `before` has twelve in an hour."""
+    made = Pipe(tmp_path, START, topics=TOPICS, monitor=f"{make.MONITOR}events: off\n{budget}")
+    for _ in range(5):
+        bring(made, 1)
+        made.forward(days=7)
+    before(made)
+    bring(made, 12)
+    return made
+
+
+def left_alone(tmp_path: Path, how: str) -> None:
+    until = timedelta(hours=2)
+    choices: dict[str, Callable[[Pipe], object]] = {
+        "paused": lambda p: p.app.store.policies.pause("ruth", p.time + until, p.time),
+        "silenced": lambda p: p.app.store.policies.silence("sanctions", p.time + until, "", p.time),
+        "muted": lambda p: p.app.store.preferences.turn_off("ruth", "sanctions", p.time, p.time + until),
+    }
+    pipe = spike(tmp_path, choices[how])
+    try:
+        assert volume_due(pipe.app) == []
+        pipe.forward(hours=3)
+        assert [row.state for row in volume_due(pipe.app)] == ["pending"]  # it is over, and the day is not
+        assert volume_due(pipe.app) == []
+    finally:
+        pipe.close()
+
+
+@pytest.mark.parametrize("how", ["paused", "silenced", "muted"])
+def test_who_is_left_alone_hears_of_a_spike_when_that_is_over(tmp_path: Path, how: str) -> None:
+    left_alone(tmp_path, how)
+
+
+@pytest.mark.usefixtures("on_postgres")
+def test_the_same_on_postgresql(tmp_path: Path) -> None:
+    left_alone(tmp_path, "paused")
+
+
+def test_a_spike_beyond_the_budget_is_held(tmp_path: Path) -> None:
+    pipe = spike(tmp_path, lambda _: None, "budget: 12/h\n")
+    try:
+        assert [(row.state, row.code) for row in volume_due(pipe.app)] == [("held", "budget")]
+        assert volume_due(pipe.app) == []
+        assert pipe.app.store.policies.release(pipe.time, drop=False) == 1
+    finally:
+        pipe.close()
+
+
+def test_a_waiting_message_of_a_spike_is_cancelled_when_its_topic_is_silenced(tmp_path: Path) -> None:
+    pipe = spike(tmp_path, lambda _: None)
+    try:
+        volume_due(pipe.app)
+        pipe.app.store.policies.silence("sanctions", pipe.time + timedelta(hours=2), "", pipe.time)
+        assert [row.state for row in pipe.deliveries("volume")] == ["cancelled"]
+    finally:
+        pipe.close()
 
 
 def test_who_turned_the_topic_off_or_sleeps_is_not_disturbed(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ whose scope leaves the story out, is worked out from the policy recorded with ea
 from monitor.dispatch.decide import (
     A_MESSAGE,
     ANY_TOPIC,
+    AT_ONCE,
     Decided,
     Incident,
     Standing,
@@ -18,6 +19,7 @@ from monitor.dispatch.decide import (
     is_old,
     longest_limit,
     per,
+    silenced_until,
     topic_ref,
     window_key,
 )
@@ -41,6 +43,7 @@ from monitor.dispatch.values import (
 
 __all__ = [
     "ANY_TOPIC",
+    "AT_ONCE",
     "A_MESSAGE",
     "SEVERITIES",
     "TOLD",
@@ -70,6 +73,7 @@ __all__ = [
     "longest_limit",
     "one_each_event",
     "per",
+    "silenced_until",
     "topic_ref",
     "window_key",
 ]

@@ -16,6 +16,7 @@ from monitor.timing import quiet_until
 
 A_MESSAGE = 20  # stories that one message takes; the next begins another, which the limit counts
 ANY_TOPIC = "*"  # in what a subscriber turned off: everything
+AT_ONCE = ("alert", "volume")  # kinds of messages that silences stop and quiet hours hold, and that go for one topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,7 @@ class _Decider:
             self._no(Reason.PAUSED, f"paused until {paused:%Y-%m-%d %H:%M} UTC", self.left)
         for topic in [t for t in self.left if t in self.standing.silenced]:
             until = self.standing.silenced[topic]
-            self._no(Reason.SILENCED, f"silenced by the operators until {until:%Y-%m-%d %H:%M} UTC", [topic])
+            self._no(Reason.SILENCED, silenced_until(until), [topic])
         if is_late:
             self._no(Reason.OLD, late, self.left)
         self._alert()
@@ -303,6 +304,11 @@ class _Decider:
         topics, channels = {*ask.subscription.topics}, {*ask.policy.via}
         own = (t for t in self.messages if since < t.at <= until and topics & {*t.topics} and channels & {*t.channels})
         return sum(1 for _ in own) >= limit.count
+
+
+def silenced_until(until: datetime) -> str:
+    """Return in words that a topic is silenced."""
+    return f"silenced by the operators until {until:%Y-%m-%d %H:%M} UTC"
 
 
 def alert_key(subscriber: str, channel: str, key: str) -> str:

@@ -61,4 +61,4 @@ class Budget:
         )
         title = f"Messages are held: the budget of {budget} is used up"
         for row in notices(self._app, f"budget:{self._now.isoformat()}", Notice(title, lines), self._now):
-            self._work.add_notice(row)
+            self._work.add_message(row)

@@ -13,13 +13,24 @@ from zoneinfo import ZoneInfo
 
 from monitor.app import OPERATORS, SENDERS, App, address_of
 from monitor.config import Config
-from monitor.dispatch import Alert, Confirmation, Digest, Notice, VolumeAlert, held_until
+from monitor.dispatch import (
+    ANY_TOPIC,
+    AT_ONCE,
+    Alert,
+    Confirmation,
+    Digest,
+    Notice,
+    Standing,
+    VolumeAlert,
+    held_until,
+    silenced_until,
+)
 from monitor.endpoints import OPEN_AFTER, SUSPEND_AFTER, is_down, knows_repeats
 from monitor.errors import RenderError, SendError, StoreError
 from monitor.models import Delivery
 from monitor.pipeline.escalate import escalate_due
 from monitor.pipeline.outages import forget_undeclared, tell_of_outages
-from monitor.pipeline.outgoing import Value, notices, value_of, whither
+from monitor.pipeline.outgoing import Value, given_up, notices, value_of, whither
 from monitor.render import Links, MailMessage, PlainMessage, Reader, SlackMessage
 from monitor.send import Outcome
 from monitor.store import SUSPENDED, UNKNOWN
@@ -33,7 +44,6 @@ LEASE = 60.0  # seconds; of what is still being sent it is renewed, so this is h
 MOST_ATTEMPTS = 12
 TIDY = timedelta(seconds=1)  # between two looks at what waits
 PACED = timedelta(seconds=10)  # the longest time that an endpoint's pace makes a message wait
-AT_ONCE = ("alert", "volume")  # kinds that quiet hours hold, and that go as long as one of their topics is on
 UNREACHABLE = "is no longer declared, so this cannot be delivered"
 
 
@@ -118,12 +128,14 @@ async def _deliver(app: App, row: Delivery) -> Delivered | None:
     if asked:
         await _kept(app, _note_endpoint, app, row, outcome)
     now, said = app.now(), outcome.detail or outcome.code
+    # An outage is no fault of the message: the breaker spaces its tries, and its time alone ends them.
+    counts = not (asked and outcome.kind == "retry" and _is_down(outcome))
     if outcome.kind == "sent":
         if await _kept(app, outbox.finish, row.id, fence, now, outcome.code, outcome.detail, outcome.receipt):
             log.info("%s: accepted by the server (%s)", _name(row), outcome.receipt or outcome.code or "no receipt")
         else:
             log.warning("%s: accepted by the server, but after its claim had ended: it was sent twice", _name(row))
-    elif outcome.kind == "permanent" or row.attempts >= MOST_ATTEMPTS:
+    elif outcome.kind == "permanent" or (counts and row.attempts >= MOST_ATTEMPTS):
         await _kept(app, outbox.give_up, row.id, fence, now, outcome.code, outcome.detail)
         log.error("%s: given up: %s", _name(row), said)
         if outcome.bounce == "hard" and await _kept(app, _suspend, app, row, outcome, now):
@@ -138,7 +150,7 @@ async def _deliver(app: App, row: Delivery) -> Delivered | None:
         delay = retry_delay(row.attempts, outcome.retry_after, app.rng)
         at = quiet_after(app.config, row, now + timedelta(seconds=delay))
         unsure = outcome.kind == "unknown"
-        await _kept(app, outbox.retry, row.id, fence, at, outcome.code, outcome.detail, unsure)
+        await _kept(app, outbox.retry, row.id, fence, at, outcome.code, outcome.detail, unsure, counts)
         log.warning("%s: not accepted (%s); the next try at %s", _name(row), said, f"{at:%H:%M:%S} UTC")
     return Delivered(row, outcome)
 
@@ -159,18 +171,24 @@ def _not_wanted(app: App, row: Delivery) -> bool:
     """Whether a claimed message is not to go out now; it is then put where it belongs. Uses the database."""
     assert row.id is not None
     outbox, now = app.store.outbox, app.now()
-    if _turned_off(app, row):
-        outbox.cancel(row.id, row.fence, now, "turned off by the link in a mail")
-        log.info("%s: not sent, since it was turned off meanwhile", _name(row))
+    standing = app.store.policies.standing(now)
+    why = _called_off(row, standing)
+    if why:
+        outbox.cancel(row.id, row.fence, now, why)
+        log.info("%s: not sent: meanwhile %s", _name(row), why)
         return True
     refused = app.store.endpoints.suspended().get(row.recipient)
     if refused is not None:
         outbox.hold(row.id, row.fence, now, SUSPENDED, f"the address refuses messages: {refused.error}", False)
         log.warning("%s: held, since its address refuses messages (%s)", _name(row), refused.error)
         return True
-    at = quiet_after(app.config, row, now)
-    if row.attempts > 1 and at > now:  # it was to wait for its server, which came back in the reader's quiet hours
-        outbox.put_back(row.id, row.fence, at)
+    # What was on its way when its reader went away, or was to wait for its server, which came back meanwhile.
+    away = standing.paused.get(row.subscriber) if row.kind != "confirmation" else None
+    at = away or (quiet_after(app.config, row, now) if row.attempts > 1 else now)
+    if at > now:
+        expires_at = max(row.expires_at, given_up(row.kind, away)) if away else row.expires_at
+        outbox.put_back(row.id, row.fence, at, expires_at)
+        log.info("%s: not sent before %s", _name(row), f"{at:%Y-%m-%d %H:%M} UTC")
         return True
     return False
 
@@ -181,7 +199,7 @@ def _note_endpoint(app: App, row: Delivery, outcome: Outcome) -> None:
     if outcome.kind == "permanent":
         endpoints.answered(row.endpoint, now)
     elif outcome.kind in ("retry", "unknown"):
-        down = not outcome.bounce and is_down(outcome.code)
+        down = _is_down(outcome)
         if not down:
             endpoints.answered(row.endpoint, now)
         if down or outcome.retry_after is not None:
@@ -190,6 +208,11 @@ def _note_endpoint(app: App, row: Delivery, outcome: Outcome) -> None:
             was = endpoints.failed(row.endpoint, now, error, down=down, rest=rest)
             if down and was.failures == OPEN_AFTER:
                 log.error("%s seems to be down; all messages by it wait: %s", row.endpoint, error)
+
+
+def _is_down(outcome: Outcome) -> bool:
+    """Whether an attempt that was not taken found nobody there who takes anything."""
+    return not outcome.bounce and is_down(outcome.code)
 
 
 def _suspend(app: App, row: Delivery, outcome: Outcome, now: datetime) -> bool:
@@ -212,12 +235,18 @@ def _suspend(app: App, row: Delivery, outcome: Outcome, now: datetime) -> bool:
     return True
 
 
-def _turned_off(app: App, row: Delivery) -> bool:
-    """Whether the subscriber has turned off, since it was made, all that a message is about."""
+def _called_off(row: Delivery, standing: Standing) -> str:
+    """Return why a message is not to go out any more: all that it is about was turned off or silenced since it was
+    made; "": it is."""
     if row.kind == "confirmation":
-        return False  # one who left may come back
-    off = app.store.slots.muted(app.now()).get(row.subscriber, frozenset())
-    return "*" in off or (row.kind in AT_ONCE and bool(row.topics) and off.issuperset(row.topics))
+        return ""  # one who left may come back
+    off = standing.muted.get(row.subscriber, frozenset())
+    about = row.topics if row.kind in AT_ONCE else ()
+    if ANY_TOPIC in off or (about and off.issuperset(about)):
+        return "turned off by the link in a mail"
+    if about and standing.silenced.keys() >= {*about}:
+        return silenced_until(min(standing.silenced[topic] for topic in about))
+    return ""
 
 
 def quiet_after(config: Config, row: Delivery, at: datetime) -> datetime:

@@ -68,10 +68,15 @@ def delivery(
         payload=_ADAPTERS[kind].dump_python(value, mode="json"),
         created_at=now,
         next_attempt_at=due,
-        expires_at=due + timedelta(days=_DAYS[kind]),
+        expires_at=given_up(kind, due),
     )
     row.endpoint, row.recipient = whither(app.config, kind, subscriber, channel)
     return row
+
+
+def given_up(kind: str, due: datetime) -> datetime:
+    """Return when a message that is due then is given up."""
+    return due + timedelta(days=_DAYS[kind])
 
 
 def whither(config: Config, kind: str, subscriber: str, channel: str) -> tuple[str, str]:

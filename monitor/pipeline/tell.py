@@ -141,12 +141,7 @@ class Teller:
         for row in self.work.alerts(self.now - longest):
             at = row.due_at or row.decided_at
             self._count(row.subscriber, Told(at, tuple(row.topics), tuple(row.channels), row.key or f"#{row.id}"))
-        return Standing(
-            self.work.muted(self.now),
-            self.work.paused(self.now),
-            self.work.silenced(self.now),
-            _Messages(self.messages),
-        )
+        return replace(self.work.standing(self.now), messages=_Messages(self.messages))
 
     def _count(self, subscriber: str, one: Told) -> None:
         """Take a message into account, or a story that goes into one."""

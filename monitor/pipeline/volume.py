@@ -10,9 +10,11 @@ from zoneinfo import ZoneInfo
 
 from monitor.app import App
 from monitor.config import Config, Subscriber, Topic
-from monitor.dispatch import StoryView, VolumeAlert, held_until, one_each_event, topic_ref
+from monitor.dispatch import ANY_TOPIC, StoryView, VolumeAlert, held_until, one_each_event, topic_ref
 from monitor.models import Delivery
+from monitor.pipeline.budget import Budget
 from monitor.pipeline.outgoing import delivery, view
+from monitor.store import Spending
 from monitor.text import Evidence
 from monitor.volume import Span, day, earlier, is_spike, usual
 
@@ -35,7 +37,8 @@ def volume_due(app: App) -> list[Delivery]:
             continue
         try:
             for key, found in _found(app, config, topic, now):
-                made += _tell(app, config, key, found, now)
+                with app.store.spending() as work:
+                    made += _tell(app, work, config, key, found, now)
         except Exception:  # whatever a topic's rows hold keeps no other topic back
             log.exception("the volume of %s could not be looked at", topic.name)
     return made
@@ -84,10 +87,15 @@ def _stories(app: App, config: Config, topic: str, since: datetime, until: datet
     return tuple(one_each_event(views)[:STORIES])
 
 
-def _tell(app: App, config: Config, key: str, found: VolumeAlert, now: datetime) -> Iterator[Delivery]:
-    off, topic = app.store.slots.muted(), found.topic.name
+def _tell(app: App, work: Spending, config: Config, key: str, found: VolumeAlert, now: datetime) -> Iterator[Delivery]:
+    """Put a message into the outbox for each who is not to be left alone now; who is has it with a later call, if it
+    still holds then."""
+    standing, budget, topic = work.standing(now), Budget(app, work, now), found.topic.name
+    if topic in standing.silenced:
+        return
     for subscriber in config.subscribers.values():
-        if not subscriber.enabled or {"*", topic} & off.get(subscriber.name, frozenset()):
+        off = standing.muted.get(subscriber.name, frozenset())
+        if not subscriber.enabled or subscriber.name in standing.paused or {ANY_TOPIC, topic} & off:
             continue
         due = held_until(config, subscriber, (topic,), now) or now
         for channel in _channels(subscriber, topic):
@@ -95,8 +103,11 @@ def _tell(app: App, config: Config, key: str, found: VolumeAlert, now: datetime)
             subject = f"{found.topic.title}: {'far more than usual' if found.kind == 'spike' else 'quiet'}"
             whole = f"volume:{subscriber.name}:{channel}:{key}"
             row = delivery(app, whole, "volume", subscriber.name, channel, one, now, due, (topic,), subject)
-            if app.store.outbox.add(row, [story.id for story in one.stories]):
-                yield row
+            if work.is_known(whole):
+                continue
+            budget.charge(row)
+            work.add_message(row, [story.id for story in one.stories])
+            yield row
 
 
 def _channels(subscriber: Subscriber, topic: str) -> tuple[str, ...]:

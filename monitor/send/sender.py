@@ -167,6 +167,7 @@ class Sender:
         parts = stock.pieces(service, message)
         if not on_wire():
             return Outcome("lost")
+        outcome = Outcome("sent", detail=stock.TAKEN)  # where all parts went before
         for number, part in enumerate(parts[went:], went + 1):
             # A plugin remembers what it delivered, so each part has one of its own.
             identity = message_id if len(parts) == 1 else f"{number}.{message_id}"
@@ -175,7 +176,7 @@ class Sender:
                 return outcome
             if number < len(parts) and not on_part(number):
                 return Outcome("lost")
-        return Outcome("sent")
+        return outcome
 
     def _service(self, url: str) -> Any:
         """The plugin for an address. Ours are kept: reading an address takes Apprise longer than sending a mail."""

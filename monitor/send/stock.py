@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import threading
@@ -18,9 +19,14 @@ from monitor.send.outcome import Outcome, from_http, seconds
 _WEBHOOKS = (NotifyForm, NotifyJSON, NotifyXML)
 MOST_PIECES = 3  # that one message may become
 _MARK = len(" (3/3)")
+TAKEN = "taken, as Apprise reports"  # these services give no receipt
 
-# ntfy makes a file of a message of more than 4,096 bytes; Apprise believes 7,800 characters.
+# ntfy makes a file of a message of more than 4,096 bytes; Apprise believes 7,800 characters. And Apprise makes one
+# itself of a message whose JSON, in which each letter beyond ASCII takes six characters, has more than 8,000 with all
+# that is around it: so one of those counts for more than a byte.
 _BYTES = {"ntfy": 4_000}
+_JSON = 7_500
+_CHARACTER = 8  # that one character counts for at most
 
 _ERROR = re.compile(r"error=(\d{3})\b")
 _RETRY_AFTER = re.compile(r"retry_after['\"]?\s*:\s*([\d.]+)")
@@ -99,7 +105,8 @@ def pieces(service: Any, message: PlainMessage) -> list[PlainMessage]:
 def _size(service: Any, text: str) -> int:
     """How much of the service's limit `text` takes: bytes, or UTF-16 units, the most that any counts."""
     if service.service_name in _BYTES:
-        return len(text.encode("utf-8", "replace"))
+        written = len(json.dumps(text)) - len('""')
+        return max(len(text.encode("utf-8", "replace")), -(-written * _limit(service) // _JSON))
     return len(text) + sum(character > "\uffff" for character in text)
 
 
@@ -127,7 +134,7 @@ def split(text: str, most: int, size: Any = len) -> list[str]:
             break
     else:
         cut = most
-        while size(text[:cut]) > most:
+        while size(text[:cut]) > min(most, aim + _CHARACTER):
             cut -= 1
     return [text[:cut].rstrip(), *split(text[cut:].lstrip("\n "), most, size)]
 
@@ -155,7 +162,7 @@ def deliver(service: Any, apprise: Any, message: PlainMessage, identity: str) ->
     finally:
         warnings, rest = _reports.stop()
     if result:
-        return Outcome("sent")
+        return Outcome("sent", detail=TAKEN)
     codes = _ERROR.findall(warnings)
     if codes:
         waits = _RETRY_AFTER.findall(rest)

@@ -152,6 +152,12 @@ class Store:
             yield Window(session)
 
     @contextmanager
+    def spending(self) -> Iterator[Spending]:
+        """One transaction that puts messages into the outbox by what stands and what the budget leaves."""
+        with self.write() as session:
+            yield Spending(session)
+
+    @contextmanager
     def closing(self) -> Iterator[Closing]:
         """The one transaction that closes a digest's slot: its window is read, its messages and the slot are saved."""
         with self.write() as session:

@@ -294,18 +294,6 @@ class Ingest(Spending):
             self._session.add(slot)
             self._session.flush()
 
-    def muted(self, now: datetime) -> dict[str, frozenset[str]]:
-        """Return the topics that each subscriber turned off; `*` stands for all."""
-        return policies.muted(self._session, now)
-
-    def paused(self, now: datetime) -> dict[str, datetime]:
-        """Return the subscribers who are away, and until when."""
-        return policies.paused(self._session, now)
-
-    def silenced(self, now: datetime) -> dict[str, datetime]:
-        """Return the topics that the operators silenced, and until when."""
-        return policies.silenced(self._session, now)
-
     def policy_id(
         self, version: str, make: Callable[[], tuple[dict[str, str], dict[str, list[str]]]], now: datetime
     ) -> int:

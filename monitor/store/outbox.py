@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Select, update
+from sqlalchemy import Select, case, update
 from sqlalchemy import select as sa_select
 from sqlmodel import Session, col, func, literal_column, select, text
 
@@ -173,10 +173,24 @@ class Outbox:
             row.code, row.detail, row.receipt = code, detail, receipt
             return True
 
-    def retry(self, delivery_id: int, fence: int, at: datetime, code: str, detail: str, maybe_sent: bool) -> bool:
-        """Put the message back until `at`; `maybe_sent` marks that it may have gone out."""
+    def retry(
+        self,
+        delivery_id: int,
+        fence: int,
+        at: datetime,
+        code: str,
+        detail: str,
+        maybe_sent: bool,
+        counts: bool = True,
+    ) -> bool:
+        """Put the message back until `at`; `maybe_sent` marks that it may have gone out.
+
+        A further attempt that does not count (nobody was there) leaves `attempts` as it was.
+        """
         with self._write() as session:
             extra: dict[str, Any] = {"maybe_dup": Delivery.maybe_dup + 1} if maybe_sent else {}
+            if not counts:
+                extra["attempts"] = case((col(Delivery.attempts) > 1, Delivery.attempts - 1), else_=1)
             return _held(
                 session,
                 delivery_id,
@@ -190,8 +204,8 @@ class Outbox:
                 **extra,
             )
 
-    def put_back(self, delivery_id: int, fence: int, at: datetime) -> bool:
-        """Put the message back until `at` without having tried it."""
+    def put_back(self, delivery_id: int, fence: int, at: datetime, expires_at: datetime) -> bool:
+        """Put the message back until `at` without having tried it, to be given up at `expires_at`."""
         with self._write() as session:
             return _held(
                 session,
@@ -199,6 +213,7 @@ class Outbox:
                 fence,
                 state="pending",
                 next_attempt_at=at,
+                expires_at=expires_at,
                 lease_until=None,
                 attempts=Delivery.attempts - 1,
             )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
 from sqlmodel import Session, col, func, select
 from sqlmodel.sql.expression import SelectOfScalar
 
+from monitor.dispatch import AT_ONCE, Standing, silenced_until
 from monitor.models import Delivery, Policy, Preference, Silence, Story
 from monitor.store import outbox
 from monitor.store.preferences import EVERYTHING, PAUSE, TOPIC, Setting, current, put
@@ -37,13 +38,15 @@ class Policies:
             quiet = set(silenced(session, now))
             waiting = session.exec(
                 select(Delivery).where(
-                    Delivery.kind == "alert", col(Delivery.state).in_(_WAITING), col(Delivery.next_attempt_at) < until
+                    col(Delivery.kind).in_(AT_ONCE),
+                    col(Delivery.state).in_(_WAITING),
+                    col(Delivery.next_attempt_at) < until,
                 )
             )
             rows = [row for row in waiting if topic in row.topics and quiet.issuperset(row.topics)]
             for row in rows:
                 row.state, row.finished_at = "cancelled", now
-                row.detail = f"silenced by the operators until {until:%Y-%m-%d %H:%M} UTC"
+                row.detail = silenced_until(until)
             return len(rows)
 
     def lift(self, topic: str, now: datetime) -> bool:
@@ -99,6 +102,11 @@ class Policies:
         """Return the subscribers who are away at `now`, and until when."""
         with self._read() as session:
             return paused(session, now)
+
+    def standing(self, now: datetime) -> Standing:
+        """Return what keeps messages back at `now`: topics turned off, pauses and silences."""
+        with self._read() as session:
+            return Spending(session).standing(now)
 
     def held(self, topic: str = "", subscriber: str = "") -> Sequence[Delivery]:
         """Return the messages that the budget holds, oldest first: of a topic or subscriber, or all."""
@@ -202,10 +210,14 @@ def policy_id(
 
 
 class Spending:
-    """What the budget asks, within an open transaction that puts messages into the outbox."""
+    """What stands, and what the budget asks, within an open transaction that puts messages into the outbox."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
+
+    def standing(self, now: datetime) -> Standing:
+        """Return what keeps messages back at `now`: topics turned off, pauses and silences."""
+        return Standing(muted(self._session, now), paused(self._session, now), silenced(self._session, now))
 
     def messages_since(self, since: datetime) -> int:
         """Return how many messages to subscribers were made after `since`, those that the budget holds aside."""
@@ -224,6 +236,10 @@ class Spending:
         )
         return Counter(topic for topics in self._session.exec(made) for topic in topics)
 
-    def add_notice(self, notice: Delivery) -> bool:
-        """Put a message to the operators into the outbox; False when its key is there already."""
-        return outbox.add(self._session, notice, ())
+    def is_known(self, key: str) -> bool:
+        """Whether a message of that key is in the outbox."""
+        return self._session.exec(select(Delivery.id).where(Delivery.key == key)).first() is not None
+
+    def add_message(self, message: Delivery, story_ids: Collection[int] = ()) -> bool:
+        """Put a message into the outbox; False when its key is there already."""
+        return outbox.add(self._session, message, story_ids)

@@ -54,7 +54,7 @@ def _send(store: Store, count: int) -> tuple[float, float]:
         sent += 1
         claimed += store.outbox.claim(NOW, 60, SENDERS - len(claimed))
     for row in claimed:
-        store.outbox.put_back(row.id or 0, row.fence, NOW)
+        store.outbox.put_back(row.id or 0, row.fence, NOW, row.expires_at)
     return 1000 * (time.process_time() - cpu) / sent, 1000 * (time.perf_counter() - wall) / sent
 
 
