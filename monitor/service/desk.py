@@ -21,6 +21,7 @@ from monitor.rules import queries
 from monitor.service import next_digests
 from monitor.service.feeds import FeedBrief, FeedHealth, feed_briefs, feed_health
 from monitor.service.marks import Piece, pieces
+from monitor.service.outcomes import Stand, outcomes
 from monitor.service.record import Running, running
 from monitor.snippets import cut, snippet
 from monitor.store.reports import Covered, Since, Standing
@@ -75,7 +76,7 @@ class OtherStory:
 class EventView:
     """An event as pages show it, by the first of its stories that matched. `topics` are (name, title).
 
-    `told` says how many subscribers were told at once, and `kept` for how many it was kept back, by reason.
+    `became` says of how many subscribers what became of it (`outcomes`): sent, failed, waiting, or kept back and why.
     """
 
     id: int
@@ -87,8 +88,7 @@ class EventView:
     topics: tuple[tuple[str, str], ...]
     at: datetime
     others: tuple[OtherStory, ...]
-    told: int
-    kept: Mapping[str, int]
+    became: Mapping[str, int]
     language: str = ""
 
 
@@ -209,14 +209,16 @@ def events(app: App, covered: Sequence[Covered]) -> tuple[EventView, ...]:
     stories = reports.stories_of([one.event_id for one in covered])
     ids = [story.id for found in stories.values() for story in found if story.id is not None]
     matches = reports.matches_of(ids)
-    reasons = reports.reasons_of(ids)
+    reasons, alerts = reports.reasons_of(ids), reports.alerts_of(list(stories))
     made = []
     for one in covered:
         of_it = stories[one.event_id]
         lead = next((story for story in of_it if story.id in matches), None)
         if lead is not None and lead.id is not None:
             topics = dict.fromkeys(match.topic for story in of_it for match in matches.get(story.id or 0, ()))
-            made.append(_event(app, one, lead, of_it, matches[lead.id], tuple(topics), reasons.get(one.event_id, {})))
+            sent = {name: [Stand(*row) for row in rows] for name, rows in alerts.get(one.event_id, {}).items()}
+            became = outcomes(reasons.get(one.event_id, {}), sent)
+            made.append(_event(app, one, lead, of_it, matches[lead.id], tuple(topics), became))
     texts = reports.texts([view.story for view in made])
     return tuple(_with_snippet(view, stories[view.id], matches[view.story], texts) for view in made)
 
@@ -228,13 +230,11 @@ def _event(
     stories: Sequence[Story],
     found: Iterable[Match],
     topics: Sequence[str],
-    reasons: Mapping[str, set[str]],
+    became: Mapping[str, int],
 ) -> EventView:
     assert lead.id is not None
     evidence = [Evidence(**part) for match in found for part in match.evidence]
     others = tuple(OtherStory(s.id, s.title, s.source) for s in stories if s is not lead and s.id is not None)
-    became = Counter(_best(told) for told in reasons.values())
-    told = became.pop("sent", 0)
     return EventView(
         id=one.event_id,
         story=lead.id,
@@ -245,8 +245,7 @@ def _event(
         topics=tuple((name, title_of(app, name)) for name in topics),
         at=one.latest,
         others=others,
-        told=told,
-        kept=became,
+        became=became,
         language=lead.language,
     )
 
@@ -263,14 +262,6 @@ def _with_snippet(
         **{name: getattr(view, name) for name in EventView.__slots__ if name != "snippet"},
         snippet=tuple(pieces(passage, "snippet", marks)),
     )
-
-
-# Of several decisions about one event, the one that tells best what a subscriber got.
-_TELLING = ("sent", "gathered", "held", "limited", "paused", "digest")
-
-
-def _best(reasons: set[str]) -> str:
-    return next((reason for reason in _TELLING if reason in reasons), min(reasons))
 
 
 def title_of(app: App, topic: str) -> str:

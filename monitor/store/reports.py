@@ -247,6 +247,24 @@ class Reports:
                 found.setdefault(event_id, {}).setdefault(subscriber, set()).add(reason)
         return found
 
+    def alerts_of(self, event_ids: Collection[int]) -> dict[int, dict[str, list[tuple[str, int]]]]:
+        """Return how the alerts about events stand, their states and attempts: by event, and by subscriber."""
+        found: dict[int, dict[str, list[tuple[str, int]]]] = {}
+        columns: tuple[Any, ...] = (
+            Story.event_id, Delivery.id, Delivery.subscriber, Delivery.state, Delivery.attempts,
+        )  # fmt: skip
+        rows = (
+            sa_select(*columns)
+            .join(DeliveryStory, col(DeliveryStory.story_id) == col(Story.id))
+            .join(Delivery, col(Delivery.id) == col(DeliveryStory.delivery_id))
+            .where(col(Story.event_id).in_(event_ids), col(Delivery.kind) == "alert")
+            .distinct()
+        )
+        with self._read() as session:
+            for event_id, _, subscriber, state, attempts in session.connection().execute(rows):
+                found.setdefault(event_id, {}).setdefault(subscriber, []).append((state, attempts))
+        return found
+
     def words(self, topic: str, since: datetime) -> tuple[dict[str, int], int]:
         """Return in how many stories each word of a topic was found, the commonest first, and of how many."""
         with self._read() as session:

@@ -50,6 +50,15 @@ REASONS: Mapping[str, tuple[str, str]] = {
     "baseline": ("idle", "First poll"),
     "already told": ("idle", "Already told"),
 }
+# And what became of one that made a message.
+OUTCOMES: Mapping[str, tuple[str, str]] = {
+    **REASONS,
+    "partly": ("bad", "Failed in part"),
+    "failed": ("bad", "Failed"),
+    "waiting": ("warn", "Waiting"),
+    "cancelled": ("idle", "Cancelled"),
+    "gone": ("idle", "No longer on record"),
+}
 STATES: Mapping[str, tuple[str, str]] = {
     "broken": ("bad", "Broken"),
     "silent": ("warn", "Silent"),
@@ -101,7 +110,7 @@ class Desk:
         self._pages, self._sessions = pages, sessions
         pages.use(
             nice=nice, coloured=coloured, count=count, few=few, span=span, series=series, stands=stands,
-            capfirst=capfirst, link=safe_link,            reasons=REASONS, states=STATES, standings=STANDS,
+            capfirst=capfirst, link=safe_link, outcomes=OUTCOMES, states=STATES, standings=STANDS,
             title_of=lambda name: views.title_of(self._app, name),
             name_of=lambda name: views.name_of(self._app, name),
         )  # fmt: skip
