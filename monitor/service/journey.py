@@ -159,17 +159,34 @@ def why(app: App, found: Explained, name: str, now: datetime) -> tuple[str, str]
     decisions = [told for told in found.told if told.decision.subscriber == name]
     if decisions:
         return _decided(app, who, decisions, ZoneInfo(subscriber.timezone if subscriber else "UTC"), now)
-    topics = [match.topic for match in found.journey.matches]
-    if topics:
-        titles = ", ".join(_title(app, topic) for topic in topics)
-        if subscriber is not None and not subscriber.enabled:
-            return f"{who} did not get it.", "They are switched off in subscribers.yaml."
-        return f"{who} did not get it.", f"It matched {titles}, and no subscription of theirs covers that."
+    silent = next((one for one in found.untold if one.subscriber == name), None)
+    zone = ZoneInfo(subscriber.timezone if subscriber else "UTC")
+    if found.journey.matches:
+        return _undecided(app, who, found, silent, zone, now)
+    no = f"{who} did not get it: it matched no topic."
+    if silent is not None and silent.outside:
+        topic, note = silent.outside[0]
+        return no, f"It came close to {_title(app, topic)}: {note}."
     near = [one for one in found.verdicts if one.near]
-    if near:
-        told = f"It came close to {near[0].title}: {near[0].near}"
-        return f"{who} did not get it: it matched no topic.", f"{told}."
-    return f"{who} did not get it: it matched no topic.", "None came close."
+    return no, f"It came close to {near[0].title}: {near[0].near}." if near else "None came close."
+
+
+def _undecided(
+    app: App, who: str, found: Explained, silent: Untold | None, zone: ZoneInfo, now: datetime
+) -> tuple[str, str]:
+    """Why somebody for whom nothing was decided did not get a story that matched, as it was then."""
+    matched = f"It matched {', '.join(_title(app, match.topic) for match in found.journey.matches)}"
+    if silent is None:
+        return f"{who} did not get it.", f"{matched}; who followed what then is not on record any more."
+    if silent.outside:
+        left = "; ".join(f"{_title(app, topic)} leaves it out: {note}" for topic, note in silent.outside)
+        return f"{who} did not get it: it is out of scope.", f"{matched}, which they did not follow. {left}."
+    if silent.known:
+        return f"{who} did not get it.", f"{matched}, and no subscription of theirs covered that then."
+    at = min(match.matched_at for match in found.journey.matches)
+    now_off = (one := app.config.subscribers.get(silent.subscriber)) is not None and not one.enabled
+    since = "They are switched off in subscribers.yaml." if now_off else "They were added, or switched on, later."
+    return f"{who} did not get it: they were not a subscriber then.", f"{matched} at {_at(at, zone, now)}. {since}"
 
 
 def _decided(app: App, who: str, decisions: Sequence[Told], zone: ZoneInfo, now: datetime) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from monitor.rules import Explanation
 from monitor.service.journey import Explained, Told, TopicVerdict
 from monitor.service.marks import Piece, label, numbers, pieces
 from monitor.service.outcomes import Stand, became, place
+from monitor.service.untold import Untold
 from monitor.text import Evidence, words
 
 MOST_NODES = 120  # of a rule's tree that a page shows
@@ -78,7 +79,7 @@ class StoryPage:
     event: tuple[Story, ...]
     outlets: tuple[str, ...]
     told: tuple[Outcome, ...]
-    silent: tuple[str, ...]
+    silent: tuple[Untold, ...]
     deliveries: Sequence[Delivery]
     counts: Mapping[str, int]
     last_accepted: datetime | None
@@ -104,7 +105,6 @@ def story_view(app: App, found: Explained) -> StoryPage:
         best.setdefault(one.told.decision.subscriber, one.became)
     of_story = [row for one in told for row in one.told.deliveries]
     accepted = [row.finished_at for row in of_story if row.state == "sent" and row.finished_at is not None]
-    decided = {told.decision.subscriber for told in found.told}
     return StoryPage(
         story=journey.story,
         page=journey.page,
@@ -117,9 +117,7 @@ def story_view(app: App, found: Explained) -> StoryPage:
         event=found.event,
         outlets=journey.outlets,
         told=told,
-        silent=tuple(
-            one.title for one in app.config.subscribers.values() if journey.matches and one.name not in decided
-        ),
+        silent=found.untold if journey.matches else (),
         deliveries=found.deliveries,
         counts=Counter(best.values()),
         last_accepted=max(accepted, default=None),
