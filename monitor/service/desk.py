@@ -15,10 +15,10 @@ from monitor.app import OPERATORS, App
 from monitor.config import Topic
 from monitor.entities import Aliases
 from monitor.errors import NotFoundError
-from monitor.models import Delivery, Match, Story
+from monitor.models import Delivery, Match, Recipient, Story
 from monitor.query import EntityRef, parse, parse_item, walk
 from monitor.rules import queries
-from monitor.service import next_digests
+from monitor.service import scheduled
 from monitor.service.feeds import FeedBrief, FeedHealth, feed_briefs, feed_health
 from monitor.service.marks import Piece, pieces
 from monitor.service.outcomes import Stand, outcomes
@@ -32,7 +32,7 @@ SPARK = 14  # days of a small chart
 WEEKS = 8  # of which the same weekday says what is usual
 TOO_NEW = timedelta(weeks=3)
 NOTABLE = 2  # times the usual, from which on it is said how many
-A_PAGE = 50  # topics or messages on a page
+A_PAGE = 50  # topics on a page
 FEEDS_A_PAGE = 40
 HEADLINE = 200  # characters of one in a list; the story's own page has all
 TOPICS_SHOWN = 12  # on the desk
@@ -109,6 +109,7 @@ class DeskView:
     running: Running
     since: Since
     failed: tuple[Delivery, ...]
+    suspended: tuple[Recipient, ...]
     feeds: tuple[FeedBrief, ...]
     troubled: tuple[FeedHealth, ...]
     troubled_count: int
@@ -151,6 +152,9 @@ def desk(app: App, now: datetime) -> DeskView:
         running=running(app.data),
         since=reports.since(today),
         failed=tuple(reports.messages(now, "failed", limit=ATTENTION)) if standings["failed"] else (),
+        suspended=tuple(
+            sorted(app.store.endpoints.suspended().values(), key=lambda one: (one.subscriber, one.channel))
+        ),
         feeds=feeds,
         troubled=feed_health(app, troubled[:ATTENTION]),
         troubled_count=len(troubled),
@@ -280,10 +284,7 @@ def name_of(app: App, subscriber: str) -> str:
 
 def _coming(app: App, now: datetime) -> tuple[Coming, ...]:
     messages = [Coming(row.next_attempt_at, "message", (row.subscriber,), row) for row in app.store.reports.waiting(4)]
-    slots: dict[datetime, list[str]] = {}
-    for subscriber, _, at in next_digests(app, now):
-        slots.setdefault(at, []).append(subscriber)
-    digests = [Coming(at, "digest", tuple(who)) for at, who in sorted(slots.items())[:3]]
+    digests = [Coming(one.at, "digest", one.who) for one in scheduled(app, now)[:3]]
     return tuple(sorted((*messages, *digests), key=lambda one: one.at))
 
 
@@ -475,42 +476,3 @@ def _by_day(times: Iterable[datetime], bounds: Sequence[datetime]) -> tuple[int,
     here = bounds[0].tzinfo
     counts = Counter(at.astimezone(here).date() for at in times)
     return tuple(counts[bound.date()] for bound in bounds[:-1])
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveriesView:
-    """A part of the outbox. `hours` are (the hour's beginning, messages taken), the present one last."""
-
-    rows: tuple[Delivery, ...]
-    standings: Mapping[Standing, int]
-    standing: Standing | None
-    more: int
-    hours: tuple[tuple[datetime, int], ...]
-    sent_today: int
-    median: float | None
-    slowest: float | None
-    next_digest: tuple[str, datetime] | None
-
-
-def deliveries_view(app: App, now: datetime, *, standing: Standing | None = None, before: int = 0) -> DeliveriesView:
-    """Return a page of the outbox, those that stand so, with an id below `before`."""
-    reports = app.store.reports
-    rows = reports.messages(now, standing, before, A_PAGE + 1)
-    today = midnights(app, now, 1)[0]
-    hour = now.astimezone(zone(app)).replace(minute=0, second=0, microsecond=0)
-    sent = reports.sent_since(min(today, hour - timedelta(hours=23)))
-    hours = [hour - timedelta(hours=back) for back in range(23, -1, -1)]
-    counts = Counter(int((taken - hours[0]) / timedelta(hours=1)) for _, taken in sent if taken >= hours[0])
-    took = sorted((taken - made).total_seconds() for made, taken in sent if taken >= today)
-    digests = next_digests(app, now)
-    return DeliveriesView(
-        rows=tuple(rows[:A_PAGE]),
-        standings=reports.standings(now),
-        standing=standing,
-        more=rows[A_PAGE - 1].id or 0 if len(rows) > A_PAGE else 0,
-        hours=tuple((at, counts[number]) for number, at in enumerate(hours)),
-        sent_today=len(took),
-        median=statistics.median(took) if took else None,
-        slowest=took[-1] if took else None,
-        next_digest=(digests[0][0], digests[0][2]) if digests else None,
-    )

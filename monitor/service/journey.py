@@ -16,6 +16,7 @@ from monitor.dispatch import TOLD, Reason, alert_key
 from monitor.errors import NotFoundError
 from monitor.models import Decision, Delivery, Escalation, Story
 from monitor.rules import Explanation, unpack
+from monitor.service.clocks import with_times
 from monitor.service.untold import Untold, untold
 from monitor.store.archive import Journey, story_text
 
@@ -237,7 +238,7 @@ def _decided(app: App, who: str, decisions: Sequence[Told], zone: ZoneInfo, now:
         Reason.BASELINE: f"{who} was not alerted: it was there at the feed’s first poll.",
         Reason.ALREADY_TOLD: f"{who} had been told of this event before.",
     }.get(decision.reason, f"{who} did not get it: {decision.reason}.")  # type: ignore[call-overload]  # a stored reason may be an unknown one
-    detail = f" {_sentence(decision.detail)}." if decision.detail else ""
+    detail = f" {_local(decision.detail, decision.decided_at, zone, now)}." if decision.detail else ""
     return answer, f"{behind}.{detail}"
 
 
@@ -263,6 +264,10 @@ def _sentence(text: str) -> str:
 
 def _title(app: App, topic: str) -> str:
     return app.config.topics[topic].title if topic in app.config.topics else topic
+
+
+def _local(text: str, decided: datetime, zone: ZoneInfo, now: datetime) -> str:
+    return _sentence(with_times(text, decided, lambda at: _at(at, zone, now)))
 
 
 def _at(at: datetime, zone: ZoneInfo, now: datetime) -> str:
