@@ -12,6 +12,7 @@ from pathlib import Path
 from fastapi import FastAPI
 from sqlmodel import col, select
 
+from monitor.app import App
 from monitor.models import Delivery
 from monitor.pipeline.digest import schedule_slots
 from monitor.web import create_app
@@ -176,14 +177,14 @@ class World:
 
     def web(self, token: str | None = None) -> FastAPI:
         """The pages, as the daemon serves them."""
-        return create_app(
-            WebBackend(self.app),
-            site=self.app.config.settings.site,
-            token=token,
-            host_names=[],
-            secret=self.app.secret,
-            parts=parts(self.app),
-        )
+        return web_of(self.app, token)
+
+
+def web_of(app: App, token: str | None = None) -> FastAPI:
+    """The pages of a program, as the daemon serves them."""
+    return create_app(
+        WebBackend(app), site=app.config.settings.site, token=token, host_names=[], secret=app.secret, parts=parts(app)
+    )
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from monitor.service.marks import pieces
 from monitor.text import Evidence
 from monitor.web.desk import REASONS
 from tests import make
-from tests.desk import NOW, World, world
+from tests.desk import NOW, World, web_of, world
 from tests.pipe import Pipe, item
 from tests.test_desk import text_of
 from tests.test_web import Client, serving
@@ -74,7 +74,7 @@ CASES = {
     "not subscribed": (
         "Insurers suspend", "ines",
         "Ines Okafor did not get it.",
-        "It matched Sarn Strait disruption, and no subscription of theirs covers that.",
+        "It matched Sarn Strait disruption, and no subscription of theirs covered that then.",
     ),
     "failed for good": (
         "Council sanctions", "risk-desk",
@@ -147,8 +147,8 @@ def pipe(tmp_path: Path) -> Pipe:
     return Pipe(tmp_path, topics=OWN, subscribers=ONE)
 
 
-def told(pipe: Pipe, words: str) -> tuple[str, str]:
-    return why(pipe.app, explain(pipe.app, words), "ines", pipe.time)
+def told(pipe: Pipe, words: str, who: str = "ines") -> tuple[str, str]:
+    return why(pipe.app, explain(pipe.app, words), who, pipe.time)
 
 
 def test_a_near_miss_is_kept_with_what_it_failed_by(pipe: Pipe) -> None:
@@ -169,6 +169,42 @@ def test_out_of_scope_is_told(pipe: Pipe) -> None:
     assert told(pipe, "closed") == (
         "Ines did not get it: it matched no topic.", "It came close to strait: its language fr is not one of en.",
     )  # fmt: skip
+
+
+SEVERAL = """
+subscribers:
+  ines: {name: Ines, channels: {mail: "mailto://127.0.0.1:2525?to=i@x.example"}, subscriptions: [{topics: [border], alert: {via: [mail]}}]}
+  petra: {name: Petra, channels: {mail: "mailto://127.0.0.1:2525?to=p@x.example"}, subscriptions: [{topics: [strait], alert: {via: [mail]}}]}
+  kim: {name: Kim, channels: {mail: "mailto://127.0.0.1:2525?to=k@x.example"}, subscriptions: [{topics: [ports], alert: {via: [mail]}}]}
+"""  # noqa: E501  # one line of YAML for each
+OMAR = (
+    '  omar: {name: Omar, enabled: %s, channels: {mail: "mailto://127.0.0.1:2525?to=o@x.example"},'
+    " subscriptions: [{topics: all, alert: {via: [mail]}}]}\n"
+)
+
+
+def test_who_got_no_decision_is_told_why_as_it_was_then(pipe: Pipe) -> None:
+    pipe.reload(subscribers=SEVERAL)
+    pipe.put("wire", replace(item("1", "Sarn Strait closed at the border"), language="fr"))
+    pipe.forward(hours=2)
+    pipe.reload(subscribers=SEVERAL.replace("[ports]", "[border]") + OMAR % "true")
+    assert told(pipe, "closed", "petra") == (
+        "Petra did not get it: it is out of scope.",
+        "It matched border, which they did not follow. strait leaves it out: its language fr is not one of en.",
+    )
+    assert told(pipe, "closed", "kim") == (
+        "Kim did not get it.", "It matched border, and no subscription of theirs covered that then.",
+    )  # fmt: skip
+    later = ("Omar did not get it: they were not a subscriber then.", "It matched border at 06:00 (UTC).")
+    assert told(pipe, "closed", "omar") == (later[0], f"{later[1]} They were added, or switched on, later.")
+    with serving(web_of(pipe.app)) as ask:
+        page = text_of(ask("GET", "/stories/1?who=omar").text)
+    assert "Petra strait leaves it out: its language fr is not one of en Out of scope" in page
+    assert "Kim Not subscribed to what it matched Not sent" in page
+    assert "Omar Not a subscriber then Not sent" in page
+    assert later[0] in page
+    pipe.reload(subscribers=SEVERAL + OMAR % "false")
+    assert told(pipe, "closed", "omar") == (later[0], f"{later[1]} They are switched off in subscribers.yaml.")
 
 
 def test_old_and_first_poll_are_told(pipe: Pipe) -> None:

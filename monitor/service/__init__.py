@@ -132,6 +132,22 @@ def next_digests(app: App, now: datetime) -> tuple[tuple[str, str, datetime], ..
     return tuple(sorted(found, key=lambda row: row[2]))
 
 
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """The digests of a moment to come, and whose they are."""
+
+    at: datetime
+    who: tuple[str, ...]
+
+
+def scheduled(app: App, now: datetime) -> tuple[Scheduled, ...]:
+    """Return the digests to come by the moment at which they go, the next first."""
+    slots: dict[datetime, list[str]] = {}
+    for subscriber, _, at in next_digests(app, now):
+        slots.setdefault(at, []).append(subscriber)
+    return tuple(Scheduled(at, tuple(who)) for at, who in slots.items())
+
+
 async def poll_now(app: App, names: Sequence[str]) -> list[Polled]:
     """Poll feeds at once, due or not. Raises NotFoundError for a name that is not declared."""
     known = feeds_to_poll(app.config)
@@ -341,6 +357,12 @@ def retry(app: App, ids: Sequence[int], now: datetime) -> list[int]:
             f"none of {', '.join(map(str, ids))} is a message that can be retried (dead, held or waiting)"
         )
     return done
+
+
+def resume_address(app: App, key: str, now: datetime) -> None:
+    """Write to a suspended address again, with what was held for it. Raises NotFoundError where it is none."""
+    if app.store.endpoints.resume(key, now) is None:
+        raise NotFoundError("this address is not suspended (any more); `monitor status` shows those that are")
 
 
 def cancel(app: App, ids: Sequence[int], now: datetime) -> list[int]:

@@ -15,12 +15,13 @@ from monitor.app import OPERATORS, App
 from monitor.config import Topic
 from monitor.entities import Aliases
 from monitor.errors import NotFoundError
-from monitor.models import Delivery, Match, Story
+from monitor.models import Delivery, Match, Recipient, Story
 from monitor.query import EntityRef, parse, parse_item, walk
 from monitor.rules import queries
-from monitor.service import next_digests
+from monitor.service import scheduled
 from monitor.service.feeds import FeedBrief, FeedHealth, feed_briefs, feed_health
 from monitor.service.marks import Piece, pieces
+from monitor.service.outcomes import Stand, outcomes
 from monitor.service.record import Running, running
 from monitor.snippets import cut, snippet
 from monitor.store.reports import Covered, Since, Standing
@@ -31,7 +32,7 @@ SPARK = 14  # days of a small chart
 WEEKS = 8  # of which the same weekday says what is usual
 TOO_NEW = timedelta(weeks=3)
 NOTABLE = 2  # times the usual, from which on it is said how many
-A_PAGE = 50  # topics or messages on a page
+A_PAGE = 50  # topics on a page
 FEEDS_A_PAGE = 40
 HEADLINE = 200  # characters of one in a list; the story's own page has all
 TOPICS_SHOWN = 12  # on the desk
@@ -75,7 +76,7 @@ class OtherStory:
 class EventView:
     """An event as pages show it, by the first of its stories that matched. `topics` are (name, title).
 
-    `told` says how many subscribers were told at once, and `kept` for how many it was kept back, by reason.
+    `became` says of how many subscribers what became of it (`outcomes`): sent, failed, waiting, or kept back and why.
     """
 
     id: int
@@ -87,8 +88,7 @@ class EventView:
     topics: tuple[tuple[str, str], ...]
     at: datetime
     others: tuple[OtherStory, ...]
-    told: int
-    kept: Mapping[str, int]
+    became: Mapping[str, int]
     language: str = ""
 
 
@@ -109,6 +109,7 @@ class DeskView:
     running: Running
     since: Since
     failed: tuple[Delivery, ...]
+    suspended: tuple[Recipient, ...]
     feeds: tuple[FeedBrief, ...]
     troubled: tuple[FeedHealth, ...]
     troubled_count: int
@@ -151,6 +152,9 @@ def desk(app: App, now: datetime) -> DeskView:
         running=running(app.data),
         since=reports.since(today),
         failed=tuple(reports.messages(now, "failed", limit=ATTENTION)) if standings["failed"] else (),
+        suspended=tuple(
+            sorted(app.store.endpoints.suspended().values(), key=lambda one: (one.subscriber, one.channel))
+        ),
         feeds=feeds,
         troubled=feed_health(app, troubled[:ATTENTION]),
         troubled_count=len(troubled),
@@ -209,14 +213,16 @@ def events(app: App, covered: Sequence[Covered]) -> tuple[EventView, ...]:
     stories = reports.stories_of([one.event_id for one in covered])
     ids = [story.id for found in stories.values() for story in found if story.id is not None]
     matches = reports.matches_of(ids)
-    reasons = reports.reasons_of(ids)
+    reasons, alerts = reports.reasons_of(ids), reports.alerts_of(list(stories))
     made = []
     for one in covered:
         of_it = stories[one.event_id]
         lead = next((story for story in of_it if story.id in matches), None)
         if lead is not None and lead.id is not None:
             topics = dict.fromkeys(match.topic for story in of_it for match in matches.get(story.id or 0, ()))
-            made.append(_event(app, one, lead, of_it, matches[lead.id], tuple(topics), reasons.get(one.event_id, {})))
+            sent = {name: [Stand(*row) for row in rows] for name, rows in alerts.get(one.event_id, {}).items()}
+            became = outcomes(reasons.get(one.event_id, {}), sent)
+            made.append(_event(app, one, lead, of_it, matches[lead.id], tuple(topics), became))
     texts = reports.texts([view.story for view in made])
     return tuple(_with_snippet(view, stories[view.id], matches[view.story], texts) for view in made)
 
@@ -228,13 +234,11 @@ def _event(
     stories: Sequence[Story],
     found: Iterable[Match],
     topics: Sequence[str],
-    reasons: Mapping[str, set[str]],
+    became: Mapping[str, int],
 ) -> EventView:
     assert lead.id is not None
     evidence = [Evidence(**part) for match in found for part in match.evidence]
     others = tuple(OtherStory(s.id, s.title, s.source) for s in stories if s is not lead and s.id is not None)
-    became = Counter(_best(told) for told in reasons.values())
-    told = became.pop("sent", 0)
     return EventView(
         id=one.event_id,
         story=lead.id,
@@ -245,8 +249,7 @@ def _event(
         topics=tuple((name, title_of(app, name)) for name in topics),
         at=one.latest,
         others=others,
-        told=told,
-        kept=became,
+        became=became,
         language=lead.language,
     )
 
@@ -265,14 +268,6 @@ def _with_snippet(
     )
 
 
-# Of several decisions about one event, the one that tells best what a subscriber got.
-_TELLING = ("sent", "gathered", "held", "limited", "paused", "digest")
-
-
-def _best(reasons: set[str]) -> str:
-    return next((reason for reason in _TELLING if reason in reasons), min(reasons))
-
-
 def title_of(app: App, topic: str) -> str:
     """Return a topic's title, also when it is no longer declared."""
     declared = app.config.topics.get(topic)
@@ -289,10 +284,7 @@ def name_of(app: App, subscriber: str) -> str:
 
 def _coming(app: App, now: datetime) -> tuple[Coming, ...]:
     messages = [Coming(row.next_attempt_at, "message", (row.subscriber,), row) for row in app.store.reports.waiting(4)]
-    slots: dict[datetime, list[str]] = {}
-    for subscriber, _, at in next_digests(app, now):
-        slots.setdefault(at, []).append(subscriber)
-    digests = [Coming(at, "digest", tuple(who)) for at, who in sorted(slots.items())[:3]]
+    digests = [Coming(one.at, "digest", one.who) for one in scheduled(app, now)[:3]]
     return tuple(sorted((*messages, *digests), key=lambda one: one.at))
 
 
@@ -484,42 +476,3 @@ def _by_day(times: Iterable[datetime], bounds: Sequence[datetime]) -> tuple[int,
     here = bounds[0].tzinfo
     counts = Counter(at.astimezone(here).date() for at in times)
     return tuple(counts[bound.date()] for bound in bounds[:-1])
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveriesView:
-    """A part of the outbox. `hours` are (the hour's beginning, messages taken), the present one last."""
-
-    rows: tuple[Delivery, ...]
-    standings: Mapping[Standing, int]
-    standing: Standing | None
-    more: int
-    hours: tuple[tuple[datetime, int], ...]
-    sent_today: int
-    median: float | None
-    slowest: float | None
-    next_digest: tuple[str, datetime] | None
-
-
-def deliveries_view(app: App, now: datetime, *, standing: Standing | None = None, before: int = 0) -> DeliveriesView:
-    """Return a page of the outbox, those that stand so, with an id below `before`."""
-    reports = app.store.reports
-    rows = reports.messages(now, standing, before, A_PAGE + 1)
-    today = midnights(app, now, 1)[0]
-    hour = now.astimezone(zone(app)).replace(minute=0, second=0, microsecond=0)
-    sent = reports.sent_since(min(today, hour - timedelta(hours=23)))
-    hours = [hour - timedelta(hours=back) for back in range(23, -1, -1)]
-    counts = Counter(int((taken - hours[0]) / timedelta(hours=1)) for _, taken in sent if taken >= hours[0])
-    took = sorted((taken - made).total_seconds() for made, taken in sent if taken >= today)
-    digests = next_digests(app, now)
-    return DeliveriesView(
-        rows=tuple(rows[:A_PAGE]),
-        standings=reports.standings(now),
-        standing=standing,
-        more=rows[A_PAGE - 1].id or 0 if len(rows) > A_PAGE else 0,
-        hours=tuple((at, counts[number]) for number, at in enumerate(hours)),
-        sent_today=len(took),
-        median=statistics.median(took) if took else None,
-        slowest=took[-1] if took else None,
-        next_digest=(digests[0][0], digests[0][2]) if digests else None,
-    )

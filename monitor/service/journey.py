@@ -16,6 +16,7 @@ from monitor.dispatch import TOLD, Reason, alert_key
 from monitor.errors import NotFoundError
 from monitor.models import Decision, Delivery, Escalation, Story
 from monitor.rules import Explanation, unpack
+from monitor.service.clocks import with_times
 from monitor.service.untold import Untold, untold
 from monitor.store.archive import Journey, story_text
 
@@ -159,17 +160,34 @@ def why(app: App, found: Explained, name: str, now: datetime) -> tuple[str, str]
     decisions = [told for told in found.told if told.decision.subscriber == name]
     if decisions:
         return _decided(app, who, decisions, ZoneInfo(subscriber.timezone if subscriber else "UTC"), now)
-    topics = [match.topic for match in found.journey.matches]
-    if topics:
-        titles = ", ".join(_title(app, topic) for topic in topics)
-        if subscriber is not None and not subscriber.enabled:
-            return f"{who} did not get it.", "They are switched off in subscribers.yaml."
-        return f"{who} did not get it.", f"It matched {titles}, and no subscription of theirs covers that."
+    silent = next((one for one in found.untold if one.subscriber == name), None)
+    zone = ZoneInfo(subscriber.timezone if subscriber else "UTC")
+    if found.journey.matches:
+        return _undecided(app, who, found, silent, zone, now)
+    no = f"{who} did not get it: it matched no topic."
+    if silent is not None and silent.outside:
+        topic, note = silent.outside[0]
+        return no, f"It came close to {_title(app, topic)}: {note}."
     near = [one for one in found.verdicts if one.near]
-    if near:
-        told = f"It came close to {near[0].title}: {near[0].near}"
-        return f"{who} did not get it: it matched no topic.", f"{told}."
-    return f"{who} did not get it: it matched no topic.", "None came close."
+    return no, f"It came close to {near[0].title}: {near[0].near}." if near else "None came close."
+
+
+def _undecided(
+    app: App, who: str, found: Explained, silent: Untold | None, zone: ZoneInfo, now: datetime
+) -> tuple[str, str]:
+    """Why somebody for whom nothing was decided did not get a story that matched, as it was then."""
+    matched = f"It matched {', '.join(_title(app, match.topic) for match in found.journey.matches)}"
+    if silent is None:
+        return f"{who} did not get it.", f"{matched}; who followed what then is not on record any more."
+    if silent.outside:
+        left = "; ".join(f"{_title(app, topic)} leaves it out: {note}" for topic, note in silent.outside)
+        return f"{who} did not get it: it is out of scope.", f"{matched}, which they did not follow. {left}."
+    if silent.known:
+        return f"{who} did not get it.", f"{matched}, and no subscription of theirs covered that then."
+    at = min(match.matched_at for match in found.journey.matches)
+    now_off = (one := app.config.subscribers.get(silent.subscriber)) is not None and not one.enabled
+    since = "They are switched off in subscribers.yaml." if now_off else "They were added, or switched on, later."
+    return f"{who} did not get it: they were not a subscriber then.", f"{matched} at {_at(at, zone, now)}. {since}"
 
 
 def _decided(app: App, who: str, decisions: Sequence[Told], zone: ZoneInfo, now: datetime) -> tuple[str, str]:
@@ -220,7 +238,7 @@ def _decided(app: App, who: str, decisions: Sequence[Told], zone: ZoneInfo, now:
         Reason.BASELINE: f"{who} was not alerted: it was there at the feed’s first poll.",
         Reason.ALREADY_TOLD: f"{who} had been told of this event before.",
     }.get(decision.reason, f"{who} did not get it: {decision.reason}.")  # type: ignore[call-overload]  # a stored reason may be an unknown one
-    detail = f" {_sentence(decision.detail)}." if decision.detail else ""
+    detail = f" {_local(decision.detail, decision.decided_at, zone, now)}." if decision.detail else ""
     return answer, f"{behind}.{detail}"
 
 
@@ -246,6 +264,10 @@ def _sentence(text: str) -> str:
 
 def _title(app: App, topic: str) -> str:
     return app.config.topics[topic].title if topic in app.config.topics else topic
+
+
+def _local(text: str, decided: datetime, zone: ZoneInfo, now: datetime) -> str:
+    return _sentence(with_times(text, decided, lambda at: _at(at, zone, now)))
 
 
 def _at(at: datetime, zone: ZoneInfo, now: datetime) -> str:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from monitor.app import App
-from monitor.models import Decision, Delivery, Page, Sighting, Story
+from monitor.models import Delivery, Page, Sighting, Story
 from monitor.rules import Explanation
 from monitor.service.journey import Explained, Told, TopicVerdict
 from monitor.service.marks import Piece, label, numbers, pieces
+from monitor.service.outcomes import Stand, became, place
+from monitor.service.untold import Untold
 from monitor.text import Evidence, words
 
 MOST_NODES = 120  # of a rule's tree that a page shows
@@ -45,6 +48,23 @@ class MatchedTopic:
 
 
 @dataclass(frozen=True, slots=True)
+class Outcome:
+    """A decision with what became of it (`outcomes.became`)."""
+
+    told: Told
+    became: str
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """The nearest event that a story did not join; `story` is its first one, None once retention removed it."""
+
+    likeness: float
+    shared: tuple[str, ...]
+    story: Story | None
+
+
+@dataclass(frozen=True, slots=True)
 class StoryPage:
     """The whole journey of a story. `removed` says that retention took what stood before."""
 
@@ -55,13 +75,13 @@ class StoryPage:
     near: tuple[TopicVerdict, ...]
     asked: tuple[TopicVerdict, ...]
     others: int
-    event_why: str
+    apart: Apart | None
     event: tuple[Story, ...]
     outlets: tuple[str, ...]
-    told: tuple[Told, ...]
-    silent: tuple[str, ...]
+    told: tuple[Outcome, ...]
+    silent: tuple[Untold, ...]
     deliveries: Sequence[Delivery]
-    counts: dict[str, int]
+    counts: Mapping[str, int]
     last_accepted: datetime | None
 
 
@@ -75,9 +95,16 @@ def story_view(app: App, found: Explained) -> StoryPage:
         for verdict in found.verdicts
         if verdict.matched
     )
-    of_story = tuple(row for row in found.deliveries if row.kind != "digest")
+    outcomes = (
+        Outcome(one, became([one.decision.reason], [Stand(row.state, row.attempts) for row in one.deliveries]))
+        for one in found.told
+    )
+    told = tuple(sorted(outcomes, key=_order))
+    best: dict[str, str] = {}  # of several decisions about one subscriber, the one that tells best
+    for one in told:
+        best.setdefault(one.told.decision.subscriber, one.became)
+    of_story = [row for one in told for row in one.told.deliveries]
     accepted = [row.finished_at for row in of_story if row.state == "sent" and row.finished_at is not None]
-    decided = {told.decision.subscriber for told in found.told}
     return StoryPage(
         story=journey.story,
         page=journey.page,
@@ -86,32 +113,28 @@ def story_view(app: App, found: Explained) -> StoryPage:
         near=tuple(verdict for verdict in found.verdicts if verdict.near),
         asked=tuple(verdict for verdict in found.verdicts if not verdict.matched and not verdict.near),
         others=len(found.others),
-        event_why=journey.event.why if journey.event is not None else "",
+        apart=_apart(app, journey.story),
         event=found.event,
         outlets=journey.outlets,
-        told=tuple(sorted(found.told, key=lambda told: _order(told.decision))),
-        silent=tuple(
-            one.title for one in app.config.subscribers.values() if journey.matches and one.name not in decided
-        ),
+        told=told,
+        silent=found.untold if journey.matches else (),
         deliveries=found.deliveries,
-        counts=_counts(found.told),
+        counts=Counter(best.values()),
         last_accepted=max(accepted, default=None),
     )
 
 
-_FIRST = ("sent", "gathered", "held", "limited", "paused", "digest")
+def _apart(app: App, story: Story) -> Apart | None:
+    refused = story.event_refused
+    if refused is None:
+        return None
+    number = int(refused["event"])
+    first = next(iter(app.store.reports.stories_of([number])[number]), None)
+    return Apart(float(refused["likeness"]), tuple(refused["shared"]), first)
 
 
-def _order(decision: Decision) -> tuple[int, str]:
-    place = _FIRST.index(decision.reason) if decision.reason in _FIRST else len(_FIRST)
-    return place, decision.subscriber
-
-
-def _counts(told: Sequence[Told]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for one in told:
-        counts[one.decision.reason] = counts.get(one.decision.reason, 0) + 1
-    return counts
+def _order(one: Outcome) -> tuple[tuple[int, str], str]:
+    return place(one.became), one.told.decision.subscriber
 
 
 def _matched(story: Story, verdict: TopicVerdict, rule: str, evidence: Sequence[Evidence]) -> MatchedTopic:

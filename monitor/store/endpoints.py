@@ -102,6 +102,15 @@ class Endpoints:
             rows = session.exec(select(Recipient).where(col(Recipient.suspended_at).is_not(None)))
             return {row.key: row for row in rows}
 
+    def resume(self, key: str, now: datetime) -> Recipient | None:
+        """Write to a suspended recipient again, and return how it was; None where it is none."""
+        with self._write() as session:
+            row = session.get(Recipient, key, with_for_update=True)
+            if row is None or row.suspended_at is None:
+                return None
+            lift(session, [key], now)
+            return row
+
 
 def answered(session: Session, key: str, now: datetime) -> None:
     """Record that an endpoint is there: it counts as up, and what waited for it is tried again now."""

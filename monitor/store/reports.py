@@ -247,6 +247,24 @@ class Reports:
                 found.setdefault(event_id, {}).setdefault(subscriber, set()).add(reason)
         return found
 
+    def alerts_of(self, event_ids: Collection[int]) -> dict[int, dict[str, list[tuple[str, int]]]]:
+        """Return how the alerts about events stand, their states and attempts: by event, and by subscriber."""
+        found: dict[int, dict[str, list[tuple[str, int]]]] = {}
+        columns: tuple[Any, ...] = (
+            Story.event_id, Delivery.id, Delivery.subscriber, Delivery.state, Delivery.attempts,
+        )  # fmt: skip
+        rows = (
+            sa_select(*columns)
+            .join(DeliveryStory, col(DeliveryStory.story_id) == col(Story.id))
+            .join(Delivery, col(Delivery.id) == col(DeliveryStory.delivery_id))
+            .where(col(Story.event_id).in_(event_ids), col(Delivery.kind) == "alert")
+            .distinct()
+        )
+        with self._read() as session:
+            for event_id, _, subscriber, state, attempts in session.connection().execute(rows):
+                found.setdefault(event_id, {}).setdefault(subscriber, []).append((state, attempts))
+        return found
+
     def words(self, topic: str, since: datetime) -> tuple[dict[str, int], int]:
         """Return in how many stories each word of a topic was found, the commonest first, and of how many."""
         with self._read() as session:
@@ -296,7 +314,7 @@ class Reports:
                 name: session.exec(select(func.count()).select_from(Delivery).where(_standing(name, now))).one()
                 for name in ("retrying", "held")
             }
-        queued = states.get("pending", 0) - sum(waiting.values()) + states.get("sending", 0)
+        queued = states.get("pending", 0) + states.get("held", 0) - sum(waiting.values()) + states.get("sending", 0)
         return {
             "failed": states.get("dead", 0), **waiting, "queued": queued, "sent": states.get("sent", 0),
             "cancelled": states.get("cancelled", 0),
@@ -378,7 +396,10 @@ def _read(story_id: int, event_id: int, at: datetime, claimed_at: datetime | Non
 
 
 def _standing(name: Standing, now: datetime) -> Any:
-    """The condition under which a message stands so. One that waits for its first try is held until it is due."""
+    """The condition under which a message stands so. One that waits for its first try is held until it is due.
+
+    So is one that waits for a person (the budget is used up, or its address suspended), whenever it was due.
+    """
     pending = col(Delivery.state) == "pending"
     match name:
         case "failed":
@@ -386,7 +407,8 @@ def _standing(name: Standing, now: datetime) -> Any:
         case "retrying":
             return and_(pending, col(Delivery.attempts) > 0)
         case "held":
-            return and_(pending, col(Delivery.attempts) == 0, col(Delivery.next_attempt_at) > now)
+            waits = and_(pending, col(Delivery.attempts) == 0, col(Delivery.next_attempt_at) > now)
+            return or_(waits, col(Delivery.state) == "held")
         case "queued":
             due = and_(pending, col(Delivery.attempts) == 0, col(Delivery.next_attempt_at) <= now)
             return or_(due, col(Delivery.state) == "sending")

@@ -17,6 +17,7 @@ from monitor import service
 from monitor.app import App
 from monitor.errors import NotFoundError
 from monitor.service import desk as views
+from monitor.service.deliveries import deliveries_view
 from monitor.service.journey import journey_of, why
 from monitor.service.lab import DAYS, LONGEST, Trial
 from monitor.service.previews import digest_view
@@ -49,6 +50,15 @@ REASONS: Mapping[str, tuple[str, str]] = {
     "old": ("idle", "Old"),
     "baseline": ("idle", "First poll"),
     "already told": ("idle", "Already told"),
+}
+# And what became of one that made a message.
+OUTCOMES: Mapping[str, tuple[str, str]] = {
+    **REASONS,
+    "partly": ("bad", "Failed in part"),
+    "failed": ("bad", "Failed"),
+    "waiting": ("warn", "Waiting"),
+    "cancelled": ("idle", "Cancelled"),
+    "gone": ("idle", "No longer on record"),
 }
 STATES: Mapping[str, tuple[str, str]] = {
     "broken": ("bad", "Broken"),
@@ -87,7 +97,7 @@ def stands(row: Any, now: Any) -> Standing:
         return "retrying"
     if row.state == "pending" and row.next_attempt_at > now:
         return "held"
-    return row.state if row.state in ("sent", "cancelled") else "queued"
+    return row.state if row.state in ("sent", "cancelled", "held") else "queued"
 
 
 class Desk:
@@ -101,7 +111,7 @@ class Desk:
         self._pages, self._sessions = pages, sessions
         pages.use(
             nice=nice, coloured=coloured, count=count, few=few, span=span, series=series, stands=stands,
-            capfirst=capfirst, link=safe_link,            reasons=REASONS, states=STATES, standings=STANDS,
+            capfirst=capfirst, link=safe_link, outcomes=OUTCOMES, states=STATES, standings=STANDS,
             title_of=lambda name: views.title_of(self._app, name),
             name_of=lambda name: views.name_of(self._app, name),
         )  # fmt: skip
@@ -122,6 +132,7 @@ class Desk:
         fastapi.add_exception_handler(NotFoundError, self._not_found)
         fastapi.add_api_route("/feeds/poll", self.poll, methods=["POST"], include_in_schema=False)
         fastapi.add_api_route("/deliveries/retry", self.retry, methods=["POST"], include_in_schema=False)
+        fastapi.add_api_route("/addresses/resume", self.resume, methods=["POST"], include_in_schema=False)
 
     def page(self, request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
         """Fill a template, with what every page of the desk says."""
@@ -234,7 +245,7 @@ class Desk:
     def deliveries(self, request: Request, state: str = "", before: str = "") -> HTMLResponse:
         """What went out, and if not, what comes next."""
         standing: Standing | None = next((one for one in STANDINGS if one == state), None)
-        view = views.deliveries_view(self._app, self._app.now(), standing=standing, before=_number(before))
+        view = deliveries_view(self._app, self._app.now(), standing=standing, before=_number(before))
         return self.page(request, "deliveries", here="deliveries", view=view)
 
     async def retry(self, request: Request) -> Response:
@@ -242,6 +253,14 @@ class Desk:
         form = read_form(await request.body())
         app = self._app
         await app.db(service.retry, app, [_number(form.get("id", ""))], app.now())
+        app.wake_delivery.set()
+        return _back(form)
+
+    async def resume(self, request: Request) -> Response:
+        """Write to a suspended address again, with what was held for it."""
+        form = read_form(await request.body())
+        app = self._app
+        await app.db(service.resume_address, app, form.get("key", ""), app.now())
         app.wake_delivery.set()
         return _back(form)
 

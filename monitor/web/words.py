@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from markupsafe import Markup, escape
 
 from monitor.errors import URLError
+from monitor.service.clocks import with_times
 from monitor.urls import check_url
 
 _MONTHS = [
@@ -63,6 +64,10 @@ class Words:
         local = at.astimezone(self.zone)
         day = "" if local.date() == self.now.date() else f"{self.date(at)} "
         return self._time(at, f"{day}{local:%H:%M:%S}")
+
+    def local(self, text: str, after: datetime | None = None) -> str:
+        """A stored sentence, whose times are UTC, with these as the page says them (`service.clocks`)."""
+        return with_times(text, after or self.now, lambda at: self.clock(at).striptags())
 
     def date(self, at: datetime) -> str:
         """A date: 24 November, with the year where it is another."""
