@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 import pytest
 import yaml
+from fastapi import FastAPI
 from jinja2 import DictLoader
 
 from monitor.config import load_config
@@ -18,8 +19,10 @@ from monitor.rules import DRAFT, compile_draft, compile_rules
 from monitor.service import lab
 from monitor.service.lab import try_query
 from monitor.store import reports
-from monitor.web import desk
+from monitor.web import create_app, desk
+from monitor.web.backend import WebBackend
 from monitor.web.pages import Pages
+from monitor.web.serve import parts
 from tests.desk import NOW, World, world
 from tests.pipe import Pipe, item
 from tests.test_desk import text_of
@@ -129,9 +132,63 @@ def test_a_query_of_any_length_and_an_unknown_topic_are_told(pipe: Pipe) -> None
         try_query(pipe.app, "a", pipe.time, topic="nope")
 
 
-def test_what_no_text_can_match_is_warned_of(pipe: Pipe) -> None:
-    (said,) = try_query(pipe.app, "troops OR ½", pipe.time).warnings
-    assert said == "no text can match `½`: it holds no word"
+ENTITIES = """
+entities:
+  may: {name: Theresa May, aliases: [May], weak: [Teresa]}
+  total: {name: Total, kind: organisation}
+lists: {ours: {entities: [may, total]}}
+"""
+WARNED = [
+    ("troops OR ½", "no text can match `½`: it holds no word. Write a word that a story can hold"),
+    ("$odd AND troops", "no text can match `½`: it holds no word. Write"),
+    ("@may AND troops", "the alias `May` of `may` is also a common word (English), and matches it. Move it to"),
+    ("@may AND troops", "the weak aliases of `may` never count: it has no `context`. Add"),
+    ("@ours", "the alias `Total` of `total` is also a common word"),
+    ("troops AND lang:es", "no feed in the scope of the draft could match it: it asks for `lang:es`; they are in en."),
+]
+
+
+@pytest.mark.parametrize(("query", "said"), WARNED)
+def test_what_check_would_warn_of_is_told_of_a_draft(tmp_path: Path, query: str, said: str) -> None:
+    pipe = Pipe(tmp_path, topics="macros: {odd: 'troops OR ½'}\ntopics: {}", entities=ENTITIES)
+    assert any(one.startswith(said) for one in try_query(pipe.app, query, pipe.time).warnings)
+    assert try_query(pipe.app, "troops", pipe.time).warnings == ()
+    pipe.close()
+
+
+def test_a_draft_that_its_topics_scope_shuts_in_is_warned_of(pipe: Pipe) -> None:
+    (said,) = try_query(pipe.app, "troops AND lang:es", pipe.time, topic="border").warnings
+    assert said.startswith("no feed in the scope of `border` could match it")
+
+
+def test_a_draft_that_would_alert_too_often_is_warned_of_by_the_days_that_there_are(tmp_path: Path) -> None:
+    pipe = Pipe(tmp_path, topics="topics: {}")
+    pipe.put("post", *(item(f"first-{n}", f"The story of fleet {n}") for n in range(200)), baseline=True)
+    assert try_query(pipe.app, "fleet", pipe.time).warnings == ()  # a first poll alerts nobody
+    for day in range(2):
+        pipe.put("wire", *(item(f"{day}-{n}", f"The story of day {day} and number {n}") for n in range(60)))
+        pipe.forward(days=1)
+    found = try_query(pipe.app, "the", pipe.time)
+    assert found.hits == 320
+    assert found.warnings == (
+        "the draft would alert about 60 times a day: it matches 120 stories of the last 2 days, most often by `the`. "
+        "Narrow it with AND, NEAR or `title:`, or leave the term out",
+    )
+    with serving(web(pipe)) as ask:
+        page = ask("GET", "/lab?q=the").text
+    assert "most often by <code><bdi>the</bdi></code>. Narrow it" in page
+    pipe.close()
+
+
+def web(pipe: Pipe) -> FastAPI:
+    app = pipe.app
+    return create_app(WebBackend(app), site="x", token=None, host_names=[], secret=b"x", parts=parts(app))
+
+
+def test_no_page_of_the_lab_shows_a_backtick(ask: Client) -> None:
+    for query in ("q=grain&topic=grain", "q=a+b+OR+c", "q=@nobody", "topic=border-deployments&q=army+AND+NOT+collie"):
+        text = text_of(re.sub(r"<(textarea|pre).*?</\1>", "", ask("GET", f"/lab?{query}").text, flags=re.DOTALL))
+        assert "`" not in text, query
 
 
 @pytest.mark.parametrize("query", ["troops AND border", '"a: b" OR\n  # OR {x}', "title:troops\n\nAND border"])

@@ -14,10 +14,11 @@ from monitor.rules.engine import DRAFT, SAVED, Rules, compile_draft, compile_que
 from monitor.rules.examples import run_examples, try_examples
 from monitor.rules.explain import outline
 from monitor.rules.values import Explanation, TopicMatch, Verdict, unpack
-from monitor.rules.warnings import lifeless, queries, too_common, warnings
+from monitor.rules.warnings import ALERTS_A_DAY, draft_warnings, often, queries, too_common, warnings
 from monitor.text import Evidence
 
 __all__ = [
+    "ALERTS_A_DAY",
     "DRAFT",
     "SAVED",
     "Evidence",
@@ -30,7 +31,8 @@ __all__ = [
     "compile_rules",
     "compile_sound",
     "compile_tree",
-    "lifeless",
+    "draft_warnings",
+    "often",
     "outline",
     "queries",
     "run_examples",

@@ -12,15 +12,26 @@ import textwrap
 import threading
 import time
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from operator import neg
 
 from monitor.app import App
 from monitor.config import Config, Topic
 from monitor.errors import NotFoundError, QueryError
-from monitor.rules import DRAFT, SAVED, Rules, TopicMatch, compile_draft, lifeless, try_examples
+from monitor.rules import (
+    ALERTS_A_DAY,
+    DRAFT,
+    SAVED,
+    Rules,
+    TopicMatch,
+    compile_draft,
+    draft_warnings,
+    often,
+    try_examples,
+)
 from monitor.rules.examples import Tried
 from monitor.service.desk import HEADLINE, midnights, written
 from monitor.service.estimate import Alerts, Caught, estimate
@@ -33,6 +44,7 @@ LONGEST = 10_000  # characters of a query that is tried
 SHOWN = 20  # stories gained, and lost, that are shown
 DAYS = (7, 30, 90)
 _FIXES = 3
+_WARNED = 5  # of warnings
 
 _one_at_a_time = threading.Lock()  # a try takes a whole processor; two at once would only both be late
 
@@ -149,6 +161,7 @@ class Trial:
         self._app, self._declared, self._now = app, declared, now
         self._told = Try(query, topic, days)
         self._draft: Rules | None = None
+        self._warned: list[tuple[str, str]] = []
         if not query.strip():
             return
         try:
@@ -160,7 +173,7 @@ class Trial:
         except QueryError as error:
             self._told = replace(self._told, wrong=_wrong(error, config, rules, topic))
             return
-        self._told = replace(self._told, warnings=lifeless(query))
+        self._warned = [(one.message, one.fix) for one in draft_warnings(config, self._draft, declared)]
         self._scan = _Scan(app, self._draft, declared is not None, midnights(app, now, days), seconds)
 
     @property
@@ -180,6 +193,9 @@ class Trial:
             return told
         place = self._app.config.place("topics", told.topic) if declared is not None else None
         since = found.reached if not found.whole and found.reached is not None else found.bounds[0]
+
+        if too_many := self._too_many(found, since):
+            self._warned.insert(0, too_many)
 
         def alerts(caught: Sequence[Caught]) -> tuple[Alerts, ...]:
             return estimate(self._app, told.topic or "new-topic", caught, since, self._now)
@@ -204,11 +220,31 @@ class Trial:
             gained_count=found.gained_count,
             lost_count=found.lost_count,
             examples=try_examples(draft, DRAFT, declared) if declared is not None else (),
+            warnings=_sentences(self._warned),
             yaml=as_yaml(told.topic, told.query, declared),
             place=f"{place.file.rpartition('/')[2]} line {place.line}"
             if place is not None and place.line
             else "topics.yaml",
         )
+
+    def _too_many(self, found: _Scan, since: datetime) -> tuple[str, str] | None:
+        """Return what is said of a draft that would alert too often, as `monitor check` judges a topic, and the fix."""
+        reports, first = self._app.store.reports, self._app.store.reports.first_seen()
+        days = max((self._now - max(since, first or since)) / timedelta(days=1), 1)
+        if len(found.draft) / days <= ALERTS_A_DAY:
+            return None
+        news = len(found.draft) - len(reports.only_first_polls([one.story for one in found.draft]))
+        if news / days <= ALERTS_A_DAY:
+            return None  # most were there at a feed's first poll, which alerts nobody and says nothing of a day
+        term, times = max(found.terms.items(), key=lambda item: (item[1], item[0]), default=("", 0))
+        most = f", most often by `{term}`" if times else ""
+        over = "the last day" if days <= 1 else f"the last {days:.0f} days"
+        return often("the draft", news / days, f"{news:,} stories of {over}{most}")
+
+
+def _sentences(said: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    found = [f"{message}. {fix[:1].upper()}{fix[1:]}" for message, fix in said[:_WARNED]]
+    return (*found, f"{len(said) - _WARNED:,} more; `monitor check` shows all") if len(said) > _WARNED else tuple(found)
 
 
 @dataclass(slots=True)
@@ -233,6 +269,7 @@ class _Scan:
     gained: list[Read] = field(default_factory=list)
     lost: list[Read] = field(default_factory=list)
     counts: dict[date, list[int]] = field(default_factory=dict)
+    terms: Counter[str] = field(default_factory=Counter)  # in how many of the draft's stories each was found
 
     def steps(self) -> Iterator[tuple[int, int]]:
         reports, since, began = self.app.store.reports, self.bounds[0], time.monotonic()
@@ -270,6 +307,7 @@ class _Scan:
         counts[1] += saved
         if draft:
             self.draft.append(self._caught(one, found[DRAFT]))
+            self.terms.update({e.term for e in found[DRAFT].evidence if e.field in ("title", "summary", "text")})
         if saved:
             self.saved.append(self._caught(one, found[SAVED]))
         if draft and not saved:
