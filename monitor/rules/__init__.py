@@ -10,7 +10,16 @@ built, a compiled core does most of this for `match` (`core`, `flat`); `sieve` a
 from __future__ import annotations
 
 from monitor.rules.compile import compile_tree
-from monitor.rules.engine import DRAFT, SAVED, Rules, compile_draft, compile_query, compile_rules, compile_sound
+from monitor.rules.engine import (
+    DRAFT,
+    SAVED,
+    Rules,
+    check_draft,
+    compile_draft,
+    compile_query,
+    compile_rules,
+    compile_sound,
+)
 from monitor.rules.examples import run_examples, try_examples
 from monitor.rules.explain import outline
 from monitor.rules.values import Explanation, TopicMatch, Verdict, unpack
@@ -26,6 +35,7 @@ __all__ = [
     "Rules",
     "TopicMatch",
     "Verdict",
+    "check_draft",
     "compile_draft",
     "compile_query",
     "compile_rules",

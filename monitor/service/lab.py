@@ -19,8 +19,8 @@ from datetime import date, datetime, timedelta
 from operator import neg
 
 from monitor.app import App
-from monitor.config import Config, Topic
-from monitor.errors import NotFoundError, QueryError
+from monitor.config import Topic
+from monitor.errors import NotFoundError
 from monitor.rules import (
     ALERTS_A_DAY,
     DRAFT,
@@ -36,6 +36,7 @@ from monitor.rules.examples import Tried
 from monitor.service.desk import HEADLINE, midnights, written
 from monitor.service.estimate import Alerts, Caught, estimate
 from monitor.service.marks import Piece, pieces
+from monitor.service.mending import Wrong, mistakes
 from monitor.snippets import cut, snippet
 from monitor.store.reports import CHUNK, Read
 
@@ -43,31 +44,9 @@ SECONDS = 5.0  # that a try may take; what it did not get to is said
 LONGEST = 10_000  # characters of a query that is tried
 SHOWN = 20  # stories gained, and lost, that are shown
 DAYS = (7, 30, 90)
-_FIXES = 3
 _WARNED = 5  # of warnings
 
 _one_at_a_time = threading.Lock()  # a try takes a whole processor; two at once would only both be late
-
-
-@dataclass(frozen=True, slots=True)
-class Fix:
-    """A way to mend a query: what it then is. It is offered only when it does away with the mistake."""
-
-    label: str
-    query: str
-
-
-@dataclass(frozen=True, slots=True)
-class Wrong:
-    """A mistake in a query, at its place, and what would mend it."""
-
-    message: str
-    line: int
-    column: int
-    source: str
-    carets: str
-    remedy: str
-    fixes: tuple[Fix, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +74,7 @@ class Try:
     query: str
     topic: str
     period: int
-    wrong: Wrong | None = None
+    wrong: tuple[Wrong, ...] = ()
     searched: int = 0
     total: int = 0
     decided: int = 0
@@ -164,15 +143,15 @@ class Trial:
         self._warned: list[tuple[str, str]] = []
         if not query.strip():
             return
-        try:
-            if len(query) > LONGEST:
-                raise QueryError(
-                    f"the query is longer than {LONGEST:,} characters", query[:200], 0, 1, "make macros of parts"
-                )
-            self._draft = compile_draft(query, config, rules, topic)
-        except QueryError as error:
-            self._told = replace(self._told, wrong=_wrong(error, config, rules, topic))
+        if len(query) > LONGEST:
+            said = f"the query is longer than {LONGEST:,} characters"
+            wrong: tuple[Wrong, ...] = (Wrong(said, 1, 1, query[:100], "^", "make macros of parts", ()),)
+        else:
+            wrong = mistakes(query, config, rules)
+        if wrong:
+            self._told = replace(self._told, wrong=wrong)
             return
+        self._draft = compile_draft(query, config, rules, topic)
         self._warned = [(one.message, one.fix) for one in draft_warnings(config, self._draft, declared)]
         self._scan = _Scan(app, self._draft, declared is not None, midnights(app, now, days), seconds)
 
@@ -349,50 +328,6 @@ def _change(one: Read, rules: Rules, by: str, without: str) -> Change:
         at=one.at,
         cause=cause,
     )
-
-
-_TICKED = re.compile(r"`([^`…]+)`")
-_OPERATOR = re.compile(r"and|or|not|o?near(/\d+)?", re.IGNORECASE)
-_WRITE = re.compile(r"write ([^\s,`]+/\d+)")
-
-
-def _wrong(error: QueryError, config: Config, rules: Rules, topic: str) -> Wrong:
-    source, _, carets = error.caret().partition("\n")
-    return Wrong(
-        error.message,
-        error.line,
-        error.column,
-        source,
-        carets,
-        error.fix,
-        tuple(_fixes(error, config, rules, topic)),
-    )
-
-
-def _fixes(error: QueryError, config: Config, rules: Rules, topic: str) -> Iterator[Fix]:
-    """Yield what the remedy names, put in, where that does away with this mistake."""
-    text, offered = error.text, 0
-    meant = error.fix.startswith("did you mean")  # then a word is another one afterwards
-    named = [*_WRITE.findall(error.fix), *_TICKED.findall(error.fix)]
-    for one in dict.fromkeys(named):
-        for mended in (one, text[: error.start] + one + text[error.end :], text.rstrip() + one):
-            if mended == text or not (meant or _words(mended) == _words(text)):
-                continue
-            try:
-                compile_draft(mended, config, rules, topic)
-            except QueryError as other:
-                if other.start <= error.start or other.message == error.message:
-                    continue
-            yield Fix(f"Use {one}" if len(one) <= 60 else "Use this", mended)
-            offered += 1
-            break
-        if offered == _FIXES:
-            return
-
-
-def _words(text: str) -> list[str]:
-    """The words of a query that are no operators, in any order."""
-    return sorted(word for word in re.findall(r"[^\s()\"]+", text) if not _OPERATOR.fullmatch(word))
 
 
 def as_yaml(topic: str, query: str, declared: Topic | None) -> str:
