@@ -44,7 +44,7 @@ from monitor.pipeline import (
 )
 from monitor.pipeline.deliver import LEASE
 from monitor.service import report_bad_config
-from monitor.service.record import STATE, read_state
+from monitor.service.record import STATE, read_state, told
 
 log = logging.getLogger(__name__)
 
@@ -101,17 +101,12 @@ def write_state(data: Path, now: datetime, running: Config, problems: Collection
         "fingerprint": running.fingerprint,
         "loaded_at": before.get("loaded_at") if before.get("fingerprint") == running.fingerprint else now.isoformat(),
         "problems": [str(problem) for problem in bad],
-        "mistakes": [_told(problem) for problem in bad[:MISTAKES]],
+        "mistakes": [told(problem) for problem in bad[:MISTAKES]],
     }
     fresh = data / f"{STATE}.{os.getpid()}"
     data.mkdir(parents=True, exist_ok=True)
     fresh.write_text(json.dumps(state))
     fresh.rename(data / STATE)
-
-
-def _told(problem: Problem) -> dict[str, Any]:
-    file = Path(problem.file).name
-    return {"file": file, "line": problem.line, "message": problem.message, "fix": problem.fix}
 
 
 @contextlib.contextmanager

@@ -18,13 +18,16 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with the configuration, at its place. `line`, `column` count from 1; 0 says "the whole file"."""
+    """One thing wrong with the configuration, at its place. `line`, `column` count from 1; 0 says "the whole file".
+
+    `draft`: the topic and the query that it is about, to be tried elsewhere.
+    """
 
     level: Literal["error", "warning"]
     file: str
@@ -32,6 +35,7 @@ class Problem:
     column: int
     message: str
     fix: str = ""
+    draft: tuple[str, str] | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file

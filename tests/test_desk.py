@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from html import unescape
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 from starlette.routing import Mount, Route
 
+from monitor.checking import load
+from monitor.daemon import write_state
+from monitor.errors import ConfigError
 from monitor.models import Delivery
 from monitor.service.desk import usually
 from monitor.service.record import STATE
@@ -161,20 +164,50 @@ def test_a_button_has_a_feed_polled_at_once(made: World, ask: Client) -> None:
     made.app.store.feeds.update("baltrop-observer", next_poll_at=before.next_poll_at)
 
 
-def test_files_with_a_mistake_are_told_loudly_and_on_every_page(made: World, ask: Client) -> None:
-    message = "NEAR needs a distance\n  a NEAR b\n    ^^^^"
-    mistake = {"file": "topics.yaml", "line": 14, "message": message, "fix": "write NEAR/12"}
-    record = {"ok": False, "since": "2026-11-24T14:29:00+00:00", "loaded_at": "2026-11-24T11:20:00+00:00"}
+LONG_QUERY = "(" + " OR ".join(f"battalion{n}" for n in range(20)) + ")"
+QUERY = f"{LONG_QUERY} NEAR (border OR frontier) AND NOT (parade)"
+FILES = {
+    "topics.yaml": f"topics:\n  border:\n    query: '{QUERY}'\n  b:\n    any: [x]\n    qery: x\n",
+    "subscribers.yaml": "subscribers:\n  ruth:\n    chanels: {mail: 'mailto://me:pass-word@x.example'}\n",
+}
+
+
+def shown(page: str) -> list[str]:
+    """The excerpts of a page, as they are read."""
+    return [unescape(re.sub("<[^>]*>", "", one)) for one in re.findall(r"<pre[^>]*>(.*?)</pre>", page, re.DOTALL)]
+
+
+def test_files_with_mistakes_are_told_loudly_with_their_lines_and_on_every_page(
+    made: World, ask: Client, tmp_path: Path
+) -> None:
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(ConfigError) as raised:
+        load(tmp_path, {})
     path = made.app.data / STATE
-    path.write_text(json.dumps({**record, "problems": [], "mistakes": [mistake]}))
+    write_state(made.app.data, NOW - timedelta(hours=1), made.app.config, ())
+    write_state(made.app.data, NOW - timedelta(minutes=3), made.app.config, raised.value.problems)
     try:
-        page = text_of(ask("GET", "/").text)
-        assert "topics.yaml line 14 has a mistake, so the files were not loaded" in page
-        assert "Still running the last good rules, from 11:20." in page
-        assert "the edit of 14:29 is not in use" in page
-        assert "NEAR needs a distance" in page
-        assert "^^^^" in page
+        page = ask("GET", "/").text
+        text = text_of(page)
+        assert "The files were not loaded: they have 4 mistakes" in text
+        assert "Still running the last good rules, from 13:32." in text
+        assert "the edit of 14:29 is not in use" in text
         assert "New rules not loaded" in text_of(ask("GET", "/feeds").text)
+        query, key, _, hidden = shown(page)
+        assert query.splitlines() == [
+            "2    border:",
+            "3  … OR battalion19) NEAR (border OR frontier …",
+            "                     ^^^^",
+            "4    b:",
+        ]
+        assert key.splitlines() == ["5      any: [x]", "6      qery: x", "       ^^^^"]
+        assert hidden.splitlines()[1:] == ["3      chanels: …", "       ^^^^^^^"]
+        assert "pass-word" not in path.read_text() + page
+        draft = re.search(r'href="(lab[?]topic=border[^"]*)">Open it in the rule lab', page)
+        assert draft
+        lab = text_of(ask("GET", "/" + draft[1].replace("&amp;", "&")).text)
+        assert "NEAR needs a distance" in lab
     finally:
         path.unlink()
 

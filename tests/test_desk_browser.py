@@ -6,6 +6,7 @@ that a publisher can write.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
@@ -17,12 +18,15 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Dialog, Page, expect, sync_playwright
 
+from monitor.checking import load
+from monitor.daemon import write_state
+from monitor.errors import ConfigError
 from monitor.models import SignUp
 from monitor.service.record import STATE
 from monitor.store.preferences import Setting
 from tests.choosing import NOW as READING
 from tests.choosing import Readers, readers
-from tests.desk import TOPICS, World, world
+from tests.desk import NOW, TOPICS, World, world
 from tests.pipe import item
 from tests.test_web import Client, serving
 
@@ -270,23 +274,30 @@ def test_in_forced_colours_states_keep_a_shape_and_a_border(browser: Browser, ad
 
 
 def test_a_mistake_in_the_files_is_seen_with_the_next_look(
-    visit: Visit, made: World, addresses: dict[str, str]
+    browser: Browser, visit: Visit, made: World, addresses: dict[str, str], tmp_path: Path
 ) -> None:
     visit.page.goto(addresses["desk"])
     expect(visit.page.get_by_text("Rules valid")).to_be_visible()
-    mistake = {
-        "file": "topics.yaml",
-        "line": 4,
-        "message": "NEAR needs a distance\n  a NEAR b\n    ^^^^",
-        "fix": "write NEAR/12",
-    }
-    record = {"ok": False, "since": "2026-11-24T14:29:00+00:00", "mistakes": [mistake], "problems": []}
-    (made.app.data / STATE).write_text(json.dumps(record))
+    files = {"topics.yaml": "topics:\n  a:\n    title: A\n    query: " + "battalion OR " * 9 + "troops NEAR border\n"}
+    (tmp_path / "topics.yaml").write_text(files["topics.yaml"])
+    with pytest.raises(ConfigError) as raised:
+        load(tmp_path, {})
+    write_state(made.app.data, NOW, made.app.config, raised.value.problems)
     try:
         visit.page.reload()
         expect(visit.page.get_by_role("alert")).to_contain_text("topics.yaml line 4 has a mistake")
-        picture(visit.page, "bad-rules-1280-light")
-        assert violations(visit.page, RULES, "tag") == []
+        for width, scheme in itertools.product(WIDTHS, SCHEMES):
+            context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+            page = context.new_page()
+            page.goto(addresses["desk"])
+            picture(page, f"bad-rules-{width}-{scheme}")
+            assert violations(page, RULES, "tag") == []
+            context.close()
+        visit.page.set_viewport_size({"width": 360, "height": 900})
+        caret = visit.page.locator(".banner .caret")
+        expect(caret).to_be_visible()
+        right = caret.evaluate("element => element.getBoundingClientRect().right")
+        assert right < visit.page.locator(".banner pre").evaluate("element => element.getBoundingClientRect().right")
     finally:
         (made.app.data / STATE).unlink()
 

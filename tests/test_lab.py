@@ -10,16 +10,22 @@ from urllib.parse import urlencode
 
 import pytest
 import yaml
+from fastapi import FastAPI
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from jinja2 import DictLoader
 
 from monitor.config import load_config
-from monitor.errors import NotFoundError
-from monitor.rules import DRAFT, compile_draft, compile_rules
+from monitor.errors import NotFoundError, QueryError
+from monitor.rules import DRAFT, check_draft, compile_draft, compile_rules
 from monitor.service import lab
 from monitor.service.lab import try_query
+from monitor.service.mending import mistakes
 from monitor.store import reports
-from monitor.web import desk
+from monitor.web import create_app, desk
+from monitor.web.backend import WebBackend
 from monitor.web.pages import Pages
+from monitor.web.serve import parts
 from tests.desk import NOW, World, world
 from tests.pipe import Pipe, item
 from tests.test_desk import text_of
@@ -112,32 +118,165 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("query", "said", "fixes"), MISTAKES, ids=[query for query, _, _ in MISTAKES])
 def test_a_mistake_is_told_with_fixes_that_mend_it(pipe: Pipe, query: str, said: str, fixes: list[str]) -> None:
-    wrong = try_query(pipe.app, query, pipe.time).wrong
-    assert wrong is not None
+    (wrong,) = try_query(pipe.app, query, pipe.time).wrong
     assert said in wrong.message
     assert "^" in wrong.carets
     assert [fix.query for fix in wrong.fixes] == fixes
     for fix in wrong.fixes:
-        assert try_query(pipe.app, fix.query, pipe.time).wrong is None
+        assert try_query(pipe.app, fix.query, pipe.time).wrong == ()
+
+
+SEVERAL = [
+    (
+        "(a NEAR b) AND (@ourr OR c)\nAND tittle:x",
+        ["NEAR needs", "unknown entity or list `@ourr`", "unknown field `tittle:`"],
+    ),
+    ("tittle:x AND foo:y AND bar:z", ["unknown field `tittle:`", "unknown field `foo:`", "unknown field `bar:`"]),
+    ("a NEAR b AND c NEAR d", ["NEAR needs a distance", "NEAR needs a distance"]),
+    ("(a OR b AND c OR d AND e) AND (f AND g OR h)", ["AND and OR in one group", "AND and OR in one group"]),
+    ("big border troops AND @nobody", ["no operator between `big` and `border`", "unknown entity or list `@nobody`"]),
+    ("@nobody AND (a b c) AND $none", ["unknown entity", "no operator between `a` and `b`", "unknown macro"]),
+    ("() AND @nobody AND (a OR b", ["nothing stands in these", "unknown entity", "this parenthesis is never closed"]),
+    ("a) AND (b OR c AND *d", ["this parenthesis closes nothing", "never closed", "AND and OR", "at the start of"]),
+    ("border troops AND (x y OR z AND ur:a)", ["`border` and `troops`", "`x` and `y`", "AND and OR", "field `ur:`"]),
+    ("ORR ORR ORR AND @nobody", ["unknown operator `ORR`", "unknown entity"]),
+    ("NOT a AND NOT @nobody", ["only says what a story must not have", "unknown entity"]),
+    ("a OR b AND", ["AND has nothing after it"]),
+]
+
+
+@pytest.mark.parametrize(("query", "said"), SEVERAL, ids=[query for query, _ in SEVERAL])
+def test_every_mistake_is_told_at_its_place(tmp_path: Path, query: str, said: list[str]) -> None:
+    pipe = Pipe(tmp_path, topics="topics: {}", entities=ENTITIES)
+    wrong = try_query(pipe.app, query, pipe.time).wrong
+    told = [one.message for one in wrong]
+    assert len(told) == len(said), told
+    lines = query.split("\n")
+    for one, wanted in zip(wrong, said, strict=True):
+        assert wanted in one.message
+        assert one.source == lines[one.line - 1]
+        assert one.carets.index("^") == one.column - 1
+        assert "qqq" not in one.message + one.remedy
+        for fix in one.fixes:
+            left = try_query(pipe.app, fix.query, pipe.time).wrong
+            assert len(left) < len(wrong), fix
+    pipe.close()
+
+
+def test_a_name_that_was_meant_is_put_in_its_place_alone(tmp_path: Path) -> None:
+    pipe = Pipe(tmp_path, topics="topics: {}", entities=ENTITIES)
+    (wrong,) = try_query(pipe.app, "troops AND @totl", pipe.time).wrong
+    assert [fix.query for fix in wrong.fixes] == ["troops AND @total"]
+    pipe.close()
+
+
+WRITTEN = [
+    "a",
+    "b",
+    "AND",
+    "OR",
+    "NOT",
+    "NEAR",
+    "NEAR/3",
+    "(",
+    ")",
+    "@x",
+    "$y",
+    "tittle:",
+    "title:",
+    '"',
+    "{",
+    "*",
+    "~3",
+]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from(WRITTEN)).map(" ".join))
+def test_whatever_is_written_its_first_mistake_is_told_or_none_is_there(pipe: Pipe, query: str) -> None:
+    config, rules = pipe.app.config, pipe.app.rules
+    first = ""
+    try:
+        check_draft(query, config, rules)
+    except QueryError as error:
+        first = error.message
+    wrong = mistakes(query, config, rules)
+    assert first in [one.message for one in wrong] if first else not wrong
+    assert [(one.line, one.column) for one in wrong] == sorted((one.line, one.column) for one in wrong)
 
 
 def test_a_query_of_any_length_and_an_unknown_topic_are_told(pipe: Pipe) -> None:
-    wrong = try_query(pipe.app, "a OR " * 5000 + "a", pipe.time).wrong
-    assert wrong is not None
+    (wrong,) = try_query(pipe.app, "a OR " * 5000 + "a", pipe.time).wrong
     assert "longer than 10,000 characters" in wrong.message
+    for query in ("a b " * 2_000, "@nobody AND " * 800 + "a"):  # of which reading all takes seconds
+        assert try_query(pipe.app, query, pipe.time).wrong
     with pytest.raises(NotFoundError, match="no topic `nope`"):
         try_query(pipe.app, "a", pipe.time, topic="nope")
 
 
-def test_what_no_text_can_match_is_warned_of(pipe: Pipe) -> None:
-    (said,) = try_query(pipe.app, "troops OR ½", pipe.time).warnings
-    assert said == "no text can match `½`: it holds no word"
+ENTITIES = """
+entities:
+  may: {name: Theresa May, aliases: [May], weak: [Teresa]}
+  total: {name: Total, kind: organisation}
+lists: {ours: {entities: [may, total]}}
+"""
+WARNED = [
+    ("troops OR ½", "no text can match `½`: it holds no word. Write a word that a story can hold"),
+    ("$odd AND troops", "no text can match `½`: it holds no word. Write"),
+    ("@may AND troops", "the alias `May` of `may` is also a common word (English), and matches it. Move it to"),
+    ("@may AND troops", "the weak aliases of `may` never count: it has no `context`. Add"),
+    ("@ours", "the alias `Total` of `total` is also a common word"),
+    ("troops AND lang:es", "no feed in the scope of the draft could match it: it asks for `lang:es`; they are in en."),
+]
+
+
+@pytest.mark.parametrize(("query", "said"), WARNED)
+def test_what_check_would_warn_of_is_told_of_a_draft(tmp_path: Path, query: str, said: str) -> None:
+    pipe = Pipe(tmp_path, topics="macros: {odd: 'troops OR ½'}\ntopics: {}", entities=ENTITIES)
+    assert any(one.startswith(said) for one in try_query(pipe.app, query, pipe.time).warnings)
+    assert try_query(pipe.app, "troops", pipe.time).warnings == ()
+    pipe.close()
+
+
+def test_a_draft_that_its_topics_scope_shuts_in_is_warned_of(pipe: Pipe) -> None:
+    (said,) = try_query(pipe.app, "troops AND lang:es", pipe.time, topic="border").warnings
+    assert said.startswith("no feed in the scope of `border` could match it")
+
+
+def test_a_draft_that_would_alert_too_often_is_warned_of_by_the_days_that_there_are(tmp_path: Path) -> None:
+    pipe = Pipe(tmp_path, topics="topics: {}")
+    pipe.put("post", *(item(f"first-{n}", f"The story of fleet {n}") for n in range(200)), baseline=True)
+    assert try_query(pipe.app, "fleet", pipe.time).warnings == ()  # a first poll alerts nobody
+    for day in range(2):
+        pipe.put("wire", *(item(f"{day}-{n}", f"The story of day {day} and number {n}") for n in range(60)))
+        pipe.forward(days=1)
+    found = try_query(pipe.app, "the", pipe.time)
+    assert found.hits == 320
+    assert found.warnings == (
+        "the draft would alert about 60 times a day: it matches 120 stories of the last 2 days, most often by `the`. "
+        "Narrow it with AND, NEAR or `title:`, or leave the term out",
+    )
+    with serving(web(pipe)) as ask:
+        page = ask("GET", "/lab?q=the").text
+    assert "most often by <code><bdi>the</bdi></code>. Narrow it" in page
+    pipe.close()
+
+
+def web(pipe: Pipe) -> FastAPI:
+    app = pipe.app
+    return create_app(WebBackend(app), site="x", token=None, host_names=[], secret=b"x", parts=parts(app))
+
+
+def test_no_page_of_the_lab_shows_a_backtick(ask: Client) -> None:
+    for query in ("q=grain&topic=grain", "q=a+b+OR+c", "q=@nobody", "topic=border-deployments&q=army+AND+NOT+collie"):
+        text = text_of(re.sub(r"<(textarea|pre).*?</\1>", "", ask("GET", f"/lab?{query}").text, flags=re.DOTALL))
+        assert "`" not in text, query
 
 
 @pytest.mark.parametrize("query", ["troops AND border", '"a: b" OR\n  # OR {x}', "title:troops\n\nAND border"])
 def test_the_yaml_to_paste_says_the_same(tmp_path: Path, pipe: Pipe, query: str) -> None:
     found = try_query(pipe.app, query.replace("# OR ", ""), pipe.time, topic="border")
-    assert found.wrong is None
+    assert found.wrong == ()
     assert found.place == "topics.yaml line 3"
     pasted = "topics:\n" + "".join(f"  {line}\n" for line in found.yaml.splitlines())
     assert yaml.safe_load(pasted)["topics"]["border"]["title"] == "Border deployments"
@@ -177,6 +316,10 @@ def test_the_page_of_a_mistake_offers_a_fix_and_no_old_result(ask: Client) -> No
     assert "<title>Error: NEAR needs a distance" in page
     assert 'aria-invalid="true"' in page
     assert "No result yet" in page
+    several = text_of(ask("GET", "/lab?q=grain+NEAR+price%0AAND+@kolwa&topic=grain").text)
+    for told in ("The query has 2 mistakes", "Line 1, column 7: NEAR needs", "Line 2, column 5: unknown", "Use @kolva"):
+        assert told in several
+    assert "Correct the 2 mistakes" in several
     fix = re.search(r'href="(\?q=[^"]*)">Use NEAR/12', page)
     assert fix
     mended = text_of(ask("GET", "/lab" + fix[1].replace("&amp;", "&")).text)

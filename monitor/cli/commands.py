@@ -69,7 +69,9 @@ def check(config: Config = CONFIG, data: Data = DATA, as_json: Json = False) -> 
     """Check the whole configuration and run every topic's examples."""
     found = checking.check(config, os.environ, data)
     if as_json:
-        to_json({"ok": found.ok, "problems": plain(found.problems)})
+        keys = ("level", "file", "line", "column", "message", "fix")
+        problems = [{key: getattr(problem, key) for key in keys} for problem in found.problems]
+        to_json({"ok": found.ok, "problems": problems})
     else:
         for problem in found.problems:
             shown = Text(logs.redact(str(problem)))

@@ -11,6 +11,7 @@ from monitor.cli.common import CONFIG, DATA, Config, Data, Json, cli, clock, han
 from monitor.config.values import duration
 from monitor.errors import InputError
 from monitor.service.lab import Change, Try, try_query
+from monitor.service.mending import Wrong
 
 _BAR = 40  # cells of the busiest day's bar
 LONGEST_DAYS = 3_650
@@ -40,13 +41,11 @@ def try_(
         found = try_query(app, query, app.now(), topic=topic, days=days, seconds=seconds)
     if as_json:
         to_json({**plain(found), "same": found.same})
-    elif found.wrong is None:
+    elif not found.wrong:
         _show(found)
-    if found.wrong is not None:
+    if found.wrong:
         if not as_json:
-            raise InputError(
-                f"{found.wrong.message}\n    {found.wrong.source}\n    {found.wrong.carets}\nFix: {found.wrong.remedy}"
-            )
+            raise InputError("\n".join(map(_mistake, found.wrong)))
         raise typer.Exit(1)
     if any(not one.good for one in found.examples):
         raise typer.Exit(1)
@@ -84,6 +83,11 @@ def _show(found: Try) -> None:
         mark, wanted = ("✓", "passes") if example.good else ("✗", "FAILS")
         said = f"{mark} {wanted}: {example.title} ({'must match' if example.wanted else 'must not match'})"
         out.print(told(said + (f": {example.why}" if example.why else ""), "" if example.good else "red"))
+
+
+def _mistake(one: Wrong) -> str:
+    remedy = f"\nFix: {one.remedy}" if one.remedy else ""
+    return f"{one.message}\n    {one.source}\n    {one.carets}{remedy}"
 
 
 def _change(sign: str, one: Change) -> None:

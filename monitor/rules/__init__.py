@@ -10,14 +10,24 @@ built, a compiled core does most of this for `match` (`core`, `flat`); `sieve` a
 from __future__ import annotations
 
 from monitor.rules.compile import compile_tree
-from monitor.rules.engine import DRAFT, SAVED, Rules, compile_draft, compile_query, compile_rules, compile_sound
+from monitor.rules.engine import (
+    DRAFT,
+    SAVED,
+    Rules,
+    check_draft,
+    compile_draft,
+    compile_query,
+    compile_rules,
+    compile_sound,
+)
 from monitor.rules.examples import run_examples, try_examples
 from monitor.rules.explain import outline
 from monitor.rules.values import Explanation, TopicMatch, Verdict, unpack
-from monitor.rules.warnings import lifeless, queries, too_common, warnings
+from monitor.rules.warnings import ALERTS_A_DAY, draft_warnings, often, queries, too_common, warnings
 from monitor.text import Evidence
 
 __all__ = [
+    "ALERTS_A_DAY",
     "DRAFT",
     "SAVED",
     "Evidence",
@@ -25,12 +35,14 @@ __all__ = [
     "Rules",
     "TopicMatch",
     "Verdict",
+    "check_draft",
     "compile_draft",
     "compile_query",
     "compile_rules",
     "compile_sound",
     "compile_tree",
-    "lifeless",
+    "draft_warnings",
+    "often",
     "outline",
     "queries",
     "run_examples",

@@ -288,7 +288,8 @@ class _Compiler:
     def _query_problem(self, path: KeyPath, error: QueryError) -> None:
         place = self._config.place(*path).at(error.start, error.text)
         message = f"{error.message}\n{_excerpt(error)}\n"
-        self.problems.append(Problem("error", place.file, place.line, place.column, message, error.fix))
+        draft = (str(path[1]), error.text) if path[0] == "topics" and path[2:] == ("query",) else None
+        self.problems.append(Problem("error", place.file, place.line, place.column, message, error.fix, draft))
 
     def _problem(self, path: KeyPath, message: str, fix: str) -> None:
         place = self._config.place(*path)

@@ -11,7 +11,7 @@ from monitor.collector import uncollected
 from monitor.config import Config
 from monitor.entities import Aliases
 from monitor.errors import ConfigError, NotFoundError, Problem
-from monitor.query import check_found, parse
+from monitor.query import Node, check_found, parse
 from monitor.rules import core
 from monitor.rules.compile import (
     EVERYWHERE,
@@ -200,14 +200,19 @@ def compile_sound(config: Config, before: tuple[Config, Rules] | None = None) ->
         return Rules(topics, aliases, None if before is None else before[1]), problems
 
 
+def check_draft(text: str, config: Config, rules: Rules) -> Node:
+    """Return the tree of a draft, with the names and macros that `rules`, made of `config`, know. Raises QueryError."""
+    check_found(parse(text), text)
+    return compile_tree(text, config, rules.aliases)
+
+
 def compile_draft(text: str, config: Config, rules: Rules, topic: str) -> Rules:
     """Return rules of a draft (`DRAFT`) and of the saved topic that it is to replace (`SAVED`), where one is named.
 
     Both have that topic's scope, and the names and macros that `rules`, made of `config`, know. Raises QueryError.
     """
     aliases = rules.aliases
-    check_found(parse(text), text)
-    tree = compile_tree(text, config, aliases)
+    tree = check_draft(text, config, rules)
     saved = rules.compiled(topic) if topic in rules else None
     scope = CompiledScope() if saved is None else saved.scope
     topics = [CompiledTopic(DRAFT, tree, scope, version(tree, scope, aliases))]

@@ -5,12 +5,27 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from monitor.config import Config, Feed, Place, Topic
+from monitor.config import Config, Feed, Place, Scope, Topic
 from monitor.entities import Aliases
 from monitor.errors import Problem, QueryError
-from monitor.query import META_FIELDS, And, Exact, Forms, Node, Not, Or, Phrase, Term, children, parse, parse_item, walk
+from monitor.query import (
+    META_FIELDS,
+    And,
+    EntityRef,
+    Exact,
+    Forms,
+    Node,
+    Not,
+    Or,
+    Phrase,
+    Term,
+    children,
+    parse,
+    parse_item,
+    walk,
+)
 from monitor.query import Field as FieldNode
-from monitor.rules.engine import Rules
+from monitor.rules.engine import DRAFT, Rules
 from monitor.rules.patterns import is_wild, pattern
 from monitor.rules.reading import value_fits
 from monitor.text import StoryText, fold, primary, words
@@ -47,7 +62,31 @@ _FEWEST = 5  # stories that a topic must match in the sample before anything is 
 
 def warnings(config: Config, rules: Rules) -> tuple[Problem, ...]:
     """Return the warnings about a configuration and the rules made of it."""
-    return (*_lifeless_terms(config), *_common_aliases(config), *_lonely_weak(config), *_unmatchable(config, rules))
+    names = config.entities
+    return (
+        *_lifeless_terms(config),
+        *_common_aliases(config, rules.aliases, names),
+        *_lonely_weak(config, names),
+        *(problem for topic in config.topics.values() for problem in _unmatchable(config, topic, rules)),
+    )
+
+
+def draft_warnings(config: Config, rules: Rules, topic: Topic | None) -> tuple[Problem, ...]:
+    """Return the same of a draft that `rules` hold (`compile_draft`): of its terms, its names, and its feeds.
+
+    `topic` is the one that it is to replace.
+    """
+    tree = rules.compiled(DRAFT).tree
+    used = {node.name for node in walk(tree) if isinstance(node, EntityRef)}
+    names = dict.fromkeys(entity for name in sorted(used) for entity in rules.aliases.members(name))
+    nowhere = Place("")
+    scope, subject = (Scope(), "the draft") if topic is None else (topic.scope, f"`{topic.name}`")
+    return (
+        *(_warning(nowhere, *said) for node in _searched(tree) if (said := _no_text(node))),
+        *_common_aliases(config, rules.aliases, names),
+        *_lonely_weak(config, names),
+        *(_warning(nowhere, *said) for _, *said in _no_feed(config, scope, subject, tree)),
+    )
 
 
 def too_common(config: Config, rules: Rules, stories: Iterable[StoryText], per_day: float) -> tuple[Problem, ...]:
@@ -67,13 +106,16 @@ def too_common(config: Config, rules: Rules, stories: Iterable[StoryText], per_d
         if a_day > ALERTS_A_DAY:
             term, times = max(terms[name].items(), key=lambda item: (item[1], item[0]), default=("", 0))
             most = f", {times} of these by `{term}`" if term else ""
-            message = (
-                f"the topic `{name}` would alert about {a_day:,.0f} times a day: it matches {matched[name]} of the "
-                f"{seen} newest stories of the archive{most}"
-            )
+            of = f"{matched[name]} of the {seen} newest stories of the archive{most}"
             place = _topic_place(config, config.topics[name])
-            problems.append(_warning(place, message, "narrow it with AND, NEAR or `title:`, or leave the term out"))
+            problems.append(_warning(place, *often(f"the topic `{name}`", a_day, of)))
     return tuple(problems)
+
+
+def often(what: str, a_day: float, of: str) -> tuple[str, str]:
+    """Return what is said of a rule that would alert too often, and what to do; `of` is how many stories it matches."""
+    said = f"{what} would alert about {a_day:,.0f} times a day: it matches {of}"
+    return said, "narrow it with AND, NEAR or `title:`, or leave the term out"
 
 
 def _topic_place(config: Config, topic: Topic) -> Place:
@@ -93,9 +135,8 @@ def _lifeless_terms(config: Config) -> Iterator[Problem]:
         except QueryError:
             continue  # compile_rules tells it
         for node in _searched(tree):
-            if why := _lifeless(node):
-                place = config.place(*path).at(node.start, text)
-                yield _warning(place, f"no text can match `{node}`: {why}", "write a word that a story can hold")
+            if said := _no_text(node):
+                yield _warning(config.place(*path).at(node.start, text), *said)
 
 
 def queries(config: Config) -> Iterator[tuple[tuple[str | int, ...], str, bool]]:
@@ -113,12 +154,6 @@ def queries(config: Config) -> Iterator[tuple[tuple[str | int, ...], str, bool]]
                 yield ("topics", name, "all", group, "any", number), item, True
 
 
-def lifeless(query: str) -> tuple[str, ...]:
-    """Return what no text can match in a query that has no mistake, in sentences."""
-    found = ((node, _lifeless(node)) for node in _searched(parse(query, part=True)))
-    return tuple(f"no text can match `{node}`: {why}" for node, why in found if why)
-
-
 def _searched(tree: Node) -> Iterator[Term | Phrase | Exact | Forms]:
     """Yield the terms that are looked up in a story's words, so none of the fields that hold other things."""
     stack = [tree]
@@ -128,6 +163,11 @@ def _searched(tree: Node) -> Iterator[Term | Phrase | Exact | Forms]:
             yield node
         elif not (isinstance(node, FieldNode) and node.name in META_FIELDS):
             stack.extend(reversed(children(node)))
+
+
+def _no_text(node: Term | Phrase | Exact | Forms) -> tuple[str, str] | None:
+    why = _lifeless(node)
+    return (f"no text can match `{node}`: {why}", "write a word that a story can hold") if why else None
 
 
 def _lifeless(node: Term | Phrase | Exact | Forms) -> str:
@@ -142,9 +182,9 @@ def _lifeless(node: Term | Phrase | Exact | Forms) -> str:
     return ""
 
 
-def _common_aliases(config: Config) -> Iterator[Problem]:
-    aliases = Aliases(config)
-    for name, entity in config.entities.items():
+def _common_aliases(config: Config, aliases: Aliases, names: Iterable[str]) -> Iterator[Problem]:
+    for name in names:
+        entity = config.entities[name]
         for alias in aliases.of(name):
             if not alias.words:
                 place = _alias_place(config, name, entity.aliases, alias.text)
@@ -162,38 +202,43 @@ def _alias_place(config: Config, entity: str, aliases: tuple[str, ...], text: st
     return config.place("entities", entity, "name")
 
 
-def _lonely_weak(config: Config) -> Iterator[Problem]:
-    for name, entity in config.entities.items():
+def _lonely_weak(config: Config, names: Iterable[str]) -> Iterator[Problem]:
+    for name in names:
+        entity = config.entities[name]
         if entity.weak and not entity.context:
             place = config.place("entities", name, "weak")
             message = f"the weak aliases of `{name}` never count: it has no `context`"
             yield _warning(place, message, "add `context:` words, one of which stands in the stories that are meant")
 
 
-def _unmatchable(config: Config, rules: Rules) -> Iterator[Problem]:
-    """Topics that no feed in their scope could match, by language, country or name; what it leaves open may be any."""
-    for name, topic in config.topics.items():
-        feeds = [feed for feed in config.feeds.values() if feed.enabled and _in_scope(topic, feed.name, feed.tags)]
-        if not feeds:
-            continue
-        wanted = {primary(language) for language in topic.scope.languages}
-        spoken = ", ".join(sorted({primary(feed.language) for feed in feeds if feed.language}))
-        if wanted:
-            feeds = [feed for feed in feeds if not feed.language or primary(feed.language) in wanted]
-        if not feeds:
-            place = config.place("topics", name, "scope", "languages")
-            message = f"no feed in the scope of `{name}` is in {', '.join(sorted(wanted))}: they are in {spoken}"
-            yield _warning(place, message, "change the languages, or add a feed")
-            continue
-        if name not in rules:
-            continue
-        tree = rules.compiled(name).tree
-        if not any(_possible(tree, feed)[0] for feed in feeds):
-            asked = [node for node in walk(tree) if isinstance(node, FieldNode) and node.name in _FACTS]
-            shown = ", ".join(f"`{node}`" for node in asked[:3])
-            known = f"; they are in {spoken}" if spoken and any(node.name == "lang" for node in asked) else ""
-            message = f"no feed in the scope of `{name}` could match it: it asks for {shown}{known}"
-            yield _warning(_topic_place(config, topic), message, "change what it asks for, or add a feed")
+def _unmatchable(config: Config, topic: Topic, rules: Rules) -> Iterator[Problem]:
+    tree = rules.compiled(topic.name).tree if topic.name in rules else None
+    for by_scope, message, fix in _no_feed(config, topic.scope, f"`{topic.name}`", tree):
+        place = config.place("topics", topic.name, "scope", "languages") if by_scope else _topic_place(config, topic)
+        yield _warning(place, message, fix)
+
+
+def _no_feed(config: Config, scope: Scope, subject: str, tree: Node | None) -> Iterator[tuple[bool, str, str]]:
+    """Yield what is said of a rule that no feed in its scope could match, and what to do, and whether the scope is why.
+
+    It goes by language, country and name; what a feed leaves open may be any.
+    """
+    feeds = [feed for feed in config.feeds.values() if feed.enabled and _in_scope(scope, feed.name, feed.tags)]
+    if not feeds:
+        return
+    wanted = {primary(language) for language in scope.languages}
+    spoken = ", ".join(sorted({primary(feed.language) for feed in feeds if feed.language}))
+    if wanted:
+        feeds = [feed for feed in feeds if not feed.language or primary(feed.language) in wanted]
+    if not feeds:
+        message = f"no feed in the scope of {subject} is in {', '.join(sorted(wanted))}: they are in {spoken}"
+        yield True, message, "change the languages, or add a feed"
+    elif tree is not None and not any(_possible(tree, feed)[0] for feed in feeds):
+        asked = [node for node in walk(tree) if isinstance(node, FieldNode) and node.name in _FACTS]
+        shown = ", ".join(f"`{node}`" for node in asked[:3])
+        known = f"; they are in {spoken}" if spoken and any(node.name == "lang" for node in asked) else ""
+        message = f"no feed in the scope of {subject} could match it: it asks for {shown}{known}"
+        yield False, message, "change what it asks for, or add a feed"
 
 
 _FACTS = ("lang", "feed", "country")  # what a feed says of all its stories
@@ -225,7 +270,7 @@ def _combined(node: Node, below: list[tuple[bool, bool]]) -> tuple[bool, bool]:
     return all(holds), any(fails) or not isinstance(node, And)
 
 
-def _in_scope(topic: Topic, feed: str, tags: tuple[str, ...]) -> bool:
-    if topic.scope.feeds and feed not in topic.scope.feeds:
+def _in_scope(scope: Scope, feed: str, tags: tuple[str, ...]) -> bool:
+    if scope.feeds and feed not in scope.feeds:
         return False
-    return not topic.scope.tags or bool({fold(tag) for tag in topic.scope.tags} & {fold(tag) for tag in tags})
+    return not scope.tags or bool({fold(tag) for tag in scope.tags} & {fold(tag) for tag in tags})

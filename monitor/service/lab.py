@@ -12,19 +12,31 @@ import textwrap
 import threading
 import time
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from operator import neg
 
 from monitor.app import App
-from monitor.config import Config, Topic
-from monitor.errors import NotFoundError, QueryError
-from monitor.rules import DRAFT, SAVED, Rules, TopicMatch, compile_draft, lifeless, try_examples
+from monitor.config import Topic
+from monitor.errors import NotFoundError
+from monitor.rules import (
+    ALERTS_A_DAY,
+    DRAFT,
+    SAVED,
+    Rules,
+    TopicMatch,
+    compile_draft,
+    draft_warnings,
+    often,
+    try_examples,
+)
 from monitor.rules.examples import Tried
 from monitor.service.desk import HEADLINE, midnights, written
 from monitor.service.estimate import Alerts, Caught, estimate
 from monitor.service.marks import Piece, pieces
+from monitor.service.mending import Wrong, mistakes
 from monitor.snippets import cut, snippet
 from monitor.store.reports import CHUNK, Read
 
@@ -32,30 +44,9 @@ SECONDS = 5.0  # that a try may take; what it did not get to is said
 LONGEST = 10_000  # characters of a query that is tried
 SHOWN = 20  # stories gained, and lost, that are shown
 DAYS = (7, 30, 90)
-_FIXES = 3
+_WARNED = 5  # of warnings
 
 _one_at_a_time = threading.Lock()  # a try takes a whole processor; two at once would only both be late
-
-
-@dataclass(frozen=True, slots=True)
-class Fix:
-    """A way to mend a query: what it then is. It is offered only when it does away with the mistake."""
-
-    label: str
-    query: str
-
-
-@dataclass(frozen=True, slots=True)
-class Wrong:
-    """A mistake in a query, at its place, and what would mend it."""
-
-    message: str
-    line: int
-    column: int
-    source: str
-    carets: str
-    remedy: str
-    fixes: tuple[Fix, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +74,7 @@ class Try:
     query: str
     topic: str
     period: int
-    wrong: Wrong | None = None
+    wrong: tuple[Wrong, ...] = ()
     searched: int = 0
     total: int = 0
     decided: int = 0
@@ -149,18 +140,19 @@ class Trial:
         self._app, self._declared, self._now = app, declared, now
         self._told = Try(query, topic, days)
         self._draft: Rules | None = None
+        self._warned: list[tuple[str, str]] = []
         if not query.strip():
             return
-        try:
-            if len(query) > LONGEST:
-                raise QueryError(
-                    f"the query is longer than {LONGEST:,} characters", query[:200], 0, 1, "make macros of parts"
-                )
-            self._draft = compile_draft(query, config, rules, topic)
-        except QueryError as error:
-            self._told = replace(self._told, wrong=_wrong(error, config, rules, topic))
+        if len(query) > LONGEST:
+            said = f"the query is longer than {LONGEST:,} characters"
+            wrong: tuple[Wrong, ...] = (Wrong(said, 1, 1, query[:100], "^", "make macros of parts", ()),)
+        else:
+            wrong = mistakes(query, config, rules)
+        if wrong:
+            self._told = replace(self._told, wrong=wrong)
             return
-        self._told = replace(self._told, warnings=lifeless(query))
+        self._draft = compile_draft(query, config, rules, topic)
+        self._warned = [(one.message, one.fix) for one in draft_warnings(config, self._draft, declared)]
         self._scan = _Scan(app, self._draft, declared is not None, midnights(app, now, days), seconds)
 
     @property
@@ -180,6 +172,9 @@ class Trial:
             return told
         place = self._app.config.place("topics", told.topic) if declared is not None else None
         since = found.reached if not found.whole and found.reached is not None else found.bounds[0]
+
+        if too_many := self._too_many(found, since):
+            self._warned.insert(0, too_many)
 
         def alerts(caught: Sequence[Caught]) -> tuple[Alerts, ...]:
             return estimate(self._app, told.topic or "new-topic", caught, since, self._now)
@@ -204,11 +199,31 @@ class Trial:
             gained_count=found.gained_count,
             lost_count=found.lost_count,
             examples=try_examples(draft, DRAFT, declared) if declared is not None else (),
+            warnings=_sentences(self._warned),
             yaml=as_yaml(told.topic, told.query, declared),
             place=f"{place.file.rpartition('/')[2]} line {place.line}"
             if place is not None and place.line
             else "topics.yaml",
         )
+
+    def _too_many(self, found: _Scan, since: datetime) -> tuple[str, str] | None:
+        """Return what is said of a draft that would alert too often, as `monitor check` judges a topic, and the fix."""
+        reports, first = self._app.store.reports, self._app.store.reports.first_seen()
+        days = max((self._now - max(since, first or since)) / timedelta(days=1), 1)
+        if len(found.draft) / days <= ALERTS_A_DAY:
+            return None
+        news = len(found.draft) - len(reports.only_first_polls([one.story for one in found.draft]))
+        if news / days <= ALERTS_A_DAY:
+            return None  # most were there at a feed's first poll, which alerts nobody and says nothing of a day
+        term, times = max(found.terms.items(), key=lambda item: (item[1], item[0]), default=("", 0))
+        most = f", most often by `{term}`" if times else ""
+        over = "the last day" if days <= 1 else f"the last {days:.0f} days"
+        return often("the draft", news / days, f"{news:,} stories of {over}{most}")
+
+
+def _sentences(said: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    found = [f"{message}. {fix[:1].upper()}{fix[1:]}" for message, fix in said[:_WARNED]]
+    return (*found, f"{len(said) - _WARNED:,} more; `monitor check` shows all") if len(said) > _WARNED else tuple(found)
 
 
 @dataclass(slots=True)
@@ -233,6 +248,7 @@ class _Scan:
     gained: list[Read] = field(default_factory=list)
     lost: list[Read] = field(default_factory=list)
     counts: dict[date, list[int]] = field(default_factory=dict)
+    terms: Counter[str] = field(default_factory=Counter)  # in how many of the draft's stories each was found
 
     def steps(self) -> Iterator[tuple[int, int]]:
         reports, since, began = self.app.store.reports, self.bounds[0], time.monotonic()
@@ -270,6 +286,7 @@ class _Scan:
         counts[1] += saved
         if draft:
             self.draft.append(self._caught(one, found[DRAFT]))
+            self.terms.update({e.term for e in found[DRAFT].evidence if e.field in ("title", "summary", "text")})
         if saved:
             self.saved.append(self._caught(one, found[SAVED]))
         if draft and not saved:
@@ -311,50 +328,6 @@ def _change(one: Read, rules: Rules, by: str, without: str) -> Change:
         at=one.at,
         cause=cause,
     )
-
-
-_TICKED = re.compile(r"`([^`…]+)`")
-_OPERATOR = re.compile(r"and|or|not|o?near(/\d+)?", re.IGNORECASE)
-_WRITE = re.compile(r"write ([^\s,`]+/\d+)")
-
-
-def _wrong(error: QueryError, config: Config, rules: Rules, topic: str) -> Wrong:
-    source, _, carets = error.caret().partition("\n")
-    return Wrong(
-        error.message,
-        error.line,
-        error.column,
-        source,
-        carets,
-        error.fix,
-        tuple(_fixes(error, config, rules, topic)),
-    )
-
-
-def _fixes(error: QueryError, config: Config, rules: Rules, topic: str) -> Iterator[Fix]:
-    """Yield what the remedy names, put in, where that does away with this mistake."""
-    text, offered = error.text, 0
-    meant = error.fix.startswith("did you mean")  # then a word is another one afterwards
-    named = [*_WRITE.findall(error.fix), *_TICKED.findall(error.fix)]
-    for one in dict.fromkeys(named):
-        for mended in (one, text[: error.start] + one + text[error.end :], text.rstrip() + one):
-            if mended == text or not (meant or _words(mended) == _words(text)):
-                continue
-            try:
-                compile_draft(mended, config, rules, topic)
-            except QueryError as other:
-                if other.start <= error.start or other.message == error.message:
-                    continue
-            yield Fix(f"Use {one}" if len(one) <= 60 else "Use this", mended)
-            offered += 1
-            break
-        if offered == _FIXES:
-            return
-
-
-def _words(text: str) -> list[str]:
-    """The words of a query that are no operators, in any order."""
-    return sorted(word for word in re.findall(r"[^\s()\"]+", text) if not _OPERATOR.fullmatch(word))
 
 
 def as_yaml(topic: str, query: str, declared: Topic | None) -> str:

@@ -31,7 +31,7 @@ from monitor.web.login import local
 from monitor.web.machines import ENTRIES
 from monitor.web.pages import Pages
 from monitor.web.session import Sessions
-from monitor.web.words import Words, count, few, safe_link, series, span
+from monitor.web.words import Words, count, few, safe_link, series, span, ticked
 
 _SHOW = ["GET", "HEAD"]
 FORMS = ("html", "text", "slack")  # of a digest's preview
@@ -111,7 +111,7 @@ class Desk:
         self._pages, self._sessions = pages, sessions
         pages.use(
             nice=nice, coloured=coloured, count=count, few=few, span=span, series=series, stands=stands,
-            capfirst=capfirst, link=safe_link, outcomes=OUTCOMES, states=STATES, standings=STANDS,
+            capfirst=capfirst, link=safe_link, ticked=ticked, outcomes=OUTCOMES, states=STATES, standings=STANDS,
             title_of=lambda name: views.title_of(self._app, name),
             name_of=lambda name: views.name_of(self._app, name),
         )  # fmt: skip

@@ -29,6 +29,15 @@ _MONTHS = [
 _DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
 
 
+def ticked(text: str) -> Markup:
+    """Return a sentence with what stands between `backticks` in the letters of the machine, as a page shows it."""
+    parts = [escape(part) for part in text.split("`")]
+    if len(parts) % 2 == 0:  # the last one opens what nothing closes
+        parts[-2:] = [parts[-2] + "`" + parts[-1]]
+    pairs = (Markup("<code><bdi>{}</bdi></code>").format(part) if at % 2 else part for at, part in enumerate(parts))
+    return Markup("").join(pairs)
+
+
 def safe_link(url: str) -> str:
     """Return an address as a page may link to it, or "": of http(s) only, and one that our own fetching would take."""
     try:
