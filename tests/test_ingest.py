@@ -102,6 +102,18 @@ def test_a_publisher_that_changes_its_guids_brings_no_story_again(opened: Opener
     assert ([row.title for row in pipe.rows(Story)], len(pipe.told("alert"))) == ([title], 1)
 
 
+def test_other_guids_of_stories_that_were_there_at_first_are_no_news(opened: Opener) -> None:
+    pipe = opened()
+    stories = [item(f"old:{n}", title, url=f"https://news.example/{n}") for n, title in enumerate((ONE, OTHER))]
+    pipe.put("wire", *stories, baseline=True)
+    pipe.forward(hours=1)
+    pipe.put("wire", *(replace(story, guid=story.guid.replace("old", "new")) for story in stories))
+    assert (pipe.told("alert"), len(pipe.rows(Story))) == ([], 2)
+    pipe.forward(hours=1)
+    pipe.put("post", stories[0])  # for another feed it is news, as it was before
+    assert pipe.told("alert") == [("ruth", [ONE])]
+
+
 def test_two_guids_of_one_address_in_one_document_are_one_story(opened: Opener) -> None:
     pipe = opened()
     pipe.put("wire", item("1", ONE, url=PAGE))

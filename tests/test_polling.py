@@ -438,6 +438,16 @@ async def test_a_document_without_any_known_story_is_a_possible_gap_and_asked_ag
     assert pipe.wait > 315
 
 
+async def test_other_guids_at_known_addresses_are_no_gap(server: FeedServer, pipe: Polling) -> None:
+    body = make.rss(*((str(n), f"Sanctions, part {n}") for n in range(3)))
+    server.route("/feed.xml", Answer(body), Answer(body.replace(b"isPermaLink='false'>", b"isPermaLink='false'>v2:")))
+    await pipe.poll()
+    pipe.forward(hours=1)
+    done = (await pipe.poll()).ingested
+    assert done is not None
+    assert (done.new, done.alerts, pipe.state().gap_at) == (0, 0, None)
+
+
 async def test_a_delta_of_unknown_stories_is_no_gap(server: FeedServer, pipe: Polling) -> None:
     server.route("/feed.xml", Answer(ONE, headers={"ETag": '"1"'}), Answer(make.rss(("9", "Grain")), 226))
     await pipe.poll()

@@ -131,7 +131,7 @@ def ingest(app: App, polls: Sequence[Incoming]) -> list[Ingested]:
         placing = Placing(app, polls[0].config, work)
         stories = [(poll.feed, one.parsed) for poll in polls for one in poll.ready]
         sightings = work.sightings([(feed.name, one.guid) for feed, one in stories])
-        work.expect({_key(feed, one) for feed, one in stories if (feed.name, one.guid) not in sightings})
+        work.expect({story_key(feed, one) for feed, one in stories if (feed.name, one.guid) not in sightings})
         for poll in polls:
             found.append(done := Ingested())
             saver = _Saver(app, poll, work, placing, done, now)
@@ -208,7 +208,7 @@ class _Saver:
 
     def first_time(self, one: Ready) -> None:
         """A guid that this feed did not have before: a new story, or one known from elsewhere."""
-        key = _key(self.feed, one.parsed)
+        key = story_key(self.feed, one.parsed)
         story = self.work.by_key(key)
         if story is not None and self._took_the_address(story, one):
             key = _own_key(self.feed, one.parsed)
@@ -222,11 +222,14 @@ class _Saver:
             self._keep(story, one.verdicts)
             return
         told_nobody = self.work.only_baseline(story)
-        self._sighting(story, one)
-        self._ask_for_page(story, one)
+        # Where the feed had it before, only its guid is another now.
+        again = bool(self.work.guids(story, self.feed.name))
+        self._sighting(story, one, baseline=again and told_nobody)
+        if not again:
+            self._ask_for_page(story, one)
         if story.feed == self.feed.name and story.content_hash != one.content_hash:
             self.changed(story, one)
-        elif told_nobody and self.alerting:
+        elif told_nobody and self.alerting and not again:
             # So far only in first polls, which raise no alert; here it comes as news.
             self._tell(story, one.matches, "")
         else:
@@ -337,8 +340,9 @@ class _Saver:
             self.done.matched += 1
             self.done.alerts += self.teller.tell(story, matches, why)
 
-    def _sighting(self, story: Story, one: Ready) -> None:
-        self.work.add_sighting(story, self.feed.name, one.parsed.guid, one.content_hash, self.now, not self.alerting)
+    def _sighting(self, story: Story, one: Ready, *, baseline: bool = False) -> None:
+        baseline = baseline or not self.alerting
+        self.work.add_sighting(story, self.feed.name, one.parsed.guid, one.content_hash, self.now, baseline)
 
     def _keep(self, story: Story, verdicts: Sequence[Verdict]) -> None:
         """Record why topics matched or came close."""
@@ -357,8 +361,8 @@ class _Saver:
             )
 
 
-def _key(feed: Feed, parsed: ParsedStory) -> str:
-    """A story's identity across feeds: its canonical link; where it has none of its own, its guid or content."""
+def story_key(feed: Feed, parsed: ParsedStory) -> str:
+    """Return a story's identity across feeds: its canonical link; where it has none of its own, its guid or content."""
     return f"url:{parsed.key_url}" if parsed.key_url else _own_key(feed, parsed)
 
 

@@ -20,7 +20,7 @@ from monitor.models import FeedState, HubLease
 from monitor.parse import ParsedFeed
 from monitor.pipeline.elsewhere import follow
 from monitor.pipeline.hubs import note_hub
-from monitor.pipeline.ingest import PART, Incoming, Ingested, content_hash, ingest, match_stories
+from monitor.pipeline.ingest import PART, Incoming, Ingested, content_hash, ingest, match_stories, story_key
 from monitor.pipeline.lanes import PARSE_DEADLINE, is_doubtful, read_feed
 from monitor.store import Coming, History
 from monitor.timing import (
@@ -272,6 +272,8 @@ async def _stories(
     # No story is known of a feed that is new, or that has moved to where other stories are.
     baseline = state.baseline_at is None and feed.first_poll == "baseline" and (state.baseline_open or not known)
     values = _learnt(app, asked, answer, parsed, history)
+    if await _is_gap(app, asked, answer, parsed, known):
+        values["gap_at"] = app.now()
     if pushed:  # it says nothing of the server and its document
         values["url"] = feed.address
     else:
@@ -369,10 +371,25 @@ def _learnt(app: App, asked: _Asked, answer: Fetched, parsed: ParsedFeed, histor
         "span": span or count / rhythm.per_day * 86400 or None,
         "ttl": parsed.ttl,
     }
-    if state.baseline_at is not None and state.stories and count and parsed.whole and not known:
-        log.warning("%s: none of its %d stories was known: some may have come and gone unseen", state.feed, count)
-        values["gap_at"] = now
     return values
+
+
+async def _is_gap(app: App, asked: _Asked, answer: Fetched, parsed: ParsedFeed, known: Collection[str]) -> bool:
+    """Whether a document has none of the feed's stories, so that some may have come and gone unseen.
+
+    Where they are known by their links, only the guids are other ones.
+    """
+    state = asked.state
+    if state.baseline_at is None or not state.stories or not parsed.stories or not parsed.whole or known:
+        return False
+    if answer.status == DELTA:
+        return False
+    keys = {story_key(asked.feed, story) for story in parsed.stories}
+    if await app.db(app.store.feeds.has_any, state.feed, keys):
+        return False
+    count = len(parsed.listed)
+    log.warning("%s: none of its %d stories was known: some may have come and gone unseen", state.feed, count)
+    return True
 
 
 def _healthy(app: App, asked: _Asked, answer: Fetched | NotModified, *, pushed: bool, **learnt: Any) -> dict[str, Any]:

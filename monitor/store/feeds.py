@@ -15,7 +15,7 @@ from sqlalchemy import delete as sa_delete
 from sqlalchemy import update as sa_update
 from sqlmodel import Session, col, func, select, text
 
-from monitor.models import Delivery, FeedDocument, FeedState, HubLease, Sighting, SiteRest, UTCDateTime
+from monitor.models import Delivery, FeedDocument, FeedState, HubLease, Sighting, SiteRest, Story, UTCDateTime
 from monitor.store import outbox
 from monitor.timing import SERVER_DELAY_CAP, due
 
@@ -194,6 +194,12 @@ class Feeds:
             known = _known(session, asked)
             first, seen = _seen(session, [feed for feed, _ in asked], since)
             return [History(known[feed], first.get(feed), seen.get(feed, ())) for feed, _ in asked]
+
+    def has_any(self, feed: str, keys: Collection[str]) -> bool:
+        """Whether a feed had any of the stories of `keys`, under whatever guid."""
+        with self._read() as session:
+            had = select(Sighting.id).join(Story, col(Story.id) == col(Sighting.story_id)).where(Sighting.feed == feed)
+            return any(session.exec(had.where(col(Story.key).in_(some)).limit(1)).first() for some in _chunks(keys))
 
 
 class Coming(NamedTuple):
