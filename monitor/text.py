@@ -125,6 +125,7 @@ _ASCII_WORD = re.compile(r"[a-z0-9]+")
 _LATIN = "[0-9A-Za-z\u00aa\u00b5\u00ba\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f]"
 _LATIN_WORD = re.compile(f"{_LATIN}+")
 _LATIN_WRITTEN = re.compile(f"({_LATIN}+)(?:( )(?={_LATIN})|[{APOSTROPHES}][sS](?!{_LATIN}))?")
+_HAS_APOSTROPHE = re.compile(f"[{APOSTROPHES}]").search
 _RARE = re.compile("[^\x00-\u00ac\u00ae-\u024f\u2010-\u2027\u20ac]")
 _TRAILING = re.compile(rf"[{IGNORED}]+\Z")
 _DROPPED = re.compile(rf"[{IGNORED}]+")
@@ -215,6 +216,8 @@ def folded_words(text: str) -> tuple[str, ...]:
     """Return the folded words of `text` in order, without their places, which take most of the time of `words`."""
     if text.isascii() and "'" not in text and "`" not in text:  # without an apostrophe no s is a possessive
         return tuple(_ASCII_WORD.findall(text.lower()))
+    if _RARE.search(text) is None and not _HAS_APOSTROPHE(text):
+        return tuple([_fold_word(word) for word in _LATIN_WORD.findall(text)])
     return tuple([word.folded for word in words(text)])
 
 

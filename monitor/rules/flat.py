@@ -64,7 +64,6 @@ class Layout:
         self._anchors, self._guards = array("i"), array("i", [-1]) * topics
         self._needs_at, self._needs = array("i", [0]), array("i")
         self._programs_at, self._programs = array("i", [-1]) * topics, array("i")
-        self._leaves: dict[int, tuple[int, ...]] = {}  # by the identity of a lookup
         self._terms: dict[str, int] = {}
         self._entities = {entity: number for number, entity in enumerate(index.aliases.entities())}
         self._exacts: dict[tuple[str, int, int], int] = {}
@@ -79,7 +78,7 @@ class Layout:
             self._wanted.add(lookup.number)
         else:
             self._programs_at[topic] = len(self._programs)
-            self._programs.extend(self._leaf(lookup))
+            self._leaf(lookup)
 
     def always(self, tree: Node) -> None:
         """Note a topic without an anchor: nothing leads to it."""
@@ -165,23 +164,19 @@ class Layout:
                 self._wanted.add(lookup.number)
                 self._wanted.update([unit.number for unit in lookup.units])
 
-    def _leaf(self, lookup: Lookup) -> tuple[int, ...]:
-        """Return a leaf as a node; raise _Uncommon for one with more to it than where its pattern stands."""
-        node = self._leaves.get(id(lookup))
-        if node is None:
-            if lookup.wild or lookup.units:
-                raise _Uncommon
-            exact = lookup.exact
-            text = _NO_TEXT if exact is None else self._exact(exact.text, exact.before, exact.after)
-            node = _LEAF, lookup.number, lookup.length, int(lookup.open), self._term(lookup.term), text
-            self._leaves[id(lookup)] = node
-        return node
+    def _leaf(self, lookup: Lookup) -> None:
+        """Write a leaf; raise _Uncommon for one with more to it than where its pattern stands."""
+        if lookup.wild or lookup.units:
+            raise _Uncommon
+        exact = lookup.exact
+        text = _NO_TEXT if exact is None else self._exact(exact.text, exact.before, exact.after)
+        self._programs.extend((_LEAF, lookup.number, lookup.length, lookup.open, self._term(lookup.term), text))
 
     def _write(self, node: Node, depth: int) -> None:
         write = self._programs
         lookup = self._index.lookups.get(id(node))
         if lookup is not None:
-            write.extend(self._leaves.get(id(lookup)) or self._leaf(lookup))
+            self._leaf(lookup)
         elif isinstance(node, EntityRef):
             members, term = self._index.references[id(node)]
             write.extend((_ENTITY, len(members), self._term(term)))

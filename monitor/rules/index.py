@@ -23,6 +23,7 @@ from monitor.query import (
     Field,
     First,
     Forms,
+    Leaf,
     Near,
     Node,
     Not,
@@ -49,10 +50,11 @@ _COMMON = frozenset(
     """.split()  # noqa: SIM905 - read as a text, a list of so many words fills two pages
 )
 _NEVER = 1e-9
+_LONGEST = 40  # characters that still make a word rarer
+_OF_LENGTH = [0.4 / (1 + length) ** 1.6 for length in range(_LONGEST + 1)]
 # Tuples, because a union is made anew each time that it is written: twenty thousand nodes ask.
 _LOOKED_UP = (Term, Phrase, Exact)
 _ALL_OF = (And, Near)
-_SEVERAL = (And, Or, Near)
 _WITHIN = (AtLeast, First, Sentence)
 
 
@@ -206,16 +208,11 @@ def build(
             if taken in unanchored:
                 always.append(topic)
             continue
-        if isinstance(tree, _LOOKED_UP):
-            lookup = building.lookup(tree)
-            if lookup is not None:
-                index.lookups[id(tree)] = lookup
-                if not lookup.units:
-                    sieve.alone(topic, lookup)
-                    continue
-        else:
-            _add(building, tree)
-        needs = _needs(building, tree)
+        if isinstance(tree, _LOOKED_UP) and (lookup := building.lookup(tree)) is not None and not lookup.units:
+            index.lookups[id(tree)] = lookup
+            sieve.alone(topic, lookup)
+            continue
+        needs = _read(building, tree)
         if not needs:
             always.append(topic)
             if isinstance(sieve, Layout):
@@ -250,21 +247,15 @@ def _take_over(building: _Building, earlier: Earlier) -> None:
 
 
 def _add(building: _Building, tree: Node) -> None:
-    index, lookups = building.index, building.index.lookups
+    """Have the index know of all that stands in a tree, needed or not."""
     stack = [tree]
     while stack:
         node = stack.pop()
-        if isinstance(node, _LOOKED_UP):
-            lookup = building.lookup(node)
-            if lookup is not None:
-                lookups[id(node)] = lookup
-        elif isinstance(node, _SEVERAL):
-            if isinstance(node, Or):
-                index.groups[id(node)] = None
-            stack += node.children
-        elif isinstance(node, EntityRef):
-            index.references[id(node)] = frozenset(index.aliases.members(node.name)), str(node)
+        if isinstance(node, Leaf):
+            _read(building, node)
         elif not isinstance(node, Field) or node.name not in META_FIELDS:
+            if isinstance(node, Or):
+                building.index.groups[id(node)] = None
             stack += children(node)
 
 
@@ -278,11 +269,11 @@ def _lookup(building: _Building, leaf: Term | Phrase | Exact, term: str) -> Look
         return Lookup(term, number, len(exact.sequence), exact=exact)
     wanted = pattern(leaf)
     sequences = wanted.sequences
+    if len(sequences) == 1:
+        return _sequence(building, sequences[0], term)
     known = tuple([unit for one in sequences if (unit := _sequence(building, one, term)) is not None])
     if not known or len(known) < len(sequences):
         return None
-    if len(known) == 1:
-        return known[0]
     # Several have a `within`.
     rarest = min(range(len(known)), key=lambda number: _frequency(sequences[number]))
     reach = sum([unit.length for unit in known]) + (wanted.within or 0) - 1
@@ -310,36 +301,41 @@ class Need(NamedTuple):
 
 
 _often = attrgetter("often")
+_none_yet: frozenset[int] = frozenset()
 
 
-def _needs(building: _Building, node: Node) -> tuple[Need, ...]:
-    """Return what is found wherever `node` holds: one pattern of every need."""
+def _read(building: _Building, node: Node) -> tuple[Need, ...]:
+    """Have the index know of all in `node`; return what is found wherever it holds: one pattern of every need."""
     if isinstance(node, _LOOKED_UP):
-        lookup = building.index.lookups.get(id(node))
+        lookup = building.lookup(node)
         if lookup is None:
             return ()
+        building.index.lookups[id(node)] = lookup
         known = building.leaf_needs.get(id(lookup))
         if known is None:
             known = building.leaf_needs[id(lookup)] = _needs_of_leaf(node, lookup)
         return known
-    if isinstance(node, EntityRef):
-        found = [number for entity in building.index.aliases.members(node.name) for number in building.names(entity)]
-        return (Need(frozenset(found), 0.01 * len(found)),)
     if isinstance(node, _ALL_OF):
-        return tuple([need for child in node.children for need in _needs(building, child)])
+        return tuple([need for child in node.children for need in _read(building, child)])
     if isinstance(node, Or):
-        rarest = []
-        for child in node.children:
-            needs = _needs(building, child)
-            if not needs:
-                return ()
-            rarest.append(needs[0] if len(needs) == 1 else min(needs, key=_often))
-        return (Need(frozenset().union(*[need.any_of for need in rarest]), sum([need.often for need in rarest])),)
+        building.index.groups[id(node)] = None
+        each = [_read(building, child) for child in node.children]
+        if () in each:
+            return ()
+        rarest = [needs[0] if len(needs) == 1 else min(needs, key=_often) for needs in each]
+        return (Need(_none_yet.union(*[need.any_of for need in rarest]), sum([need.often for need in rarest])),)
+    if isinstance(node, EntityRef):
+        members = building.index.aliases.members(node.name)
+        building.index.references[id(node)] = frozenset(members), str(node)
+        found = [number for entity in members for number in building.names(entity)]
+        return (Need(frozenset(found), 0.01 * len(found)),)
     if isinstance(node, Field):
-        return () if node.name in META_FIELDS else _needs(building, node.child)
+        return () if node.name in META_FIELDS else _read(building, node.child)
     if isinstance(node, _WITHIN):
-        return _needs(building, node.child)
+        return _read(building, node.child)
     assert isinstance(node, Not | Forms | Regex), f"{node} is not expanded"
+    if isinstance(node, Not):
+        _add(building, node.child)
     return ()
 
 
@@ -358,7 +354,11 @@ def _frequency(sequence: Iterable[str]) -> float:
     """Return how often a sequence of words is expected in a story, as far as its looks tell."""
     often = 1.0
     for word in sequence:
-        wild = is_wild(word)
-        literal = literal_prefix(word) if wild else word
-        often *= 0.9 if literal in _COMMON else max(_NEVER, 0.4 / (1 + len(literal)) ** (1.0 if wild else 1.6))
+        if word in _COMMON:
+            often *= 0.9
+        elif is_wild(word):
+            literal = literal_prefix(word)
+            often *= 0.9 if literal in _COMMON else max(_NEVER, 0.4 / (1 + len(literal)))
+        else:
+            often *= _OF_LENGTH[min(len(word), _LONGEST)]
     return often

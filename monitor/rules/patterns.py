@@ -6,6 +6,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from monitor.query import Forms, Phrase, Term
 from monitor.text import folded_words, words
@@ -14,8 +15,7 @@ _WILD = "*?"
 _BLANKS = re.compile(r"\s+")
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern:
+class Pattern(NamedTuple):
     """Sequences of folded words, `*` and `?` standing for letters.
 
     One sequence is a phrase. With `within` there may be several, each found in any place, with at most so many other
@@ -35,13 +35,14 @@ def is_wild(word: str) -> bool:
 @lru_cache(maxsize=1 << 15)
 def pattern(leaf: Term | Phrase) -> Pattern:
     """Return the pattern of a term or phrase; it has no word where no letter or digit counts as one."""
-    if isinstance(leaf, Phrase) and leaf.within is not None:
-        units = [pattern_words(unit) for unit in leaf.text.split()]
-    else:
-        units = [pattern_words(leaf.text)]
-    sequences = tuple([unit for unit in units if unit])
+    within = leaf.within if isinstance(leaf, Phrase) else None
+    if within is None and not is_wild(leaf.text):
+        plain = folded_words(leaf.text)
+        return Pattern((plain,) if plain else (), None, plain)
+    units = [leaf.text] if within is None else leaf.text.split()
+    sequences = tuple([found for unit in units if (found := pattern_words(unit))])
     needed = tuple([word for unit in sequences for word in unit if not is_wild(word)])
-    return Pattern(sequences, leaf.within if isinstance(leaf, Phrase) else None, needed)
+    return Pattern(sequences, within, needed)
 
 
 @dataclass(frozen=True, slots=True)
