@@ -29,7 +29,7 @@ from monitor.events.sketch import FORM_TERMS, Sketch
 
 WINDOW = 72 * 3600.0  # seconds
 MOST_STORIES = 200_000  # held at once
-THRESHOLD = 0.385
+THRESHOLD = 0.37
 _HOUR = 3600.0
 
 # Rarity
@@ -37,14 +37,14 @@ _PRIOR = 270  # stories that what is known of the language counts as
 _FIRST = 250  # added to the stories of the window, so that the first ones are not all alike
 _RAREST = 0.0008  # share of stories; what is rarer counts as this
 # Likeness
-_LEAD_BONUS, _LEAD_FULL = 0.5, 30  # longer texts share less of their words: a factor, and the lead terms it is full at
+_LEAD_BONUS, _LEAD_FULL = 0.45, 30  # longer texts share less of their words: a factor, and the lead terms it is full at
 _SAME_SOURCE, _SAME_SOURCE_HOURS = 0.05, 6.0  # an outlet rewrites its own story soon
 _SURE_OF_SOURCE = 0.2  # likeness from which on this counts in full
-_SAME_PAGE = 0.1
-_DECAY_HOURS = 80.0
-_RUN, _FREE_PAIRS = 0.06, 1  # for each two words that follow one another in both headlines, beyond so many
-_LIVE_BAR = 0.2  # what a live page needs more: one of another happening is much like it
-_NEAR, _DOUBT = 0.25, 0.4  # likeness of the next event from which on it raises the bar, and by what share of the rest
+_SAME_PAGE = 0.3  # in ingest the address is the identity; here something must be shared beside it
+_DECAY_HOURS = 75.0
+_RUN, _FREE_PAIRS = 0.05, 1  # for each two words that follow one another in both headlines, beyond so many
+_LIVE_BAR = 0.25  # what a live page needs more: one of another happening is much like it
+_NEAR, _DOUBT = 0.12, 0.25  # likeness of the next event from which on it raises the bar, and by what share of the rest
 _NEAREST = 0.2  # what the likest story counts against the mean
 _COHESION = 0.7  # likeness of an event's stories among one another, about
 _LIKE_LEAD = 0.12  # likeness to the lead below which an event is less like: what it began with is left behind
@@ -380,11 +380,12 @@ class _Asking:
         new = self._new
         hours = abs(new.at - story.at) / _HOUR
         likeness = product / sqrt((self._length**2 + _LEAST) * (story.length**2 + _LEAST))
+        tongues = _TONGUES if story.language != new.language else 1.0
         if shared <= 1 and likeness < _COPY:
-            likeness = min(likeness, _ONE_WORD)
-        if story.language != new.language:
-            likeness *= _TONGUES
-        elif self.form is not None and shared and self.form in story.terms:
+            likeness = min(likeness * tongues, _ONE_WORD)
+        else:
+            likeness *= tongues
+        if tongues == 1.0 and self.form is not None and shared and self.form in story.terms:
             likeness *= _SAME_FORM
         likeness *= 1 + _LEAD_BONUS * min(1.0, min(new.lead_terms, story.lead_terms) / _LEAD_FULL)
         likeness += _RUN * max(0, runs - _FREE_PAIRS)
