@@ -123,7 +123,8 @@ def _read(status: int, body: bytes, retry_after: float | None) -> Outcome:
         ts = said.get("ts")
         return Outcome("sent", "200", receipt=ts if isinstance(ts, str) else "")
     # Only Slack's short error words are kept: an answer of another server is not echoed.
-    found = _WORD.search(str(said.get("error") or body.decode("utf-8", "replace")))
+    # With 200 it stands in JSON; where that broke off, other words of it are none.
+    found = _WORD.search(str(said.get("error") or ("" if status == 200 else body.decode("utf-8", "replace"))))
     word = found.group()[:60] if found else ""
     if status == 429 or word in ("ratelimited", "rate_limited"):
         return Outcome("retry", str(status), word or "rate limited", retry_after)
