@@ -12,6 +12,7 @@ from monitor.errors import ConfigError, Problem
 from tests.make import FEEDS, MONITOR, SUBSCRIBERS, TOPICS, write_config
 
 MAIL = '"mailto://127.0.0.1:2525?from=news@corvid.example&to=ruth@corvid.example"'
+WITH_PAGES = MONITOR.replace("web: off\n", "")
 
 
 def errors(folder: Path, env: dict[str, str] | None = None) -> list[tuple[str, int, str]]:
@@ -140,7 +141,8 @@ def test_what_the_daemon_loads_must_be_without_any_mistake_but_for_examples(tmp_
     (folder / "feeds.yaml").write_text("feeds: {wire: {url: nowhere}}\n")
     with pytest.raises(ConfigError) as caught:
         load(folder, {})
-    assert [Path(p.file).name for p in caught.value.problems] == ["feeds.yaml", "topics.yaml"]
+    mistakes = [p for p in caught.value.problems if p.level == "error"]
+    assert [Path(p.file).name for p in mistakes] == ["feeds.yaml", "topics.yaml"]
 
 
 # --- files that are not there
@@ -180,10 +182,18 @@ def test_a_file_that_is_gone_since_the_running_configuration_was_read_is_an_erro
     assert list(load(folder, {}, running).config.subscribers) == ["ruth"]
 
 
+def test_links_that_nobody_answers_are_warned_of(tmp_path: Path) -> None:
+    (told,) = check(write_config(tmp_path / "off"), {}).problems
+    assert (told.level, Path(told.file).name, told.line) == ("warning", "monitor.yaml", 3)
+    assert "nobody answers the links of messages" in told.message
+    assert check(write_config(tmp_path / "on", monitor=WITH_PAGES), {}).problems == ()
+    assert check(write_config(tmp_path / "none", subscribers="subscribers: {}\n"), {}).problems == ()
+
+
 def test_a_language_that_messages_do_not_speak_is_warned_of(tmp_path: Path) -> None:
     silent = SUBSCRIBERS.replace("  ruth:\n", "  ruth:\n    language: it\n")
     spoken = SUBSCRIBERS.replace("  ruth:\n", "  ruth:\n    language: es-mx\n")
-    found = check(write_config(tmp_path / "it", subscribers=silent), {}).problems
+    found = check(write_config(tmp_path / "it", subscribers=silent, monitor=WITH_PAGES), {}).problems
     assert [(p.level, p.line, p.message, p.fix) for p in found] == [
         (
             "warning",
@@ -192,7 +202,7 @@ def test_a_language_that_messages_do_not_speak_is_warned_of(tmp_path: Path) -> N
             "use one of ar, de, en, es, fr",
         )
     ]
-    assert check(write_config(tmp_path / "es", subscribers=spoken), {}).problems == ()
+    assert check(write_config(tmp_path / "es", subscribers=spoken, monitor=WITH_PAGES), {}).problems == ()
 
 
 def readers_of_digests(count: int, *times: str, zone: str = "UTC") -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Literal
 
 from monitor.logs import redact
@@ -99,6 +100,17 @@ def _bounce(step: Step, code: int, status: str) -> Bounce:
 def seconds(value: str | None) -> float | None:
     """Return a Retry-After in seconds; None for what is no number of them."""
     return float(value) if value is not None and re.fullmatch(r"\d{1,9}(\.\d{1,6})?", value.strip()) else None
+
+
+def wait(headers: Mapping[str, str]) -> float | None:
+    """Return in how many seconds a service wants to be asked again: Retry-After is a number of them, or a date, which
+    counts by the service's own clock (RFC 9110, 10.2.3). None: it does not say."""
+    said = headers.get("Retry-After")
+    try:
+        then, now = parsedate_to_datetime(said or ""), parsedate_to_datetime(headers.get("Date") or "")
+        return max(0.0, (then - now).total_seconds())
+    except (ValueError, TypeError):  # no dates, or one of no zone
+        return seconds(said)
 
 
 def from_http(status: int, detail: str = "", retry_after: float | None = None) -> Outcome:

@@ -10,10 +10,10 @@ import requests
 from apprise.plugins.slack import CHANNEL_RE, NotifySlack, SlackMode
 
 from monitor.render import SlackMessage
-from monitor.send.outcome import OnWire, Outcome, Probe, from_http, seconds
+from monitor.send import http  # noqa: F401 - limits what `requests` does here
+from monitor.send.outcome import OnWire, Outcome, Probe, from_http, wait
 
 HTTP_TIMEOUT = (5.0, 15.0)  # seconds to connect, and to answer
-ANSWER_BYTES = 65_536  # of an answer that are read; that to a bot holds the message as Slack has it
 OURS = (SlackMode.WEBHOOK, SlackMode.WEBHOOK_GOV, SlackMode.BOT)  # a workflow's own webhook takes no blocks
 
 # What Slack says of a message that will be refused the next time too, and of a place or token that is no good any more.
@@ -94,16 +94,14 @@ class NewsSlack(NotifySlack):
 
     def _post(self, url: str, payload: dict[str, Any], headers: dict[str, str]) -> Outcome:
         try:
-            with requests.post(
+            answer = requests.post(
                 url,
                 data=json.dumps(payload).encode(),
                 headers=headers,
                 timeout=HTTP_TIMEOUT,
                 allow_redirects=False,
                 verify=self.verify_certificate,
-                stream=True,
-            ) as answer:
-                body = next(answer.iter_content(ANSWER_BYTES), b"")
+            )
         except requests.ConnectTimeout:
             return Outcome("retry", "timeout", "the server could not be reached in time")
         except requests.ReadTimeout:
@@ -115,24 +113,28 @@ class NewsSlack(NotifySlack):
             return Outcome("retry" if refused else "unknown", "connection", "the connection failed or broke off")
         except requests.RequestException as error:
             return Outcome("retry", type(error).__name__, "the request could not be made")
-        return _read(answer.status_code, body, answer.headers.get("Retry-After"))
+        return _read(answer.status_code, answer.content, wait(answer.headers))
 
 
-def _read(status: int, body: bytes, retry_after: str | None) -> Outcome:
+def _read(status: int, body: bytes, retry_after: float | None) -> Outcome:
     said = _fields(body)
-    if status == 200 and (body.strip() == b"ok" or said.get("ok") is True):
+    # Slack and Mattermost say the first, Slack to a bot the second, Rocket.Chat the third.
+    if status == 200 and (body.strip() == b"ok" or said.get("ok") is True or said.get("success") is True):
         ts = said.get("ts")
         return Outcome("sent", "200", receipt=ts if isinstance(ts, str) else "")
     # Only Slack's short error words are kept: an answer of another server is not echoed.
-    found = _WORD.search(str(said.get("error") or body.decode("utf-8", "replace")))
+    # With 200 it stands in JSON; where that broke off, other words of it are none.
+    found = _WORD.search(str(said.get("error") or ("" if status == 200 else body.decode("utf-8", "replace"))))
     word = found.group()[:60] if found else ""
     if status == 429 or word in ("ratelimited", "rate_limited"):
-        return Outcome("retry", str(status), word or "rate limited", seconds(retry_after))
+        return Outcome("retry", str(status), word or "rate limited", retry_after)
     if word in _NO_SUCH_THREAD or _OF_THE_MESSAGE.fullmatch(word):
         return Outcome("permanent", str(status), word)
     if _OF_THE_PLACE.fullmatch(word):
         return Outcome("permanent", str(status), word, bounce="hard")
-    return from_http(status, word, seconds(retry_after))
+    if status == 200 and not word:
+        return Outcome("unknown", "200", "the service answered, and not whether it took the message")
+    return from_http(status, word, retry_after)
 
 
 def _fields(body: bytes) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from apprise.plugins.custom_json import NotifyJSON
 from apprise.plugins.custom_xml import NotifyXML
 
 from monitor.render import PlainMessage
-from monitor.send.outcome import Outcome, from_http, seconds
+from monitor.send import http
+from monitor.send.outcome import Outcome, from_http, seconds, wait
 
 _WEBHOOKS = (NotifyForm, NotifyJSON, NotifyXML)
 MOST_PIECES = 3  # that one message may become
@@ -68,8 +69,8 @@ _reports = _Reports()
 _log = logging.getLogger("apprise")
 _log.setLevel(logging.DEBUG)
 _log.addFilter(_reports)
-# It tells every request's path, which is the secret of a webhook.
-logging.getLogger("urllib3").setLevel(logging.WARNING)
+# It tells the path of every request, the secret of a webhook; as a warning too, of headers that it cannot read.
+logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
 def room(service: Any) -> int:
@@ -157,16 +158,18 @@ def deliver(service: Any, apprise: Any, message: PlainMessage, identity: str) ->
     service.throttle = lambda *_args, **_options: None
     apprise.add(service)
     _reports.start()
+    http.listen()
     try:
         result = apprise.notify(body=message.body, title=message.title, body_format=_format(service))
     finally:
-        warnings, rest = _reports.stop()
+        (warnings, rest), heard = _reports.stop(), http.heard()
+    status, headers = heard[-1] if heard else (0, {})
     if result:
-        return Outcome("sent", detail=TAKEN)
-    codes = _ERROR.findall(warnings)
-    if codes:
+        return Outcome("sent", str(status) if status else "", TAKEN)
+    codes = [int(code) for code in _ERROR.findall(warnings)] or [status]
+    if codes[-1] >= 300:
         waits = _RETRY_AFTER.findall(rest)
-        return from_http(int(codes[-1]), retry_after=seconds(waits[-1]) if waits else None)
+        return from_http(codes[-1], retry_after=seconds(waits[-1]) if waits else wait(headers))
     if _NEVER_CONNECTED.search(rest):
         return Outcome("retry", "connection", "the service could not be reached")
     return Outcome("unknown", detail="the service did not say whether it took the message")
