@@ -19,6 +19,9 @@ from monitor.text import Evidence, words
 MOST_NODES = 120  # of a rule's tree that a page shows
 PARAGRAPHS = 12  # of a text
 _BODY = 6_000  # characters of a text that are shown
+_FULL = 14_000  # bytes of the topics that are shown with tree and text, the first of which is always
+_A_LINE = 130  # bytes that a line of a tree takes on a page
+_TERMS = 6  # of a topic that is shown in one line
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,14 @@ class MatchedTopic:
 
 
 @dataclass(frozen=True, slots=True)
+class AlsoMatched:
+    """One of many topics that matched, in a line: some of the terms that were found."""
+
+    verdict: TopicVerdict
+    terms: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """A decision with what became of it (`outcomes.became`)."""
 
@@ -66,12 +77,13 @@ class Apart:
 
 @dataclass(frozen=True, slots=True)
 class StoryPage:
-    """The whole journey of a story. `removed` says that retention took what stood before."""
+    """The whole journey of a story. `also` are topics that matched as well, beyond what a page takes of them whole."""
 
     story: Story
     page: Page | None
     sightings: Sequence[Sighting]
     matched: tuple[MatchedTopic, ...]
+    also: tuple[AlsoMatched, ...]
     near: tuple[TopicVerdict, ...]
     asked: tuple[TopicVerdict, ...]
     others: int
@@ -85,15 +97,24 @@ class StoryPage:
     last_accepted: datetime | None
 
 
-def story_view(app: App, found: Explained) -> StoryPage:
-    """Return the page of a story's journey."""
+def story_view(app: App, found: Explained, topic: str = "") -> StoryPage:
+    """Return the page of a story's journey; of the topics that matched, `topic` first."""
     journey = found.journey
     evidence = {match.topic: [Evidence(**part) for part in match.evidence] for match in journey.matches}
     rules = {match.topic: match.rule for match in journey.matches}
-    matched = tuple(
-        _matched(journey.story, verdict, rules.get(verdict.topic, ""), evidence.get(verdict.topic, []))
-        for verdict in found.verdicts
-        if verdict.matched
+    verdicts = sorted((one for one in found.verdicts if one.matched), key=lambda one: one.topic != topic)
+    matched: list[MatchedTopic] = []
+    room = _FULL
+    for verdict in verdicts:
+        name = verdict.topic
+        whole = _matched(journey.story, verdict, rules.get(name, ""), evidence.get(name, []))
+        room -= _size(whole)
+        if matched and room < 0:
+            break
+        matched.append(whole)
+    also = tuple(
+        AlsoMatched(verdict, tuple(numbers(evidence.get(verdict.topic, ())))[:_TERMS])
+        for verdict in verdicts[len(matched) :]
     )
     outcomes = (
         Outcome(one, became([one.decision.reason], [Stand(row.state, row.attempts) for row in one.deliveries]))
@@ -109,7 +130,8 @@ def story_view(app: App, found: Explained) -> StoryPage:
         story=journey.story,
         page=journey.page,
         sightings=journey.sightings,
-        matched=matched,
+        matched=tuple(matched),
+        also=also,
         near=tuple(verdict for verdict in found.verdicts if verdict.near),
         asked=tuple(verdict for verdict in found.verdicts if not verdict.matched and not verdict.near),
         others=len(found.others),
@@ -175,6 +197,12 @@ def _matched(story: Story, verdict: TopicVerdict, rule: str, evidence: Sequence[
         tuple(_paragraphs(body, evidence, known)),
         len(body) > _BODY,
     )
+
+
+def _size(topic: MatchedTopic) -> int:
+    """About how many bytes a topic takes on a page."""
+    texts = (topic.title, topic.summary, *topic.body)
+    return sum(len(text.encode()) for pieces in texts for text, _ in pieces) + _A_LINE * len(topic.tree)
 
 
 def _walk(node: Explanation, depth: int = 0) -> Iterator[tuple[int, Explanation]]:
