@@ -22,7 +22,7 @@ from tests.desk import NOW, World, world
 from tests.make import write_config
 from tests.test_web import FORM, Client, serving
 
-PAGES = ("/", "/topics", "/topics/border-deployments", "/feeds", "/deliveries")
+PAGES = ("/", "/events", "/topics", "/topics/border-deployments", "/feeds", "/deliveries")
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +75,35 @@ def test_the_desk_shows_what_became_of_an_event_for_each_subscriber_once(ask: Cl
     assert "Held for 1" in event
     assert "In the digest for 1" in event
     assert "Limited" not in event
+
+
+def test_an_event_says_who_had_it_first_when_and_how_many_stories_it_has(ask: Client) -> None:
+    page = text_of(ask("GET", "/").text)
+    assert "first Northern Wire 09:00, latest 10:12, 5 stories Sent to 3" in page
+    assert "Harbour Post 13:54 Failed for 1" in page
+
+
+def test_all_events_of_a_day_have_a_page(ask: Client) -> None:
+    page = text_of(ask("GET", "/events").text)
+    assert "6 events today, those of most sources first." in page
+    assert page.count("more stories in this event") == 1
+    week = ask("GET", "/events?days=30&order=newest")
+    said = text_of(week.text)
+    assert re.search(r"1 to 10 of \d\d Next events", said)
+    more = re.search(r'href="\?days=30&amp;order=newest&amp;skip=10"', week.text)
+    assert more
+    assert text_of(ask("GET", "/events?days=30&order=newest&skip=10").text) != said
+    assert "No events here" in ask("GET", "/events?skip=99999").text
+
+
+def test_a_day_of_a_topic_is_charted_by_the_hour(ask: Client) -> None:
+    page = ask("GET", "/topics/border-deployments?days=1").text
+    assert "6 stories in the last 24 hours" in text_of(page)
+    values = re.search(r'aria-label="15:00 to 14:00: ([^"]+)"', page)
+    assert values
+    # At 9.0, 9.3, 9.5, 9.9, 10.2 and 10.6 hours.
+    assert values[1].split(", ") == ["0"] * 18 + ["4", "2", "0", "0", "0", "0"]
+    assert "Stories an hour" in page
 
 
 def test_a_topic_says_what_it_catches_and_why(ask: Client) -> None:

@@ -6,16 +6,15 @@ import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from typing import Literal
-from urllib.parse import urlsplit
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from monitor.app import OPERATORS, App
 from monitor.config import Topic
 from monitor.entities import Aliases
 from monitor.errors import NotFoundError
-from monitor.models import Delivery, Match, Recipient, Story
+from monitor.models import Delivery, Recipient, Story
 from monitor.query import EntityRef, parse, parse_item, walk
 from monitor.rules import queries
 from monitor.service import scheduled
@@ -26,14 +25,12 @@ from monitor.service.record import Running, running
 from monitor.snippets import cut, snippet
 from monitor.store.reports import Covered, Since, Standing
 from monitor.text import Evidence
-from monitor.timing import Rhythm
 
 SPARK = 14  # days of a small chart
 WEEKS = 8  # of which the same weekday says what is usual
 TOO_NEW = timedelta(weeks=3)
 NOTABLE = 2  # times the usual, from which on it is said how many
 A_PAGE = 50  # topics on a page
-FEEDS_A_PAGE = 40
 HEADLINE = 200  # characters of one in a list; the story's own page has all
 TOPICS_SHOWN = 12  # on the desk
 ATTENTION = 6  # things of a kind that are listed by themselves
@@ -76,6 +73,7 @@ class OtherStory:
 class EventView:
     """An event as pages show it, by the first of its stories that matched. `topics` are (name, title).
 
+    It was `first` seen, and its `latest` story came, then.
     `became` says of how many subscribers what became of it (`outcomes`): sent, failed, waiting, or kept back and why.
     """
 
@@ -86,7 +84,8 @@ class EventView:
     source: str
     sources: int
     topics: tuple[tuple[str, str], ...]
-    at: datetime
+    first: datetime
+    latest: datetime
     others: tuple[OtherStory, ...]
     became: Mapping[str, int]
     language: str = ""
@@ -212,19 +211,23 @@ def events(app: App, covered: Sequence[Covered]) -> tuple[EventView, ...]:
     reports = app.store.reports
     stories = reports.stories_of([one.event_id for one in covered])
     ids = [story.id for found in stories.values() for story in found if story.id is not None]
-    matches = reports.matches_of(ids)
+    topics = reports.topics_of(ids)
     reasons, alerts = reports.reasons_of(ids), reports.alerts_of(list(stories))
     made = []
     for one in covered:
         of_it = stories[one.event_id]
-        lead = next((story for story in of_it if story.id in matches), None)
-        if lead is not None and lead.id is not None:
-            topics = dict.fromkeys(match.topic for story in of_it for match in matches.get(story.id or 0, ()))
+        lead = next((story for story in of_it if story.id in topics), None)
+        if lead is not None:
+            named = tuple(dict.fromkeys(topic for story in of_it for topic in topics.get(story.id or 0, ())))
             sent = {name: [Stand(*row) for row in rows] for name, rows in alerts.get(one.event_id, {}).items()}
             became = outcomes(reasons.get(one.event_id, {}), sent)
-            made.append(_event(app, one, lead, of_it, matches[lead.id], tuple(topics), became))
-    texts = reports.texts([view.story for view in made])
-    return tuple(_with_snippet(view, stories[view.id], matches[view.story], texts) for view in made)
+            made.append((one, lead, of_it, named, became))
+    leads = [lead.id or 0 for _, lead, *_ in made]
+    texts, found = reports.texts(leads), reports.evidence_of(leads)
+    return tuple(
+        _event(app, one, lead, of_it, named, became, texts.get(lead.id or 0, ""), found.get(lead.id or 0, ()))
+        for one, lead, of_it, named, became in made
+    )
 
 
 def _event(
@@ -232,39 +235,31 @@ def _event(
     one: Covered,
     lead: Story,
     stories: Sequence[Story],
-    found: Iterable[Match],
     topics: Sequence[str],
     became: Mapping[str, int],
+    text: str,
+    found: Iterable[Mapping[str, Any]],
 ) -> EventView:
     assert lead.id is not None
-    evidence = [Evidence(**part) for match in found for part in match.evidence]
-    others = tuple(OtherStory(s.id, s.title, s.source) for s in stories if s is not lead and s.id is not None)
+    evidence = [Evidence(**part) for part in found]
+    passage, marks = snippet(lead.summary, text, evidence, 240)
     return EventView(
         id=one.event_id,
         story=lead.id,
         title=tuple(pieces(cut(lead.title, HEADLINE), "title", evidence)),
-        snippet=(),
+        snippet=() if passage.casefold() == lead.title.casefold() else tuple(pieces(passage, "snippet", marks)),
         source=lead.source,
         sources=max(one.sources, len({story.source for story in stories})),
         topics=tuple((name, title_of(app, name)) for name in topics),
-        at=one.latest,
-        others=others,
+        first=lead.first_seen_at,
+        latest=max(one.latest, *(story.first_seen_at for story in stories)),
+        others=tuple(
+            OtherStory(s.id, cut(s.title, HEADLINE // 2), s.source)
+            for s in stories
+            if s is not lead and s.id is not None
+        ),
         became=became,
         language=lead.language,
-    )
-
-
-def _with_snippet(
-    view: EventView, stories: Sequence[Story], found: Iterable[Match], texts: Mapping[int, str]
-) -> EventView:
-    lead = next(story for story in stories if story.id == view.story)
-    evidence = [Evidence(**part) for match in found for part in match.evidence]
-    passage, marks = snippet(lead.summary, texts.get(view.story, ""), evidence, 240)
-    if passage.casefold() == lead.title.casefold():
-        return view
-    return EventView(
-        **{name: getattr(view, name) for name in EventView.__slots__ if name != "snippet"},
-        snippet=tuple(pieces(passage, "snippet", marks)),
     )
 
 
@@ -288,9 +283,43 @@ def _coming(app: App, now: datetime) -> tuple[Coming, ...]:
     return tuple(sorted((*messages, *digests), key=lambda one: one.at))
 
 
+def named(app: App, who: str) -> str:
+    """Return which subscriber a person means, by its name or title in any case; "" for none, or more than one."""
+    if who in app.config.subscribers:
+        return who
+    said = who.strip().casefold()
+    fits = [one.name for one in app.config.subscribers.values() if said in (one.name.casefold(), one.title.casefold())]
+    return fits[0] if len(fits) == 1 else ""
+
+
+@dataclass(frozen=True, slots=True)
+class EventsView:
+    """A part of the events of the latest `period` days (today's for 1), of `found`."""
+
+    rows: tuple[EventView, ...]
+    found: int
+    period: int
+    newest: bool
+    skipped: int
+
+
+EVENTS_A_PAGE = 10
+
+
+def events_view(app: App, now: datetime, *, period: int = 1, newest: bool = False, skip: int = 0) -> EventsView:
+    """Return events of all topics: the most widely covered, or the newest, first."""
+    period = period if period in PERIODS else 1
+    since = midnights(app, now, period)[0]
+    found, covered = app.store.reports.covered(since, newest=newest, limit=EVENTS_A_PAGE, skip=skip)
+    return EventsView(events(app, covered), found, period, newest, skip)
+
+
 @dataclass(frozen=True, slots=True)
 class TopicView:
-    """A topic's page: its rule, what it caught by day, by event, by word and by outlet in the latest `period` days."""
+    """A topic's page: its rule, what it caught by day, by event, by word and by outlet in the latest `period` days.
+
+    `hours` are the latest 24 and what it caught in each, the present one last, where one day is asked for.
+    """
 
     topic: Topic
     place: str
@@ -298,6 +327,7 @@ class TopicView:
     entities: tuple[tuple[str, tuple[str, ...]], ...]
     period: int
     days: tuple[tuple[date, int], ...]
+    hours: tuple[tuple[datetime, int], ...]
     usual: Usual | None
     today: int
     events_today: int
@@ -327,6 +357,8 @@ def topic_view(
     bounds = midnights(app, now, max(period, 7 * WEEKS + 1))
     counts = [day.get(name, 0) for day in reports.by_day(bounds, now)]
     since = bounds[-1 - period]
+    if period == 1:
+        since = now - timedelta(days=1)
     event_count, covered = reports.covered(since, name, newest=newest, limit=8, skip=skip)
     words, looked_at = reports.words(name, since)
     subscribers = [one for one in app.config.subscribers.values() if one.enabled]
@@ -338,6 +370,7 @@ def topic_view(
         entities=_entities(app, topic),
         period=period,
         days=tuple(zip(days, counts, strict=True))[-max(period, SPARK) :],
+        hours=_hours(app, name, now) if period == 1 else (),
         usual=None if _too_new(app, now) else usually(counts),
         today=counts[-1],
         events_today=reports.events_by_topic(bounds[-2]).get(name, 0),
@@ -351,6 +384,15 @@ def topic_view(
         alerted=sum(any(s.alert and name in s.topics for s in one.subscriptions) for one in subscribers),
         digested=sum(any(s.digest and name in s.topics for s in one.subscriptions) for one in subscribers),
     )
+
+
+def _hours(app: App, topic: str, now: datetime) -> tuple[tuple[datetime, int], ...]:
+    hour = now.astimezone(zone(app)).replace(minute=0, second=0, microsecond=0)
+    # By the instant: in a zone's own time an hour comes twice, or not at all, where its clock changes.
+    hours = [(hour.astimezone(UTC) - timedelta(hours=back)).astimezone(hour.tzinfo) for back in range(23, -1, -1)]
+    times = app.store.reports.matched_at(topic, hours[0])
+    counts = Counter(int((at - hours[0]) / timedelta(hours=1)) for at in times)
+    return tuple((at, counts[number]) for number, at in enumerate(hours))
 
 
 def _place(app: App, topic: Topic) -> str:
@@ -414,65 +456,3 @@ def _stands_for(aliases: Aliases, name: str) -> tuple[str, ...]:
         else [f"{alias.text} (weak)" if alias.weak else alias.text for alias in aliases.of(name)]
     )
     return (*told[:_ALIASES], *((f"and {len(told) - _ALIASES} more",) if len(told) > _ALIASES else ()))
-
-
-@dataclass(frozen=True, slots=True)
-class FeedRow:
-    """A feed on the page: its health, and stories a day, today's last."""
-
-    health: FeedHealth
-    host: str
-    days: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class FeedsView:
-    """A part of the feeds, and how many there are in each state; `found` is how many fit what was asked for."""
-
-    rows: tuple[FeedRow, ...]
-    counts: Mapping[str, int]
-    found: int
-    skipped: int
-    total: int
-    declared: int
-
-
-FeedOrder = Literal["problems", "name", "stories", "slowest", "last", "next"]
-
-
-def feeds_view(
-    app: App, now: datetime, *, words: str = "", state: str = "", order: str = "problems", skip: int = 0
-) -> FeedsView:
-    """Return the feeds whose name, publisher or address has `words`, of a state (or `problems`), a page of them."""
-    health = feed_briefs(app)
-    wanted = words.casefold().strip()
-    fitting = [
-        feed
-        for feed in health
-        if (not wanted or any(wanted in text.casefold() for text in (feed.name, feed.source, feed.url)))
-        and (not state or feed.state == state or (state == "problems" and feed.is_problem))
-    ]
-    never = datetime.min.replace(tzinfo=now.tzinfo)
-    if order == "name":
-        fitting.sort(key=lambda feed: feed.name)
-    elif order == "stories":
-        rhythms = app.store.feeds.rhythms()
-        fitting.sort(key=lambda feed: -Rhythm.of(rhythms.get(feed.name, ())).per_day)
-    elif order == "slowest":
-        fitting.sort(key=lambda feed: -feed.took)
-    elif order == "last":
-        fitting.sort(key=lambda feed: feed.polled_at or never)
-    elif order == "next":
-        fitting.sort(key=lambda feed: feed.next_poll_at or now + timedelta(days=999))
-    shown = feed_health(app, [feed.name for feed in fitting[skip : skip + FEEDS_A_PAGE]])
-    bounds = midnights(app, now, SPARK)
-    seen = app.store.reports.seen_in([feed.name for feed in shown], bounds[0])
-    rows = tuple(FeedRow(feed, urlsplit(feed.url).hostname or "", _by_day(seen[feed.name], bounds)) for feed in shown)
-    counts: Counter[str] = Counter(feed.state for feed in health)
-    return FeedsView(rows, counts, len(fitting), skip, sum(feed.state != "paused" for feed in health), len(health))
-
-
-def _by_day(times: Iterable[datetime], bounds: Sequence[datetime]) -> tuple[int, ...]:
-    here = bounds[0].tzinfo
-    counts = Counter(at.astimezone(here).date() for at in times)
-    return tuple(counts[bound.date()] for bound in bounds[:-1])

@@ -86,10 +86,17 @@ def explain(app: App, words: str, topic: str | None = None, subscriber: str | No
 
 
 def journey_of(
-    app: App, story_id: int, topic: str | None = None, subscriber: str | None = None, *, whole: bool = False
+    app: App,
+    story_id: int,
+    topic: str | None = None,
+    subscriber: str | None = None,
+    *,
+    also: str = "",
+    whole: bool = False,
 ) -> Explained:
-    """Return a story's journey. Topics of which nothing was kept are tried with the rules of now only when they are
-    asked for, one by name or all by `whole`: that takes time, and is not what was decided. Raises NotFoundError.
+    """Return a story's journey, of all topics or one. Those of which nothing was kept are tried with the rules of now
+    only when they are asked for, one by name or as `also`, or all by `whole`: that takes time, and is not what was
+    decided. Raises NotFoundError.
     """
     journey = app.store.archive.journey(story_id)
     if journey is None:
@@ -107,7 +114,7 @@ def journey_of(
         for decision in journey.decisions
         if subscriber in (None, decision.subscriber)
     )
-    verdicts, others = _verdicts(app, journey, topic, whole)
+    verdicts, others = _verdicts(app, journey, topic, also, whole)
     event = (
         app.store.reports.stories_of([journey.event.id])[journey.event.id] if journey.event and journey.event.id else []
     )
@@ -123,7 +130,7 @@ def journey_of(
 
 
 def _verdicts(
-    app: App, journey: Journey, topic: str | None, whole: bool
+    app: App, journey: Journey, topic: str | None, also: str, whole: bool
 ) -> tuple[tuple[TopicVerdict, ...], tuple[str, ...]]:
     kept = {row.topic: row for row in journey.verdicts}  # the latest of each
     matched = {match.topic for match in journey.matches}
@@ -141,7 +148,7 @@ def _verdicts(
                     name, title, name in matched, unpack(row.tree), row.decided_at, "" if row.matched else row.note
                 )
             )
-        elif name in app.config.topics and (whole or topic == name or name in matched):
+        elif name in app.config.topics and (whole or name in (topic, also) or name in matched):
             verdicts.append(TopicVerdict(name, title, name in matched, app.rules.explain(text, name)))
         elif name not in matched:
             others.append(name)

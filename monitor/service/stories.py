@@ -14,11 +14,15 @@ from monitor.service.journey import Explained, Told, TopicVerdict
 from monitor.service.marks import Piece, label, numbers, pieces
 from monitor.service.outcomes import Stand, became, place
 from monitor.service.untold import Untold
+from monitor.store.reports import MOST_STORIES
 from monitor.text import Evidence, words
 
 MOST_NODES = 120  # of a rule's tree that a page shows
 PARAGRAPHS = 12  # of a text
 _BODY = 6_000  # characters of a text that are shown
+_FULL = 14_000  # bytes of the topics that are shown with tree and text, the first of which is always
+_A_LINE = 130  # bytes that a line of a tree takes on a page
+_TERMS = 6  # of a topic that is shown in one line
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,14 @@ class MatchedTopic:
 
 
 @dataclass(frozen=True, slots=True)
+class AlsoMatched:
+    """One of many topics that matched, in a line: some of the terms that were found."""
+
+    verdict: TopicVerdict
+    terms: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """A decision with what became of it (`outcomes.became`)."""
 
@@ -66,12 +78,16 @@ class Apart:
 
 @dataclass(frozen=True, slots=True)
 class StoryPage:
-    """The whole journey of a story. `removed` says that retention took what stood before."""
+    """The whole journey of a story. `also` are topics that matched as well, beyond what a page takes of them whole.
+
+    Of what retention removed: `stories_removed` of its event, and `messages_removed`, of which decisions tell.
+    """
 
     story: Story
     page: Page | None
     sightings: Sequence[Sighting]
     matched: tuple[MatchedTopic, ...]
+    also: tuple[AlsoMatched, ...]
     near: tuple[TopicVerdict, ...]
     asked: tuple[TopicVerdict, ...]
     others: int
@@ -83,17 +99,28 @@ class StoryPage:
     deliveries: Sequence[Delivery]
     counts: Mapping[str, int]
     last_accepted: datetime | None
+    stories_removed: int
+    messages_removed: int
 
 
-def story_view(app: App, found: Explained) -> StoryPage:
-    """Return the page of a story's journey."""
+def story_view(app: App, found: Explained, topic: str = "") -> StoryPage:
+    """Return the page of a story's journey; of the topics that matched, `topic` first."""
     journey = found.journey
     evidence = {match.topic: [Evidence(**part) for part in match.evidence] for match in journey.matches}
     rules = {match.topic: match.rule for match in journey.matches}
-    matched = tuple(
-        _matched(journey.story, verdict, rules.get(verdict.topic, ""), evidence.get(verdict.topic, []))
-        for verdict in found.verdicts
-        if verdict.matched
+    verdicts = sorted((one for one in found.verdicts if one.matched), key=lambda one: one.topic != topic)
+    matched: list[MatchedTopic] = []
+    room = _FULL
+    for verdict in verdicts:
+        name = verdict.topic
+        whole = _matched(journey.story, verdict, rules.get(name, ""), evidence.get(name, []))
+        room -= _size(whole)
+        if matched and room < 0:
+            break
+        matched.append(whole)
+    also = tuple(
+        AlsoMatched(verdict, tuple(numbers(evidence.get(verdict.topic, ())))[:_TERMS])
+        for verdict in verdicts[len(matched) :]
     )
     outcomes = (
         Outcome(one, became([one.decision.reason], [Stand(row.state, row.attempts) for row in one.deliveries]))
@@ -109,7 +136,8 @@ def story_view(app: App, found: Explained) -> StoryPage:
         story=journey.story,
         page=journey.page,
         sightings=journey.sightings,
-        matched=matched,
+        matched=tuple(matched),
+        also=also,
         near=tuple(verdict for verdict in found.verdicts if verdict.near),
         asked=tuple(verdict for verdict in found.verdicts if not verdict.matched and not verdict.near),
         others=len(found.others),
@@ -121,7 +149,17 @@ def story_view(app: App, found: Explained) -> StoryPage:
         deliveries=found.deliveries,
         counts=Counter(best.values()),
         last_accepted=max(accepted, default=None),
+        stories_removed=_removed(found),
+        messages_removed=sum(one.became == "gone" for one in told),
     )
+
+
+def _removed(found: Explained) -> int:
+    """How many stories of the event are on record no more: it counts all that it ever had."""
+    event = found.journey.event
+    if event is None or len(found.event) >= MOST_STORIES:
+        return 0
+    return max(0, event.stories - len(found.event))
 
 
 def _apart(app: App, story: Story) -> Apart | None:
@@ -175,6 +213,12 @@ def _matched(story: Story, verdict: TopicVerdict, rule: str, evidence: Sequence[
         tuple(_paragraphs(body, evidence, known)),
         len(body) > _BODY,
     )
+
+
+def _size(topic: MatchedTopic) -> int:
+    """About how many bytes a topic takes on a page."""
+    texts = (topic.title, topic.summary, *topic.body)
+    return sum(len(text.encode()) for pieces in texts for text, _ in pieces) + _A_LINE * len(topic.tree)
 
 
 def _walk(node: Explanation, depth: int = 0) -> Iterator[tuple[int, Explanation]]:

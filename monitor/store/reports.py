@@ -26,6 +26,7 @@ STANDINGS: tuple[Standing, ...] = ("failed", "retrying", "held", "queued", "sent
 CHUNK = 500  # stories read at a time
 MOST_DAYS = 400  # of counts that are kept
 MOST_STORIES = 100  # of one event
+MOST_MATCHES = 12  # of one story, whose words are marked
 MOST_EVIDENCE = 2_000  # matches whose words are counted
 
 
@@ -225,13 +226,22 @@ class Reports:
             rows = session.exec(select(Story.id, Story.text).where(col(Story.id).in_(story_ids)))
             return {story_id: text for story_id, text in rows if story_id is not None}
 
-    def matches_of(self, story_ids: Collection[int]) -> dict[int, list[Match]]:
-        """Return the matches of stories."""
-        found: dict[int, list[Match]] = {}
+    def topics_of(self, story_ids: Collection[int]) -> dict[int, list[str]]:
+        """Return the topics that stories match."""
+        found: dict[int, list[str]] = {}
+        pairs = select(Match.story_id, Match.topic).where(col(Match.story_id).in_(story_ids)).order_by(col(Match.id))
         with self._read() as session:
-            rows = session.exec(select(Match).where(col(Match.story_id).in_(story_ids)).order_by(col(Match.id)))
-            for match in rows:
-                found.setdefault(match.story_id, []).append(match)
+            for story_id, topic in session.connection().execute(pairs):
+                found.setdefault(story_id, []).append(topic)
+        return found
+
+    def evidence_of(self, story_ids: Collection[int]) -> dict[int, list[dict[str, Any]]]:
+        """Return what was found in stories, by the first of the topics that each matches."""
+        found: dict[int, list[dict[str, Any]]] = {}
+        with self._read() as session:
+            for story_id in story_ids:
+                first = select(Match.evidence).where(Match.story_id == story_id).order_by(col(Match.id))
+                found[story_id] = [one for evidence in session.exec(first.limit(MOST_MATCHES)) for one in evidence]
         return found
 
     def reasons_of(self, story_ids: Collection[int]) -> dict[int, dict[str, set[str]]]:
@@ -279,6 +289,12 @@ class Reports:
             for term in {f"@{one['entity']}" if one.get("entity") else one["term"] for one in evidence}:
                 counts[term] = counts.get(term, 0) + 1
         return dict(sorted(counts.items(), key=lambda one: (-one[1], one[0]))), len(rows)
+
+    def matched_at(self, topic: str, since: datetime) -> list[datetime]:
+        """Return when a topic matched as news since a time."""
+        wanted = (col(Match.topic) == topic, col(Match.matched_at) >= since, col(Match.alerting).is_(True))
+        with self._read() as session:
+            return list(session.exec(select(Match.matched_at).where(*wanted)))
 
     def outlets_of(self, topic: str, since: datetime) -> list[tuple[str, int]]:
         """Return how many of a topic's stories each outlet had, the most first."""

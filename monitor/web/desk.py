@@ -18,6 +18,7 @@ from monitor.app import App
 from monitor.errors import NotFoundError
 from monitor.service import desk as views
 from monitor.service.deliveries import deliveries_view
+from monitor.service.feedlist import feeds_view
 from monitor.service.journey import journey_of, why
 from monitor.service.lab import DAYS, LONGEST, Trial
 from monitor.service.previews import digest_view
@@ -35,6 +36,8 @@ from monitor.web.words import Words, count, few, safe_link, series, span, ticked
 
 _SHOW = ["GET", "HEAD"]
 FORMS = ("html", "text", "slack")  # of a digest's preview
+PARTS = ("topics", "stories", "people", "messages")  # long lists of a story's page
+A_MENU = 100  # subscribers that one chooses from; of more, one is named
 PATIENCE = 0.8  # seconds without a sign that a person waits for
 
 # How a decision reads on a page: its badge, and the words on it. Other codes are shown as they are.
@@ -111,12 +114,14 @@ class Desk:
         self._pages, self._sessions = pages, sessions
         pages.use(
             nice=nice, coloured=coloured, count=count, few=few, span=span, series=series, stands=stands,
-            capfirst=capfirst, link=safe_link, ticked=ticked, outcomes=OUTCOMES, states=STATES, standings=STANDS,
+            capfirst=capfirst, link=safe_link, ticked=ticked, outcomes=OUTCOMES, a_menu=A_MENU, states=STATES,
+            standings=STANDS,
             title_of=lambda name: views.title_of(self._app, name),
             name_of=lambda name: views.name_of(self._app, name),
         )  # fmt: skip
         shown = (
             ("/", self.desk),
+            ("/events", self.events),
             ("/topics", self.topics),
             ("/topics/{name}", self.topic),
             ("/stories", self.search),
@@ -160,6 +165,12 @@ class Desk:
         ready = bool(app.config.topics) and any(one.enabled for one in app.config.subscribers.values())
         return self.page(request, "desk" if ready else "first_run", here="desk", view=view)
 
+    def events(self, request: Request, days: str = "", order: str = "", skip: str = "") -> HTMLResponse:
+        """All events of a time."""
+        period, newest = _number(days, 1), order == "newest"
+        view = views.events_view(self._app, self._app.now(), period=period, newest=newest, skip=_number(skip))
+        return self.page(request, "events", here="desk", view=view)
+
     def topics(self, request: Request, skip: str = "") -> HTMLResponse:
         """All topics."""
         found, at = views.topics_view(self._app, self._app.now()), _number(skip)
@@ -186,8 +197,9 @@ class Desk:
     def search(self, request: Request, story: str = "", who: str = "") -> Response:
         """Find a story by its address or words of its headline: the one there is, or a choice."""
         found = self._app.store.archive.find(story[:2000], 20) if story.strip() else ()
+        who = views.named(self._app, who) or who[:200]
         if len(found) == 1:
-            query = urlencode({"who": who}) if who in self._app.config.subscribers else ""
+            query = urlencode({"who": who}) if who else ""
             return RedirectResponse(f"stories/{found[0].id}{'?' if query else ''}{query}", 303)
         since = self._app.store.reports.first_seen()
         status = 200 if found or not story else 404
@@ -195,12 +207,15 @@ class Desk:
         return self.page(request, "stories", status, here="desk", **values)
 
     def story(self, request: Request, number: str, who: str = "", topic: str = "") -> HTMLResponse:
-        """A story's whole journey."""
+        """A story's whole journey. Of each long list in it a part is shown, from the row on that the address says."""
         app = self._app
-        found = journey_of(app, _number(number), topic if topic in app.config.topics else None)
-        answer = why(app, found, who, app.now()) if who in app.config.subscribers else None
-        view = story_view(app, found)
-        return self.page(request, "story", here="desk", view=view, who=who, answer=answer)
+        found = journey_of(app, _number(number), also=topic if topic in app.config.topics else "")
+        name = views.named(app, who)
+        answer = why(app, found, name, app.now()) if name else None
+        view = story_view(app, found, topic)
+        skip = {part: _number(request.query_params.get(part, "")) for part in PARTS}
+        values: dict[str, Any] = {"who": name or who[:200], "answer": answer, "topic": topic, "skip": skip}
+        return self.page(request, "story", here="desk", view=view, **values)
 
     def lab(self, request: Request, q: str = "", topic: str = "", days: str = "") -> Response:
         """What a draft would change; its address is the draft. One that takes longer says on the way how far it is."""
@@ -232,7 +247,7 @@ class Desk:
         self, request: Request, q: str = "", state: str = "", sort: str = "problems", skip: str = ""
     ) -> HTMLResponse:
         """Which feeds cannot be relied on."""
-        view = views.feeds_view(self._app, self._app.now(), words=q[:200], state=state, order=sort, skip=_number(skip))
+        view = feeds_view(self._app, self._app.now(), words=q[:200], state=state, order=sort, skip=_number(skip))
         return self.page(request, "feeds", here="feeds", view=view, q=q[:200], state=state, sort=sort)
 
     async def poll(self, request: Request) -> Response:
