@@ -242,7 +242,14 @@ def test_every_post_of_the_running_program_demands_a_form_of_ours(made: World, a
     own_proof = ("/a/", "/u/", "/s/", "/subscribe/")
     paths = [route.path for route in posts if not route.path.startswith(own_proof)]
     guarded = [path for path in paths if path not in ("/login", "/subscribe")]
-    assert {"/feeds/poll", "/deliveries/retry", "/logout", "/subscribers/clear", "/subscribers/remove"} <= set(guarded)
+    assert {
+        "/subscribers/{name}/digest/test",
+        "/feeds/poll",
+        "/deliveries/retry",
+        "/logout",
+        "/subscribers/clear",
+        "/subscribers/remove",
+    } <= set(guarded)
     for path in guarded:
         answer = ask("POST", re.sub(r"\{[^}]*\}", "x", path), FORM, b"form_token=guess&id=1&feed=delta-post")
         assert (answer.status, "not one of ours" in answer.text) == (400, True), path
