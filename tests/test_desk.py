@@ -272,6 +272,7 @@ def test_every_post_of_the_running_program_demands_a_form_of_ours(made: World, a
     paths = [route.path for route in posts if not route.path.startswith(own_proof)]
     guarded = [path for path in paths if path not in ("/login", "/subscribe")]
     assert {
+        "/subscribers/{name}/digest/test",
         "/feeds/poll",
         "/deliveries/retry",
         "/logout",

@@ -1,30 +1,36 @@
 """What machines read: JSON with OpenAPI, Atom, metrics, CSV.
 
-The property test asks every path of /api/openapi.json for whatever Hypothesis makes of its parameters, as schemathesis
-would, in the same way and without its twenty packages: no answer may be a 5xx, and every body is what the schema says.
+schemathesis asks every path of /api/openapi.json for what its description allows and for what it forbids; a second
+property test asks for what no description makes: text where a number belongs, broken characters, numbers of any size.
 """
 
 from __future__ import annotations
 
+import copy
 import csv
+import itertools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
+import schemathesis
+from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lxml import etree
+from schemathesis import checks
+from schemathesis.core.failures import FailureGroup
 
 from monitor.endpoints import OPEN_AFTER, SUSPEND_AFTER
 from monitor.models import Audit
 from monitor.service.metrics import metrics
 from monitor.web import create_app
 from monitor.web.backend import WebBackend
-from monitor.web.machines import Machines
+from monitor.web.machines import EventOut, ListOf, Machines
 from monitor.web.serve import parts
 from tests import make
 from tests.desk import World, world
@@ -205,6 +211,71 @@ def test_the_description_names_every_path(ask: Client) -> None:
         "/deliveries", "/events", "/feeds", "/matches", "/stories", "/stories/{number}", "/topics",
     ]  # fmt: skip
     assert all(set(methods) == {"get"} for methods in described["paths"].values())
+
+
+CHECKS = [
+    checks.not_a_server_error, checks.response_schema_conformance, checks.content_type_conformance,
+    checks.status_code_conformance, checks.negative_data_rejection,
+]  # fmt: skip
+CHECKED = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def asked_by_its_description(ask: Client, only: str = "") -> dict[str, int]:
+    """Ask every path for what its description allows, and for what it forbids; return how often each was asked.
+
+    Raises what schemathesis has to say of an answer that is not as described.
+    """
+    described = schemathesis.openapi.from_url(f"http://127.0.0.1:{ask.port}/api/openapi.json")
+    times: dict[str, int] = {}
+    for mode, found in itertools.product(schemathesis.GenerationMode, described.get_all_operations()):
+        operation = found.ok()
+
+        @given(case=operation.as_strategy(generation_mode=mode))
+        @CHECKED
+        def asked(case: Any) -> None:
+            times[case.operation.path] = times.get(case.operation.path, 0) + 1
+            case.call_and_validate(checks=CHECKS)
+
+        if only in ("", operation.path):
+            asked()
+    return times
+
+
+def test_schemathesis_finds_no_answer_that_is_not_as_described(ask: Client) -> None:
+    times = asked_by_its_description(ask)
+    assert set(times) == set(got(ask, "/api/openapi.json")["paths"])
+    assert all(number >= 20 for number in times.values()), times
+
+
+FAULTS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "another type": lambda event: event["properties"]["stories"].update(type="string"),
+    "a field that is missing": lambda event: event["required"].append("outlets"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_schemathesis_would_find_a_body_that_is_not_as_described(
+    made: World, monkeypatch: pytest.MonkeyPatch, fault: Callable[[dict[str, Any]], Any]
+) -> None:
+    whole = FastAPI.openapi
+
+    def openapi(self: FastAPI) -> dict[str, Any]:
+        described = copy.deepcopy(whole(self))
+        fault(described["components"]["schemas"]["EventOut"])
+        return described
+
+    monkeypatch.setattr(FastAPI, "openapi", openapi)
+    with serving(made.web()) as ask, pytest.raises(FailureGroup):
+        asked_by_its_description(ask, "/events")
+
+
+def test_schemathesis_would_find_a_fault_of_ours(made: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def events(_self: Machines) -> ListOf[EventOut]:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(Machines, "events", events)
+    with serving(made.web()) as ask, pytest.raises(FailureGroup, match="Server error"):
+        asked_by_its_description(ask, "/events")
 
 
 ODD = ["", "\x00", "%", "../", "💩", "1e9", "NaN"]

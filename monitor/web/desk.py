@@ -21,7 +21,7 @@ from monitor.service.deliveries import deliveries_view
 from monitor.service.feedlist import feeds_view
 from monitor.service.journey import journey_of, why
 from monitor.service.lab import DAYS, LONGEST, Trial
-from monitor.service.previews import digest_view
+from monitor.service.previews import digest_view, send_test_digest
 from monitor.service.record import running
 from monitor.service.stories import story_view
 from monitor.store.reports import STANDINGS, Standing
@@ -136,6 +136,8 @@ class Desk:
             fastapi.add_api_route(path, page, methods=_SHOW, response_class=HTMLResponse, include_in_schema=False)
         fastapi.add_exception_handler(NotFoundError, self._not_found)
         fastapi.add_api_route("/feeds/poll", self.poll, methods=["POST"], include_in_schema=False)
+        test = "/subscribers/{name}/digest/test"
+        fastapi.add_api_route(test, self.test, methods=["POST"], response_class=HTMLResponse, include_in_schema=False)
         fastapi.add_api_route("/deliveries/retry", self.retry, methods=["POST"], include_in_schema=False)
         fastapi.add_api_route("/addresses/resume", self.resume, methods=["POST"], include_in_schema=False)
 
@@ -232,10 +234,22 @@ class Desk:
                 return self._pages.stream(request.scope["path"], "lab", **values)
         return self.page(request, "lab", here="lab", found=trial.result(), topic=topic, steps=None)
 
-    def digest(self, request: Request, name: str, form: str = "html") -> HTMLResponse:
+    def digest(self, request: Request, name: str, form: str = "html", width: str = "") -> HTMLResponse:
         """A subscriber's digest as it would go now, in a frame that nothing of it can leave."""
+        return self._digest(request, name, form, width)
+
+    def _digest(
+        self, request: Request, name: str, form: str = "html", width: str = "", tested: Any = ()
+    ) -> HTMLResponse:
         view = digest_view(self._app, name, self._app.now())
-        return self.page(request, "digest", here="deliveries", view=view, form=form if form in FORMS else "html")
+        form = form if form in FORMS else "html"
+        values = {"view": view, "form": form, "phone": width == "phone", "tested": tested}
+        return self.page(request, "digest", here="deliveries", **values)
+
+    def test(self, request: Request, name: str) -> HTMLResponse:
+        """Send it to the operators, as a test that counts for nobody, and say what became of it."""
+        tested = send_test_digest(self._app, name, self._app.now())
+        return self._digest(request, name, tested=tested)
 
     def mail(self, name: str) -> HTMLResponse:
         """The mail in that frame: as it would go, so with styles of its own, and shut off from all else."""
