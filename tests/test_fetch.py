@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor import fetch
+from monitor import hosts
 from monitor.config import FetchSettings
 from monitor.fetch import Failed, Fetched, Fetcher, NotModified, is_public
 from tests.fakes import Answer, FeedServer, RawServer, free_port
@@ -469,11 +469,33 @@ async def test_requests_to_one_host_start_with_a_gap_between(server: FeedServer)
     assert all(later - earlier > 0.15 for earlier, later in itertools.pairwise(starts))
 
 
+async def test_feeds_and_pages_of_a_host_share_its_turns(server: FeedServer) -> None:
+    fetcher = Fetcher(settings(per_host=1, per_host_gap="0.2s"))
+    urls = [server.route(f"/{n}", Answer(BODY, delay=0.3)) for n in range(4)]
+    await asyncio.gather(*(fetcher.fetch(url, page=bool(n % 2)) for n, url in enumerate(urls[:2] * 2)))
+    await fetcher.close()
+    starts = [asked.at for asked in server.asked]
+    assert (server.at_once, len(starts)) == (1, 4)
+    assert all(later - earlier > 0.15 for earlier, later in itertools.pairwise(starts))
+
+
+async def test_pages_wait_longer_and_keep_no_feed_waiting(server: FeedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hosts, "PAGE_GAP", 1.0)
+    fetcher = Fetcher(settings(per_host=1))
+    pages = [asyncio.ensure_future(fetcher.fetch(server.route(f"/page{n}", Answer(BODY)), page=True)) for n in (1, 2)]
+    await asyncio.sleep(0.3)  # the second waits
+    await fetcher.fetch(server.route("/feed.xml", Answer(BODY)))
+    assert [asked.path for asked in server.asked] == ["/page1", "/feed.xml"]
+    await asyncio.gather(*pages)
+    await fetcher.close()
+    assert server.asked[2].at - server.asked[0].at > 0.95
+
+
 async def test_a_host_with_a_rule_of_its_own_gets_its_gap_whatever_the_setting(
     server: FeedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert fetch.GAPS == {"api.gdeltproject.org": 5.0}
-    monkeypatch.setitem(fetch.GAPS, "api.gdeltproject.org", 0.2)
+    assert hosts.GAPS == {"api.gdeltproject.org": 5.0}
+    monkeypatch.setitem(hosts.GAPS, "api.gdeltproject.org", 0.2)
     at_loopback(monkeypatch)
     fetcher = Fetcher(settings(per_host=4, per_host_gap="0s"))
     address = f"http://api.gdeltproject.org:{server.port}/api/v2/doc/doc"

@@ -19,7 +19,7 @@ from monitor.errors import StoreError
 from monitor.pipeline import poll_due
 from tests import make
 from tests.fakes import Answer, FeedServer
-from tests.pipe import Polling, item
+from tests.pipe import START, Polling, item
 
 ONE = make.rss(("1", "Old news"))
 TWO = make.rss(("1", "Old news"), ("2", "Sanctions agreed"))
@@ -269,6 +269,23 @@ async def test_requests_that_wait_for_their_turn_rest_too(server: FeedServer, tm
     server.route("/2.xml", Answer(ONE))
     first, second = await asyncio.gather(pipe.poll("one"), pipe.poll("two"))
     assert (first.result, second.result, server.count("/2.xml")) == ("failed", "resting", 0)
+    await pipe.app.close()
+
+
+@pytest.mark.usefixtures("names")
+async def test_redirects_into_a_site_that_rests_are_not_followed(server: FeedServer, tmp_path: Path) -> None:
+    pipe = Polling(tmp_path, feeds=two_feeds(server, "go.one.com", "go.two.com"))
+    for path in ("/1.xml", "/2.xml"):
+        server.redirect(path, f"http://feeds.news.com:{server.port}/all{path}")
+    server.route("/all/1.xml", Answer(status=429, headers={"Retry-After": "3600"}))
+    server.route("/all/2.xml", Answer(ONE))
+    await pipe.poll("one")
+    held = await pipe.poll("two")
+    assert (held.result, server.count("/2.xml"), server.count("/all/2.xml")) == ("resting", 1, 0)
+    assert held.error.startswith("news.com wants to be left alone")
+    pipe.time = pipe.state("two").next_poll_at
+    assert pipe.time >= START + timedelta(hours=1)
+    assert (await pipe.poll("two")).result == "stories"
     await pipe.app.close()
 
 
