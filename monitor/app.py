@@ -109,7 +109,7 @@ class App:
 
         `layered` is what `lay_over` made of it, where that was done in the database's thread already.
         """
-        if _way_in(config) != _way_in(self.config):
+        if way_in(config) != way_in(self.config):
             self._retired += [self._fetcher] if self._fetcher is not None else []
             self._fetcher = None
         redactor.learn((*self.config.secrets, *config.secrets))
@@ -141,7 +141,7 @@ class App:
     def fetcher(self) -> Fetcher:
         """The way in; made at first use, within the running loop."""
         if self._fetcher is None:
-            self._fetcher = Fetcher(*_way_in(self.config))
+            self._fetcher = Fetcher(*way_in(self.config))
         return self._fetcher
 
     async def fetch(self, url: str, **options: Any) -> Fetched | NotModified | Failed:
@@ -314,7 +314,7 @@ def _tried(app: App, work: Callable[[App, Sequence[T]], Sequence[R]], ones: Sequ
     return [_tried(app, work, [one])[0] for one in ones]
 
 
-def _way_in(config: Config) -> tuple[FetchSettings, str]:
+def way_in(config: Config) -> tuple[FetchSettings, str]:
     """Return what a Fetcher is made of; a `public_url` on loopback tells nobody who asks."""
     public_url = config.settings.public_url
     return config.settings.fetch, "" if host(public_url) in LOOPBACK else public_url

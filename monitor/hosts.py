@@ -25,6 +25,11 @@ LOOKUPS, DOUBTFUL_LOOKUPS = 16, 64
 in_doubt: ContextVar[bool] = ContextVar("in_doubt", default=False)
 
 
+def host_gap(settings: FetchSettings, host: str) -> float:
+    """Return the seconds between two requests to a host."""
+    return max(settings.per_host_gap, GAPS.get(host, 0.0))
+
+
 def page_gap(settings: FetchSettings) -> float:
     """Return the seconds between two requests for pages to one host."""
     return max(settings.per_host_gap, PAGE_GAP)
@@ -40,7 +45,7 @@ class Turns:
     @asynccontextmanager
     async def turn(self, host: str, *, page: bool = False) -> AsyncIterator[None]:
         """Wait for a turn at a host, and hold it. A page that waits for its longer gap keeps no feed waiting."""
-        gap = max(self._settings.per_host_gap, GAPS.get(host, 0.0))
+        gap = host_gap(self._settings, host)
         lane = self._lane(host, False, self._settings.per_host, gap)
         if not page:
             async with lane.taken():
