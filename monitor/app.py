@@ -26,7 +26,7 @@ from monitor.config import Config, FetchSettings, Subscriber
 from monitor.endpoints import addressed_to
 from monitor.errors import MonitorError, StoreError
 from monitor.events import Grouping
-from monitor.fetch import Failed, Fetched, Fetcher, NotModified
+from monitor.fetch import Failed, Fetched, Fetcher, NotModified, Resting
 from monitor.links import Purpose, last_day, sign
 from monitor.logs import redactor
 from monitor.parse import parse_feed
@@ -36,7 +36,7 @@ from monitor.robots import Kept, asks
 from monitor.rules import Rules, compile_rules
 from monitor.send import Sender
 from monitor.store import Store
-from monitor.urls import ascii_domain, host
+from monitor.urls import ascii_domain, host, site
 from monitor.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
-PAGE_GAP = 5.0  # seconds between two requests for pages to one host, at least
 SENDERS = 16  # threads that may wait for servers at the same time
 TOGETHER = 0.1  # seconds that what a poll reads or saves waits for that of others
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -98,7 +97,6 @@ class App:
         self._database = ThreadPoolExecutor(1, "database")
         self._senders = ThreadPoolExecutor(SENDERS, "send")
         self._fetcher: Fetcher | None = None
-        self._page_fetcher: Fetcher | None = None
         self._retired: list[Fetcher] = []
         self._using: Counter[Fetcher] = Counter()
         self.declared, self.config, self.rules = config, config, rules
@@ -111,9 +109,9 @@ class App:
 
         `layered` is what `lay_over` made of it, where that was done in the database's thread already.
         """
-        if _way_in(config) != _way_in(self.config):
-            self._retired += [one for one in (self._fetcher, self._page_fetcher) if one is not None]
-            self._fetcher = self._page_fetcher = None
+        if way_in(config) != way_in(self.config):
+            self._retired += [self._fetcher] if self._fetcher is not None else []
+            self._fetcher = None
         redactor.learn((*self.config.secrets, *config.secrets))
         if layered is None:
             layered = self.lay_over(config)
@@ -143,37 +141,31 @@ class App:
     def fetcher(self) -> Fetcher:
         """The way in; made at first use, within the running loop."""
         if self._fetcher is None:
-            self._fetcher = Fetcher(*_way_in(self.config))
+            self._fetcher = Fetcher(*way_in(self.config))
         return self._fetcher
 
-    @property
-    def page_gap(self) -> float:
-        """Seconds between two requests for pages to one host."""
-        return max(self.config.settings.fetch.per_host_gap, PAGE_GAP)
-
-    @property
-    def page_fetcher(self) -> Fetcher:
-        """The way in for stories' pages: one request to a host at a time, with a longer gap, and beside its feeds'."""
-        if self._page_fetcher is None:
-            settings, contact = _way_in(self.config)
-            slower = settings.model_copy(update={"per_host": 1, "per_host_gap": self.page_gap})
-            self._page_fetcher = Fetcher(slower, contact)
-        return self._page_fetcher
-
     async def fetch(self, url: str, **options: Any) -> Fetched | NotModified | Failed:
-        """Fetch a feed by the way in of now."""
+        """Fetch an address by the way in of now."""
         async with self._way(self.fetcher) as fetcher:
             return await fetcher.fetch(url, **options)
 
-    async def fetch_page(self, url: str, **options: Any) -> Fetched | NotModified | Failed:
-        """The same for a page, or a robots.txt."""
-        async with self._way(self.page_fetcher) as fetcher:
-            return await fetcher.fetch(url, **options)
-
-    async def post(self, url: str, form: Mapping[str, str]) -> Failed | None:
+    async def post(self, url: str, form: Mapping[str, str], resting: Resting) -> Failed | None:
         """Send a form by the way in of now."""
         async with self._way(self.fetcher) as fetcher:
-            return await fetcher.post(url, form)
+            return await fetcher.post(url, form, resting)
+
+    async def rests(self) -> Resting:
+        """Return for how long sites are to be left alone, by what is on record now."""
+        return self.resting(await self.db(self.store.feeds.rests, self.now()))
+
+    def resting(self, rests: Mapping[str, datetime]) -> Resting:
+        """Return for how long sites are to be left alone, each until a time of `rests`."""
+
+        def left(url: str) -> float:
+            until = rests.get(site(url)) if rests else None
+            return 0.0 if until is None else (until - self.now()).total_seconds()
+
+        return left
 
     @asynccontextmanager
     async def _way(self, fetcher: Fetcher) -> AsyncIterator[Fetcher]:
@@ -239,10 +231,10 @@ class App:
 
     async def close_fetchers(self) -> None:
         """Close the ways in; a later fetch opens them anew."""
-        for fetcher in (*self._retired, self._fetcher, self._page_fetcher):
+        for fetcher in (*self._retired, self._fetcher):
             if fetcher is not None:
                 await fetcher.close()
-        self._retired, self._fetcher, self._page_fetcher = [], None, None
+        self._retired, self._fetcher = [], None
 
     async def close(self, *, wait: bool = True) -> None:
         """Close everything. Without `wait` a thread that is still sending is left behind: the end of the process ends
@@ -322,7 +314,7 @@ def _tried(app: App, work: Callable[[App, Sequence[T]], Sequence[R]], ones: Sequ
     return [_tried(app, work, [one])[0] for one in ones]
 
 
-def _way_in(config: Config) -> tuple[FetchSettings, str]:
+def way_in(config: Config) -> tuple[FetchSettings, str]:
     """Return what a Fetcher is made of; a `public_url` on loopback tells nobody who asks."""
     public_url = config.settings.public_url
     return config.settings.fetch, "" if host(public_url) in LOOPBACK else public_url

@@ -7,6 +7,7 @@ on a stand-in is not tried on its examples, since what they would say is not kno
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Mapping
@@ -18,9 +19,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from monitor.app import feeds_to_poll
-from monitor.config import Config, DigestSchedule, Draft, Entity, Places, Topic, in_order, read_config
+from monitor.config import Config, DigestSchedule, Draft, Entity, Feed, Places, Topic, in_order, read_config
 from monitor.dispatch import per
 from monitor.errors import ConfigError, Problem, QueryError
+from monitor.hosts import host_gap
 from monitor.preferences import differences, offered
 from monitor.query import EntityRef, MacroRef, parse, parse_item, walk
 from monitor.render import languages, shipped
@@ -29,6 +31,7 @@ from monitor.send import Sender
 from monitor.store.archive import story_text
 from monitor.store.peek import members, newest_stories, what_is_set
 from monitor.timing import next_slot
+from monitor.urls import host
 
 SAMPLE, SAMPLE_LEAST = 1_000, 50  # stories of the archive that `check` tries topics on: at most, and at least
 SAMPLE_TIME = 2.0  # seconds for that
@@ -104,6 +107,7 @@ def check(folder: Path, env: Mapping[str, str], data: Path | None = None) -> Che
         *warnings(_sure_of_feeds(draft), examined.rules),
         *_too_common(draft.config, examined.rules, data),
         *_unspoken(draft.config),
+        *_crowded(draft.config),
         *_beyond_budget(draft.config, datetime.now(UTC)),
         *_set_differently(draft.config, data),
     )
@@ -138,6 +142,25 @@ def _unspoken(config: Config) -> Iterator[Problem]:
             place = config.place("subscribers", subscriber.name, "language")
             message = f"messages have no words in `{subscriber.language}`: those to `{subscriber.name}` are in English"
             yield Problem("warning", place.file, place.line, place.column, message, f"use one of {', '.join(spoken)}")
+
+
+def _crowded(config: Config) -> Iterator[Problem]:
+    """Warn of hosts whose feeds' fixed intervals ask for more requests than a host gets."""
+    by_host: defaultdict[str, list[Feed]] = defaultdict(list)
+    for feed in config.feeds.values():
+        if feed.enabled and feed.every is not None:
+            by_host[host(feed.address)].append(feed)
+    for name, feeds in by_host.items():
+        gap = host_gap(config.settings.fetch, name)
+        least = gap * len(feeds)  # seconds in which each of them has its turn
+        if gap * sum(1 / feed.every for feed in feeds if feed.every) <= 1:
+            continue
+        place = config.place("feeds", feeds[0].name, "every")
+        others = f" and {len(feeds) - 1} other feeds" if len(feeds) > 1 else ""
+        late = f"`{feeds[0].name}`{others} are polled later than `every` says"
+        message = f"{late}: {name} gets one request in {gap:g} s at most"
+        fix = f"write `every: {math.ceil(least)}s` or more; for a host of your own, a smaller `fetch.per_host_gap`"
+        yield Problem("warning", place.file, place.line, place.column, message, fix)
 
 
 def _beyond_budget(config: Config, now: datetime) -> Iterator[Problem]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import socket
 import sqlite3
 import stat
@@ -25,7 +26,8 @@ import dns.resolver
 from publicsuffixlist import PublicSuffixList
 
 from monitor import __version__
-from monitor.app import LOOPBACK, App, feeds_to_poll
+from monitor.app import LOOPBACK, App, feeds_to_poll, way_in
+from monitor.config import Config
 from monitor.dispatch import Notice
 from monitor.errors import NotFoundError, SendError, StoreError
 from monitor.logs import redact
@@ -70,6 +72,7 @@ def examine(app: App, now: datetime, ask: Ask, selectors: Sequence[str] = ()) ->
     yield from _names(app)
     yield from _channels(app)
     yield from _links(app.config.settings.public_url)
+    yield _contact(app.config)
     domain = parseaddr(app.config.settings.mail_from)[1].rpartition("@")[2]
     if domain:
         yield from mail_domain(domain.lower(), ask, selectors)
@@ -197,6 +200,20 @@ def _links(public_url: str) -> Iterator[Finding]:
         yield Finding("links", "warning", f"links in mails start with {public_url}", fix)
     else:
         yield Finding("links", "good", f"links in mails start with {public_url}")
+
+
+def _contact(config: Config) -> Finding:
+    """Whether a publisher whom our requests trouble learns whom to ask, before blocking them."""
+    own, (_, contact) = config.settings.fetch.user_agent, way_in(config)
+    if own is None and not contact:
+        fix = "set `public_url`, or `fetch.user_agent` to a name with your address: `Corvid/1 (+desk@corvid.example)`"
+        return Finding("contact", "warning", "requests tell publishers no way to reach you", fix)
+    if own is not None and not re.search(r"\S@\S|://", own):
+        fix = "add a mail or web address to `fetch.user_agent`"
+        return Finding(
+            "contact", "warning", f"requests go out as {own}, which tells publishers no way to reach you", fix
+        )
+    return Finding("contact", "good", f"requests say who asks: {own or contact}")
 
 
 # --- the sender's domain ---------------------------------------------------------------------------------------

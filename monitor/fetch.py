@@ -12,22 +12,20 @@ import hashlib
 import re
 import socket
 import zlib
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, Literal
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from monitor import __version__
 from monitor.config import FetchSettings
 from monitor.errors import URLError
+from monitor.hosts import Resolver, Turns, in_doubt
 from monitor.hubs import links
 from monitor.unpack import BodyError, Unpacked
 from monitor.urls import check_url, host, resolve, site
@@ -36,11 +34,9 @@ REDIRECTS = 4
 HEADER_LIMIT = 64 * 1024  # bytes of one header line; some publishers' cookies and policies fill the usual 8 KB
 RETRY_AFTER_CAP = FRESH_CAP = 24 * 3600.0  # seconds
 VALIDATOR_LIMIT = 4096  # characters of an ETag that is kept
-HOSTS_REMEMBERED = 10_000
-GAPS = {"api.gdeltproject.org": 5.0}  # seconds between two requests that a host's own rules ask for
+SITES_REMEMBERED = 10_000
 # Hosts that at times answer 404 for what is there (newsboat #3269, FreshRSS #8808, NetNewsWire #5212).
 FLAPPING = frozenset({"www.youtube.com"})
-LOOKUPS = 16  # names looked up at the same time
 FEED_TYPES = "application/atom+xml, application/rss+xml, application/feed+json, application/xml;q=0.9, */*;q=0.5"
 
 # What `ipaddress.is_global` of Python 3.11 lets through or later versions disagree on. The embedded forms (6to4, NAT64,
@@ -63,6 +59,7 @@ _NOT_PUBLIC = [
 ]
 _GLOBAL_V6 = IPv6Network("2000::/3")  # all that has been given out so far; everything else has a special use, or none
 Network = IPv4Network | IPv6Network
+Resting = Callable[[str], float]  # an address → for how many seconds its site is to be left alone
 Kind = Literal["soft", "dns", "hard", "blocked", "gone"]
 
 
@@ -129,29 +126,6 @@ class _BlockedError(OSError):
     """The guard refused an address."""
 
 
-class _Resolver(AbstractResolver):
-    """Looks names up in threads of its own: a name server that is down must not stop the work of other threads."""
-
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(LOOKUPS, "dns")
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        """Return the addresses of `host`. Raises socket.gaierror (an OSError)."""
-        loop = asyncio.get_running_loop()
-        ask = partial(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG)
-        numeric = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
-        return [
-            ResolveResult(hostname=host, host=str(address[0]), port=port, family=kind, proto=proto, flags=numeric)
-            for kind, _, proto, _, address in await loop.run_in_executor(self._threads, ask)
-        ]
-
-    async def close(self) -> None:
-        """Let no further look-up begin."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
-
 def is_public(address: str, allow: tuple[Network, ...] = ()) -> bool:
     """Whether `address` is a public one, or within `allow`. An IPv4-mapped address counts as what it holds."""
     try:
@@ -167,24 +141,23 @@ def is_public(address: str, allow: tuple[Network, ...] = ()) -> bool:
     return found.is_global and not any(found in n for n in _NOT_PUBLIC if n.version == found.version)
 
 
-class _Lane:
-    """One host's manners: so many requests at a time, and a gap between their starts."""
-
-    def __init__(self, at_once: int, gap: float) -> None:
-        self.room = asyncio.Semaphore(at_once)
-        self.gap = gap
-        self.gate = asyncio.Lock()
-        self.started = float("-inf")
-
-
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """What is sent at each hop, and taken: at most `limit` bytes, of the types that `only` names, if any."""
+    """What is sent at each hop, and taken: at most `limit` bytes, of the types that `only` names, if any.
+
+    No address is asked that is `resting`.
+    """
 
     headers: Mapping[str, str]
     limit: int
     only: str
+    resting: Resting
+    page: bool = False
     form: Mapping[str, str] | None = None
+
+
+def _never(_: str) -> float:
+    return 0.0
 
 
 class Fetcher:
@@ -196,11 +169,11 @@ class Fetcher:
     def __init__(self, settings: FetchSettings, contact: str = "") -> None:
         self._settings = settings
         self._allow: tuple[Network, ...] = tuple(ip_network(text, strict=False) for text in settings.allow_private)
-        self._lanes: dict[str, _Lane] = {}
+        self._turns = Turns(settings)
         self._rests: dict[str, tuple[float, float]] = {}  # site → when it said so on the loop's clock, and for how long
         who = f"+{contact}" if contact else "news feed reader"
         agent = settings.user_agent or f"NewsMonitor/{__version__} ({who})"
-        self._resolver = _Resolver()
+        self._resolver = Resolver()
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 resolver=self._resolver, socket_factory=self._guard, limit=0, ttl_dns_cache=300
@@ -242,12 +215,17 @@ class Fetcher:
         max_bytes: int | None = None,
         accept: str = FEED_TYPES,
         only: bool = False,
+        page: bool = False,
+        doubtful: bool = False,
+        resting: Resting = _never,
     ) -> Fetched | NotModified | Failed:
         """Fetch `url` within `fetch.timeout`, redirects and body included; never raises for what a server does.
 
         `etag` and `last_modified` are sent back as they came (RFC 9110, 13.1), and with the former a delta is accepted
         (RFC 3229). `max_bytes` (default: the setting) is counted after decompression. With `only`, nothing is read of
-        an answer that says it is of another type than `accept` names.
+        an answer that says it is of another type than `accept` names. A `page` has turns of its own at its host. What
+        is `doubtful` keeps only its like waiting for names. No address is asked that is `resting`, also of
+        those that redirects lead to.
         """
         headers = {"Accept": accept}
         if etag:
@@ -255,18 +233,20 @@ class Fetcher:
         if last_modified:
             headers["If-Modified-Since"] = last_modified
         limit = max_bytes if max_bytes is not None else self._settings.max_bytes
+        in_doubt.set(doubtful)
         try:
-            return await self._follow(url, _Request(headers, limit, accept if only else ""))
+            return await self._follow(url, _Request(headers, limit, accept if only else "", resting, page))
         except URLError as error:
             return Failed(f"{error}; mend its address in feeds.yaml", kind="hard")
 
-    async def post(self, url: str, form: Mapping[str, str]) -> Failed | None:
+    async def post(self, url: str, form: Mapping[str, str], resting: Resting = _never) -> Failed | None:
         """Send a form, with the manners of `fetch`; None when it was accepted (2xx). What the answer says is not read.
 
         Only redirects that keep the form a form (307, 308) are followed.
         """
+        in_doubt.set(True)
         try:
-            found = await self._follow(url, _Request({}, 0, "", form))
+            found = await self._follow(url, _Request({}, 0, "", resting, form=form))
         except URLError as error:
             return Failed(str(error), kind="hard")
         return found if isinstance(found, Failed) else None
@@ -279,17 +259,20 @@ class Fetcher:
         hops: list[_Redirect] = []
         while len(hops) <= REDIRECTS:
             name = host(url)
-            lane = self._lane(name)
-            async with lane.room:
-                await self._wait_for_gap(lane)
+            own = name in self._settings.own_hosts
+            if not own and (rest := request.resting(url)) > 0:
+                return _resting(url, rest)
+            async with self._turns.turn(name, page=request.page):
                 began = loop.time()
                 said, rest = self._rests.get(site(url), (entered, 0.0)) if self._rests else (entered, 0.0)
                 if said > entered:  # while this request waited for its turn; before that is not for us to remember
-                    return Failed(f"{name} wants to be left alone", None, "soft", said + rest - began, url, True)
+                    return _resting(url, said + rest - began)
                 found = await self._once(url, request, name, left)
                 left -= loop.time() - began
             if isinstance(found, Failed):
-                if found.wants_rest and found.retry_after and name not in self._settings.own_hosts:
+                if found.wants_rest and found.retry_after and not own:
+                    if len(self._rests) >= SITES_REMEMBERED:
+                        self._rests.clear()
                     self._rests[site(url)] = loop.time(), found.retry_after
                 return replace(found, url=url)
             if not isinstance(found, _Redirect):
@@ -298,21 +281,6 @@ class Fetcher:
             hops.append(found)
             url = found.to
         return Failed(f"{name} redirected more than {REDIRECTS} times; look where its feed is now", url=url)
-
-    def _lane(self, name: str) -> _Lane:
-        if len(self._lanes) > HOSTS_REMEMBERED:
-            self._lanes.clear()
-            self._rests.clear()
-        gap = max(self._settings.per_host_gap, GAPS.get(name, 0.0))
-        return self._lanes.setdefault(name, _Lane(self._settings.per_host, gap))
-
-    async def _wait_for_gap(self, lane: _Lane) -> None:
-        loop = asyncio.get_running_loop()
-        async with lane.gate:
-            wait = lane.started + lane.gap - loop.time()
-            if wait > 0:
-                await asyncio.sleep(wait)
-            lane.started = loop.time()
 
     async def _once(
         self, url: str, request: _Request, name: str, left: float
@@ -327,6 +295,8 @@ class Fetcher:
                 async with asking as answer:
                     return await self._read(url, answer, request, name) if form is None else _taken(url, answer, name)
         except TimeoutError:
+            if name in self._resolver.looking:
+                return Failed(f"{name} was not found in time (DNS): check the network, or the address", kind="dns")
             return Failed(f"{name} did not answer within {self._settings.timeout:g} s", kind="soft")
         except (aiohttp.ClientError, OSError, ValueError, AssertionError, zlib.error) as error:
             # ValueError and AssertionError: what aiohttp's parser raises on some answers that are not HTTP.
@@ -360,6 +330,10 @@ class Fetcher:
         digest = hashlib.blake2b(body, digest_size=16).hexdigest()
         fresh, linked = _fresh(answer), links(answer.headers.getall("Link", ()), url)
         return Fetched(url, answer.status, body, content_type, etag, modified, digest, linked, fresh=fresh)
+
+
+def _resting(url: str, seconds: float) -> Failed:
+    return Failed(f"{site(url)} wants to be left alone", None, "soft", seconds, url, resting=True)
 
 
 def _taken(url: str, answer: aiohttp.ClientResponse, name: str) -> Fetched | Failed | _Redirect:

@@ -110,6 +110,18 @@ class SiteRest(SQLModel, table=True):
     until: datetime = Field(sa_type=UTCDateTime)
 
 
+class Outage(SQLModel, table=True):
+    """When no feed could be reached, as our own network seemed to be down; `over_at` once a server has answered again.
+
+    There is one row at most: the latest.
+    """
+
+    __tablename__ = "outage"
+
+    since: datetime = Field(primary_key=True, sa_type=UTCDateTime)
+    over_at: datetime | None = Field(default=None, sa_type=UTCDateTime)
+
+
 class FeedDocument(SQLModel, table=True):
     """The items of a feed's last document whose stories are saved, as `parse_feed` wrote them: none is parsed again."""
 

@@ -249,6 +249,26 @@ class HostileServer:
                 await out.wait_closed()
 
 
+class SlowNames:
+    """Stands for `socket.getaddrinfo` on a name server that never answers for `*.tarpit.example`, until `end`.
+
+    Every other name leads to loopback.
+    """
+
+    def __init__(self) -> None:
+        self._over = threading.Event()
+
+    def __call__(self, name: str, port: int, *_: object) -> list[tuple[object, ...]]:
+        if str(name).endswith(".tarpit.example"):
+            self._over.wait(60)
+            raise socket.gaierror(socket.EAI_AGAIN, "temporary failure in name resolution")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+    def end(self) -> None:
+        """Let all go that wait."""
+        self._over.set()
+
+
 def main() -> None:
     """Serve until standard input ends, as a process of its own; print the port and the names."""
     with HostileServer() as server:

@@ -243,3 +243,24 @@ def test_a_budget_that_the_digests_of_one_time_use_up_is_warned_of(
         assert (problem.level, Path(problem.file).name) == ("warning", "monitor.yaml")
         assert problem.line == monitor.count("\n")
         assert "than what digests alone need: 20 from" in problem.message
+
+
+CROWDED = """\
+feeds:
+  one: {url: 'https://news.example/1', every: 2s}
+  two: {url: 'https://news.example/2', every: 2s}
+  three: {url: 'https://news.example/3', every: 10s}
+  off: {url: 'https://slow.example/1', every: 1s, enabled: false}
+  alone: {url: 'https://slow.example/2', every: 1s}
+  adaptive: {url: 'https://slow.example/3'}
+"""
+
+
+def test_fixed_intervals_that_a_host_leaves_no_room_for_are_warned_of(tmp_path: Path) -> None:
+    folder = write_config(tmp_path, monitor="mail_from: news@corvid.example\n", feeds=CROWDED)
+    (found,) = [one for one in check(folder, {}).problems if "`every`" in one.message]
+    assert (found.level, Path(found.file).name, found.line) == ("warning", "feeds.yaml", 2)
+    assert found.message.startswith("`one` and 2 other feeds are polled later than `every` says: news.example gets one")
+    assert found.fix.startswith("write `every: 3s` or more")
+    folder = write_config(tmp_path, monitor="mail_from: news@x.example\nfetch: {per_host_gap: 0.5s}\n", feeds=CROWDED)
+    assert not [one for one in check(folder, {}).problems if "`every`" in one.message]

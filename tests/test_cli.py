@@ -799,7 +799,7 @@ def test_explain_names_the_topics_that_matched_first_and_is_brief_of_those_that_
 def test_run_once_reads_pages_after_the_headlines_went_out_and_explain_says_so(
     folder: Path, wire: FeedServer, mail_server: MailServer, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("monitor.app.PAGE_GAP", 0.0)
+    monkeypatch.setattr("monitor.hosts.PAGE_GAP", 0.0)
     text = b"The embargo is announced at the quay. " * 20
     wire.route("/1", Answer(b"<html><article><p>" + text + b"</p></article></html>", content_type="text/html"))
     links = {title: wire.url(f"/{n}") for n, title in enumerate(("News from the quay, announced", "A fair"), 1)}

@@ -198,7 +198,20 @@ def test_a_sound_installation_is_good_throughout(
 ) -> None:
     found = examined(opened(tmp_path, subscribers(mail_server.port)), names(GOOD))
     assert {finding.state for finding in found} == {"good"}
-    areas = ["versions", "permissions", "database", "clock", "DNS", "channels", "links", "mail", "SPF", "DKIM", "DMARC"]
+    areas = [
+        "versions",
+        "permissions",
+        "database",
+        "clock",
+        "DNS",
+        "channels",
+        "links",
+        "contact",
+        "mail",
+        "SPF",
+        "DKIM",
+        "DMARC",
+    ]
     assert [finding.area for finding in found] == areas
     said = next(finding.said for finding in found if finding.area == "channels")
     assert said.startswith(f"ruth/mail, ines/mail: 127.0.0.1:{mail_server.port} answers")  # one login for both
@@ -219,6 +232,7 @@ def test_what_is_wrong_with_an_installation_is_told(tmp_path: Path, names: Calla
         "permissions": "warning",
         "clock": "bad",
         "links": "warning",
+        "contact": "warning",
     }
     states = [finding.state for finding in found if finding.area == "channels"]
     assert states == ["bad", "untested"]
@@ -302,3 +316,21 @@ def test_the_command_exits_with_1_where_something_is_bad_and_sends_a_test_on_req
     assert done.exit_code == 1
     assert "bad      mail        corvid.example does not exist" in done.output
     assert "Fix: check `mail_from`" in done.output
+
+
+@pytest.mark.parametrize(
+    ("said", "state"),
+    [
+        ("", "warning"),  # `public_url` is on loopback
+        ("public_url: https://desk.corvid.example/\n", "good"),
+        ("fetch: {user_agent: Mozilla/5.0}\n", "warning"),
+        ("fetch: {user_agent: Corvid/1 (+desk@corvid.example)}\n", "good"),
+    ],
+)
+def test_publishers_are_told_whom_to_ask(tmp_path: Path, said: str, state: str) -> None:
+    app = open_app(make.config(tmp_path / "config", monitor=f"web: off\n{said}", feeds="", subscribers=""), tmp_path)
+    (found,) = [one for one in doctor.examine(app, NOW, lambda *_: None) if one.area == "contact"]
+    assert found.state == state
+    assert bool(found.fix) == (state == "warning")
+    app.store.close()
+    app.sender.close()

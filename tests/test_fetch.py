@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor import fetch
+from monitor import hosts
 from monitor.config import FetchSettings
 from monitor.fetch import Failed, Fetched, Fetcher, NotModified, is_public
 from tests.fakes import Answer, FeedServer, RawServer, free_port
@@ -84,8 +84,11 @@ async def test_validators_go_back_byte_for_byte_and_a_304_is_no_document(server:
     assert server.asked[0].headers["If-Modified-Since"] == "Wed, 25 Nov 2026 08:00:00 GMT"
 
 
-async def test_a_request_names_the_program_and_asks_for_no_coding_that_cannot_be_capped(server: FeedServer) -> None:
-    url = server.route("/feed.xml", Answer(BODY, headers={"Set-Cookie": "id=1"}))
+async def test_a_request_names_the_program_and_asks_for_no_coding_that_cannot_be_capped(
+    server: FeedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_loopback(monkeypatch)  # a cookie goes back to a name, where it goes back
+    url = server.route("/feed.xml", Answer(BODY, headers={"Set-Cookie": "id=1"})).replace("127.0.0.1", "news.example")
     fetcher = Fetcher(settings())
     await fetcher.fetch(url)
     await fetcher.fetch(url)
@@ -97,7 +100,7 @@ async def test_a_request_names_the_program_and_asks_for_no_coding_that_cannot_be
     assert first["User-Agent"].startswith("NewsMonitor/")
     assert third["User-Agent"] == "Corvid/1 (desk@corvid.example)"
     assert first["Accept-Encoding"] == "gzip, deflate"
-    assert "Cookie" not in second
+    assert all("Cookie" not in headers for headers in (first, second, third))
     assert "If-None-Match" not in second
 
 
@@ -427,6 +430,14 @@ RAW = {
 }
 
 
+async def test_an_answer_may_have_many_headers_and_long_ones(fetcher: Fetcher) -> None:
+    headers = b"".join(b"X-%d: y\r\n" % n for n in range(900)) + b"X-Policy: " + b"a" * 50_000 + b"\r\n"
+    with RawServer(b"HTTP/1.1 200 OK\r\n" + headers + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY) as raw:
+        found = await fetcher.fetch(raw.url)
+    assert isinstance(found, Fetched), found
+    assert found.body == BODY
+
+
 @pytest.mark.parametrize("answer", RAW.values(), ids=RAW.keys())
 async def test_what_is_not_quite_http_is_a_failure_with_a_reason(fetcher: Fetcher, answer: bytes) -> None:
     with RawServer(answer) as raw:
@@ -469,11 +480,33 @@ async def test_requests_to_one_host_start_with_a_gap_between(server: FeedServer)
     assert all(later - earlier > 0.15 for earlier, later in itertools.pairwise(starts))
 
 
+async def test_feeds_and_pages_of_a_host_share_its_turns(server: FeedServer) -> None:
+    fetcher = Fetcher(settings(per_host=1, per_host_gap="0.2s"))
+    urls = [server.route(f"/{n}", Answer(BODY, delay=0.3)) for n in range(4)]
+    await asyncio.gather(*(fetcher.fetch(url, page=bool(n % 2)) for n, url in enumerate(urls[:2] * 2)))
+    await fetcher.close()
+    starts = [asked.at for asked in server.asked]
+    assert (server.at_once, len(starts)) == (1, 4)
+    assert all(later - earlier > 0.15 for earlier, later in itertools.pairwise(starts))
+
+
+async def test_pages_wait_longer_and_keep_no_feed_waiting(server: FeedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hosts, "PAGE_GAP", 1.0)
+    fetcher = Fetcher(settings(per_host=1))
+    pages = [asyncio.ensure_future(fetcher.fetch(server.route(f"/page{n}", Answer(BODY)), page=True)) for n in (1, 2)]
+    await asyncio.sleep(0.3)  # the second waits
+    await fetcher.fetch(server.route("/feed.xml", Answer(BODY)))
+    assert [asked.path for asked in server.asked] == ["/page1", "/feed.xml"]
+    await asyncio.gather(*pages)
+    await fetcher.close()
+    assert server.asked[2].at - server.asked[0].at > 0.95
+
+
 async def test_a_host_with_a_rule_of_its_own_gets_its_gap_whatever_the_setting(
     server: FeedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert fetch.GAPS == {"api.gdeltproject.org": 5.0}
-    monkeypatch.setitem(fetch.GAPS, "api.gdeltproject.org", 0.2)
+    assert hosts.GAPS == {"api.gdeltproject.org": 5.0}
+    monkeypatch.setitem(hosts.GAPS, "api.gdeltproject.org", 0.2)
     at_loopback(monkeypatch)
     fetcher = Fetcher(settings(per_host=4, per_host_gap="0s"))
     address = f"http://api.gdeltproject.org:{server.port}/api/v2/doc/doc"

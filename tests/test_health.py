@@ -199,6 +199,38 @@ async def test_our_own_network_down_is_one_message_and_one_when_it_is_back(tmp_p
     await pipe.app.close()
 
 
+async def test_an_outage_outlives_restarts_and_tells_of_no_feed(tmp_path: Path) -> None:
+    urls = [f"http://127.0.0.{n + 10}:{free_port()}/" for n in range(6)]
+    feeds = "feeds:\n" + "".join(f"  f{n}: {{url: '{url}', source: Wire}}\n" for n, url in enumerate(urls))
+    monitor = OPERATORS.replace("[127.0.0.1]", "[127.0.0.0/8]")
+    pipe = Polling(tmp_path, monitor=monitor, feeds=feeds)
+    for _ in range(4):
+        for n in range(len(urls)):
+            await fail(pipe, 1, f"f{n}")
+        Watch().look(pipe.app)
+    assert told(pipe) == ["No feed can be reached"]
+    # The machine starts anew, and the first feed has answered before the first look at them.
+    pipe.restart()
+    pipe.at(9, day=26)
+    answers = {"status": 200, "failures": 0, "failing_since": None, "error": None}
+    for name in ("f0", "f1"):
+        Watch().look(pipe.app)
+        pipe.app.store.feeds.update(name, **answers, polled_at=pipe.time, succeeded_at=pipe.time)
+        Watch().look(pipe.app)
+        pipe.forward(minutes=5)
+    assert told(pipe) == ["No feed can be reached", "Feeds can be reached again"]
+    assert all(pipe.state(f"f{n}").next_poll_at < pipe.time for n in range(2, len(urls)))
+    # One that does not answer now either is broken, and an hour later all are summed up.
+    await fail(pipe, 1, "f5")
+    pipe.app.store.feeds.update("f0", polled_at=pipe.time)
+    Watch().look(pipe.app)
+    assert told(pipe)[2:] == ["Feed f5 is broken"]
+    pipe.forward(hours=1)
+    Watch().look(pipe.app)
+    assert told(pipe)[3:] == ["Feeds today: 4 broken, 2 healthy"]
+    await pipe.app.close()
+
+
 def unanswered(host: str, since: int, failures: int = 2) -> FeedState:
     return FeedState(
         feed=host,

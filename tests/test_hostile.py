@@ -21,7 +21,7 @@ from monitor.pipeline.lanes import PARSE_DEADLINE, SLOW, is_suspect
 from monitor.workers import Workers
 from tests import make
 from tests.fakes import Answer, FeedServer
-from tests.hostile import HostileServer
+from tests.hostile import HostileServer, SlowNames
 from tests.pipe import Pipe
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="loopback has one address only")
@@ -290,3 +290,25 @@ def test_only_a_long_reading_makes_a_feed_suspect() -> None:
     assert not is_suspect(state)
     state.failures, state.reading = 5, 0.3
     assert not is_suspect(state)
+
+
+async def test_names_that_are_never_found_keep_no_good_feed_waiting(
+    tmp_path: Path, good: FeedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = SlowNames()
+    monkeypatch.setattr("socket.getaddrinfo", names)
+    slow = {f"slow{n}": f"http://slow{n}.tarpit.example/" for n in range(100)}  # more than there are threads for
+    pipe = Polling(tmp_path, good=f"http://good.example:{good.port}/feed.xml", **slow)
+    try:
+        await pipe.start("good")
+        await pipe.app.close_fetchers()  # which remember where a host is
+        waiting = [asyncio.create_task(poll(pipe.app, name)) for name in slow]
+        await asyncio.sleep(0.5)
+        assert (await poll(pipe.app, "good")).result == "unchanged"
+        assert not any(task.done() for task in waiting)
+        assert await asyncio.wait_for(asyncio.to_thread(int, "1"), 2) == 1  # nor other threads' work
+        failed = await asyncio.gather(*waiting)
+        assert all("was not found in time (DNS)" in one.error for one in failed)
+    finally:
+        names.end()
+        await pipe.app.close()

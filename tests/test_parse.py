@@ -201,11 +201,16 @@ def test_ampersands_are_mended_in_time_linear_in_their_number() -> None:
         assert time.process_time() - began < 5, hostile
 
 
-def test_only_the_first_5000_stories_are_read_and_that_is_said() -> None:
-    parsed = parse_feed(rss(*(f"<guid>{n}</guid><title>Story {n}</title>" for n in range(5_300))), URL)
-    assert len(parsed.stories) == 5_000
-    assert parsed.stories[-1].title == "Story 4999"
-    assert parsed.problems == ("only the first 5000 of 5300 stories are read",)
+def test_of_too_many_stories_those_at_both_ends_are_read_and_that_is_said() -> None:
+    items = [{"id": str(n), "title": f"Story {n}"} for n in range(5_300)]
+    plain = json.dumps({"version": "https://jsonfeed.org/version/1.1", "items": items}).encode()
+    for document in (rss(*(f"<guid>{n}</guid><title>Story {n}</title>" for n in range(5_300))), plain):
+        parsed = parse_feed(document, URL)
+        assert [story.title for story in parsed.stories] == [
+            f"Story {n}" for n in (*range(2_500), *range(2_800, 5_300))
+        ]
+        assert parsed.problems[0].startswith("only the first and last 2500 of 5300 stories") or document is plain
+        assert len(parsed.problems) == 1
 
 
 def test_small_entities_of_a_document_are_resolved_and_big_ones_are_not() -> None:
@@ -868,7 +873,7 @@ def test_a_malformed_or_endless_news_sitemap_keeps_what_can_be_read() -> None:
     assert [one.title for one in cut.stories] == ["One"]
     assert cut.problems[0].startswith("the document is malformed (")
     long = parse_feed(sitemap(*(page(n, f"Story {n}") for n in range(2_100))), URL)
-    assert (len(long.stories), long.problems) == (2_000, ("only the first 2000 of 2100 stories are read",))
+    assert (len(long.stories), long.problems) == (2_000, ("only the first and last 1000 of 2100 stories are read",))
     entity = b"<!DOCTYPE urlset [<!ENTITY a 'aaaaaaaaaa'><!ENTITY b '&a;&a;&a;&a;'>]>" + sitemap(page(1, "&b; &lt;3"))
     assert story(entity).title == "&b; <3"
 

@@ -77,7 +77,7 @@ def server() -> Iterator[FeedServer]:
 
 @pytest.fixture(autouse=True)
 def no_gap(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("monitor.app.PAGE_GAP", 0.0)
+    monkeypatch.setattr("monitor.hosts.PAGE_GAP", 0.0)
 
 
 def feed(server: FeedServer, full_text: str = "always", more: str = "first_poll: alert") -> str:
@@ -402,7 +402,7 @@ async def test_robots_txt_of_where_a_page_redirects_to_counts_too(pipe: Reading)
 async def test_a_host_gets_one_request_at_a_time_with_a_gap_and_others_do_not_wait(
     tmp_path: Path, server: FeedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("monitor.app.PAGE_GAP", 0.3)
+    monkeypatch.setattr("monitor.hosts.PAGE_GAP", 0.3)
     with FeedServer() as other:
         pipe = Reading(tmp_path, feeds=feed(server))
         items = [(server.url(f"/news/{n}"), f"{HEADLINE} {n}") for n in range(40)]

@@ -33,7 +33,8 @@ def read(text: str) -> RawFeed | None:
     if not isinstance(items, list):
         items, problems = [], ["the document has no list of items"]
     authors = _authors(data)
-    entries = [_entry(item, authors) for item in items[:MOST] if isinstance(item, dict)]
+    kept = items if len(items) <= MOST else [*items[: MOST // 2], *items[-MOST // 2 :]]
+    entries = [_entry(item, authors) for item in kept if isinstance(item, dict)]
     if len(entries) < len(items):
         problems.append(f"only {len(entries)} of {len(items)} stories are read")
     return RawFeed(

@@ -38,7 +38,7 @@ def read(text: str) -> RawFeed | None:
     if not entries and (pages or problems or "sitemap-news" not in text):
         return None
     if cut:
-        problems.append(f"only the first {MOST} of {MOST + cut} stories are read")
+        problems.append(f"only the first and last {MOST // 2} of {MOST + cut} stories are read")
     return RawFeed("sitemap", title, "", language, entries, problems)
 
 

@@ -105,7 +105,7 @@ def read(text: str, url: str) -> RawFeed | None:
             f"the document is malformed ({_short(found.get('bozo_exception'))}); what could be read was read"
         )
     if cut:
-        problems.append(f"only the first {MOST} of {MOST + cut} stories are read")
+        problems.append(f"only the first and last {MOST // 2} of {MOST + cut} stories are read")
     base = str(found.feed.get("link") or "")
     language = str(found.feed.get("language") or "")
     entries = [_entry(entry, language) for entry in found.entries[:MOST]]

@@ -10,7 +10,6 @@ from monitor.app import App
 from monitor.config import Feed
 from monitor.fetch import Failed, Fetched
 from monitor.parse import ParsedFeed, join_sitemaps
-from monitor.urls import host, site
 
 log = logging.getLogger(__name__)
 
@@ -49,11 +48,7 @@ def _because(failed: Failed, reason: str) -> Failed:
 
 
 async def _get(app: App, url: str, read: Read) -> Found | Failed:
-    now = app.now()
-    rest = await app.db(app.store.feeds.rest, site(url), now)
-    if rest is not None and host(url) not in app.config.settings.fetch.own_hosts:
-        return Failed(f"{site(url)} wants to be left alone", None, "soft", (rest - now).total_seconds(), url, True)
-    answer = await app.fetch(url)
+    answer = await app.fetch(url, doubtful=True, resting=await app.rests())
     if not isinstance(answer, Fetched):
         return answer if isinstance(answer, Failed) else Failed("the server says that nothing changed, unasked")
     parsed = await read(answer)

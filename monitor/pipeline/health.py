@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from monitor.app import App, feeds_to_poll
 from monitor.dispatch import Notice
-from monitor.models import FeedState
+from monitor.models import FeedState, Outage
 from monitor.pipeline.deliver import notify_operators
 from monitor.pipeline.outgoing import notices
 from monitor.store.feeds import Brief
@@ -27,6 +27,7 @@ SLOW = 5.0  # seconds that its answers take
 GATHER = timedelta(minutes=15)  # between two messages; what changes meanwhile goes into the second
 LINES = 50  # feeds that one message names
 SUMMARY_HOUR = 8  # of the day, in the time zone of monitor.yaml
+SETTLED = timedelta(hours=1)  # after an outage, until its feeds have been asked again and are summed up
 RECENT = timedelta(days=1)  # in which a possible gap is news to the summary
 HOSTS_OF_AN_OUTAGE = 3  # that began to fail since any server answered: then it is our own network
 
@@ -85,23 +86,26 @@ def _duration(seconds: float) -> str:
 
 @dataclass(slots=True)
 class Watch:
-    """Looks at the feeds' health time and again; between two looks it remembers when it told of what."""
+    """Looks at the feeds' health time and again; between two looks it remembers when it told of what.
+
+    When our own network was down is on record: at a start within an outage, or after one, the feeds' failures are its.
+    """
 
     told_at: datetime | None = None
-    offline_since: datetime | None = None
-    online_since: datetime | None = None
+    outage: Outage | None = None
     summary_of: str = ""
 
     def look(self, app: App) -> None:
         """Tell the operators what changed. Uses the database."""
         now, feeds = app.now(), feeds_to_poll(app.config)
+        if self.outage is None:
+            self.outage = app.store.feeds.outage()
         found = app.store.feeds.remarkable(SLOW, now - RECENT)
         states = {name: state for name, state in found.items() if name in feeds}
         answered, hosts = app.store.feeds.answered(), _hosts(feeds.values())
         since = offline(states.values(), hosts, answered)
         if since is not None:
-            if self.offline_since is None:
-                self.offline_since = since
+            if self.outage is None or self.outage.over_at is not None:
                 log.error("no server has answered since %s: our own network seems to be down", _clock(since))
                 lines = (
                     f"No server has answered since {_clock(since)}, whatever its feed: the network of this machine, or "
@@ -109,21 +113,23 @@ class Watch:
                     "Feeds are tried again as ever. What their documents still hold then is not lost.",
                 )
                 notify_operators(app, f"offline:{since.isoformat()}", Notice("No feed can be reached", lines), now)
+                self._record(app, Outage(since=since))
             return
-        if self.offline_since is not None:
-            self._online(app, now)
+        if self.outage is not None and self.outage.over_at is None:
+            self._online(app, self.outage.since, now)
         self._tell(app, states, hosts, answered, now)
         self._summarise(app, states, now)
 
-    def _online(self, app: App, now: datetime) -> None:
-        assert self.offline_since is not None
-        line = f"The first server since {_clock(self.offline_since)} has answered. All feeds are asked anew now."
-        notify_operators(
-            app, f"online:{self.offline_since.isoformat()}", Notice("Feeds can be reached again", (line,)), now
-        )
+    def _record(self, app: App, outage: Outage) -> None:
+        app.store.feeds.set_outage(outage)
+        self.outage = outage
+
+    def _online(self, app: App, since: datetime, now: datetime) -> None:
+        line = f"The first server since {_clock(since)} has answered. All feeds are asked anew now."
+        notify_operators(app, f"online:{since.isoformat()}", Notice("Feeds can be reached again", (line,)), now)
         # Some have backed off for hours by now.
-        app.store.feeds.hurry(self.offline_since, now)
-        self.offline_since, self.online_since = None, now
+        app.store.feeds.hurry(since, now)
+        self._record(app, Outage(since=since, over_at=now))
 
     def _tell(
         self, app: App, states: Mapping[str, FeedState], hosts: int, answered: datetime | None, now: datetime
@@ -146,7 +152,8 @@ class Watch:
         if state.failures and state.status is None and state.failing_since is not None:
             if hosts > 1 and (answered is None or answered <= state.failing_since):
                 return False  # nobody has answered since: it may be us
-            if self.online_since is not None and state.polled_at is not None and state.polled_at < self.online_since:
+            over_at = self.outage.over_at if self.outage is not None else None
+            if over_at is not None and state.polled_at is not None and state.polled_at < over_at:
                 return False
         return True
 
@@ -155,6 +162,9 @@ class Watch:
         local = now.astimezone(ZoneInfo(app.config.settings.timezone))
         today = f"{local:%Y-%m-%d}"
         if local.hour < SUMMARY_HOUR or self.summary_of == today:
+            return
+        over_at = self.outage.over_at if self.outage is not None else None
+        if over_at is not None and timedelta(0) <= now - over_at < SETTLED:
             return
         self.summary_of = today
         feeds = feeds_to_poll(app.config)

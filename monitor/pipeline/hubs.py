@@ -18,7 +18,7 @@ from monitor.hubs import BROKEN_AGAIN, CALLBACKS, CONFIRM_WITHIN, LEASE, TRY_AGA
 from monitor.models import HubLease
 from monitor.parse import ParsedFeed
 from monitor.text import clean
-from monitor.urls import host, site
+from monitor.urls import host
 
 log = logging.getLogger(__name__)
 
@@ -121,11 +121,7 @@ async def _ask(app: App, lease: HubLease) -> None:
     if mode == "subscribe":
         form |= {"hub.lease_seconds": str(int(LEASE.total_seconds())), "hub.secret": lease.secret}
     now = app.now()
-    rest = await app.db(app.store.feeds.rest, site(lease.hub), now)
-    if rest is not None:
-        await app.db(app.store.hubs.failed, lease.key, f"{site(lease.hub)} wants to be left alone", rest)
-        return
-    if (failed := await app.post(lease.hub, form)) is None:
+    if (failed := await app.post(lease.hub, form, await app.rests())) is None:
         log.debug("%s: asked %s to %s", lease.feed, host(lease.hub), mode)
         return
     log.info("%s: its hub cannot be asked to push: %s", lease.feed, failed.reason)

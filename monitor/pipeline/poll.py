@@ -181,16 +181,11 @@ async def poll(app: App, name: str, turn: _Turn | None = None) -> Polled:
     changed = state.url != feed.address
     url = feed.address if changed else state.address or feed.address
     asked = _Asked(feed, state, url, changed or whole_due(state.whole_due_at, began), began, lease)
-    rest = rests.get(site(url)) if rests else None
-    if rest is not None and rest > began and host(url) not in app.config.settings.fetch.own_hosts:
-        return await _resting(app, asked, (rest - began).total_seconds())
-    if asked.whole:
-        answer = await app.fetch(url)
-    else:
-        answer = await app.fetch(url, etag=state.etag, last_modified=state.last_modified)
+    validators = {} if asked.whole else {"etag": state.etag, "last_modified": state.last_modified}
+    answer = await app.fetch(url, **validators, doubtful=is_doubtful(state), resting=app.resting(rests))
     if isinstance(answer, Failed):
         if answer.resting:
-            return await _resting(app, asked, answer.retry_after or 0.0)
+            return await _resting(app, asked, answer)
         return await _failed(app, asked, answer)
     # The same body is the same news only where it was read; once a day it is read anew, whatever it looks like.
     if isinstance(answer, NotModified) or (answer.body_hash == state.body_hash and not asked.whole):
@@ -203,7 +198,7 @@ async def poll(app: App, name: str, turn: _Turn | None = None) -> Polled:
         led = await follow(app, feed, answer, parsed, read)
         if isinstance(led, Failed):
             if led.resting:
-                return await _resting(app, asked, led.retry_after or 0.0)
+                return await _resting(app, asked, led)
             return await _failed(app, asked, led, reading=read.seconds)
         if parsed.kind == "page":
             asked = replace(asked, url=led.url)  # from now on the feed itself is asked
@@ -447,14 +442,13 @@ def _moved(state: FeedState, moved_to: str | None, now: datetime) -> dict[str, A
     return {"address": moved_to, "moved_to": None, "moved_since": None, "moved_polls": 0}
 
 
-async def _resting(app: App, asked: _Asked, seconds: float) -> Polled:
-    """Put a feed off whose site wants to be left alone, and its feeds a little apart."""
-    feed, delay = asked.feed, seconds * app.rng.uniform(1.0, 1.1)
+async def _resting(app: App, asked: _Asked, rest: Failed) -> Polled:
+    """Put a feed off whose site, or one on the way, wants to be left alone; and its feeds a little apart."""
+    feed, delay = asked.feed, (rest.retry_after or 0.0) * app.rng.uniform(1.0, 1.1)
     at = app.now() + timedelta(seconds=delay)
     await app.save_state(feed.name, url=feed.address, interval=delay, next_poll_at=at, was_due=asked.state.next_poll_at)
-    log.debug("%s: %s wants to be left alone for %d s", feed.name, site(asked.url), seconds)
-    said = f"{site(asked.url)} wants to be left alone; it is asked again at {at:%Y-%m-%d %H:%M} UTC"
-    return Polled(feed.name, "resting", error=said)
+    log.debug("%s: %s for %d s", feed.name, rest.reason, delay)
+    return Polled(feed.name, "resting", error=f"{rest.reason}; it is asked again at {at:%Y-%m-%d %H:%M} UTC")
 
 
 async def _unchanged(app: App, asked: _Asked, answer: Fetched | NotModified) -> Polled:

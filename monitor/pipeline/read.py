@@ -7,12 +7,13 @@ import logging
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 from monitor.app import App, feeds_to_poll
 from monitor.article import PAGE_LIMIT, PAGE_TYPES, Article, extract, is_about
 from monitor.errors import WorkerError
-from monitor.fetch import Failed, Fetched
+from monitor.fetch import Failed, Fetched, NotModified
+from monitor.hosts import page_gap
 from monitor.models import Page, Story
 from monitor.pipeline.ingest import Ingested, ingest_page
 from monitor.robots import asks, product, robots_url
@@ -74,15 +75,9 @@ def _ended(app: App, name: str, task: asyncio.Task[ReadPage]) -> None:
 
 async def _read(app: App, page: Page, story: Story) -> ReadPage:
     """Read one page. What its server does is in the result; only trouble of our own raises."""
-    pages = app.store.pages
     feed = app.config.feeds.get(page.feed)
     if feed is None or page.feed not in feeds_to_poll(app.config) or feed.full_text == "never":
         return await _give_up(app, page, f"feed {page.feed} does not ask for pages any more")
-    now = app.now()
-    rest = await app.db(app.store.feeds.rest, site(story.url), now)
-    if rest is not None and page.host not in app.config.settings.fetch.own_hosts:
-        await app.db(pages.wait, page.story_id, rest)
-        return ReadPage(page.story_id, "later", error=f"{site(story.url)} wants to be left alone")
     article = await _article(app, story.url)
     if isinstance(article, Failed):
         return await _failed(app, page, article)
@@ -119,7 +114,7 @@ async def _article(app: App, url: str) -> Article | Failed:
     refused = await _refused(app, url)
     if refused is not None:
         return refused
-    answer = await app.fetch_page(url, max_bytes=PAGE_LIMIT, accept=PAGE_TYPES, only=True)
+    answer = await _fetch(app, url, accept=PAGE_TYPES, only=True)
     if isinstance(answer, Failed):
         return answer
     assert isinstance(answer, Fetched)  # nothing was sent that could be answered by "not modified"
@@ -135,12 +130,18 @@ async def _article(app: App, url: str) -> Article | Failed:
     return article if article.text else Failed(f"{name} shows no article there")
 
 
+async def _fetch(app: App, url: str, **options: Any) -> Fetched | NotModified | Failed:
+    """Fetch a page, or a robots.txt. Its host may be any, as its publisher likes."""
+    resting = await app.rests()
+    return await app.fetch(url, max_bytes=PAGE_LIMIT, page=True, doubtful=True, resting=resting, **options)
+
+
 async def _refused(app: App, url: str) -> Failed | None:
     """Return why robots.txt keeps us from a page, or None. One that cannot be had refuses for now (RFC 9309, 2.3.1)."""
     address, clock, name = robots_url(url), asyncio.get_running_loop().time(), host(url)
     body = app.robots.get(address, clock)
     if body is None:
-        answer = await app.fetch_page(address, max_bytes=PAGE_LIMIT, accept="text/plain, */*;q=0.5")
+        answer = await _fetch(app, address, accept="text/plain, */*;q=0.5")
         if isinstance(answer, Fetched):
             body = answer.body
         elif isinstance(answer, Failed) and answer.status in range(400, 500) and not answer.wants_rest:
@@ -157,7 +158,7 @@ async def _refused(app: App, url: str) -> Failed | None:
             allowed, pause = await app.page_workers.run(asks, body, agent, url, timeout=READ_DEADLINE)
     except WorkerError as error:
         return Failed(f"the robots.txt of {name} could not be read: {error}", kind="soft")
-    if pause > app.page_gap:
+    if pause > page_gap(app.config.settings.fetch):
         # A place is not held meanwhile, unlike for the gap that every host gets.
         app.pausing.add(name)
         asyncio.get_running_loop().call_later(min(pause, LONGEST_PAUSE), app.pausing.discard, name)
@@ -166,10 +167,12 @@ async def _refused(app: App, url: str) -> Failed | None:
 
 async def _failed(app: App, page: Page, failed: Failed) -> ReadPage:
     now = app.now()
-    if failed.resting or failed.wants_rest:
-        until = now + timedelta(seconds=failed.retry_after or TRIES[0])
-        if failed.wants_rest and host(failed.url) not in app.config.settings.fetch.own_hosts:
-            await app.db(app.store.feeds.set_rest, site(failed.url), until, now)
+    until = now + timedelta(seconds=failed.retry_after or TRIES[0])
+    if failed.resting:
+        await app.db(app.store.pages.wait, page.story_id, until)
+        return ReadPage(page.story_id, "later", error=failed.reason)
+    if failed.wants_rest and host(failed.url) not in app.config.settings.fetch.own_hosts:
+        await app.db(app.store.feeds.set_rest, site(failed.url), until, now)
     # A page may be published a little after the feed that names it.
     passes = failed.kind in ("soft", "dns") or failed.status == 404
     if not passes or page.tries >= len(TRIES):

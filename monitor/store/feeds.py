@@ -15,7 +15,7 @@ from sqlalchemy import delete as sa_delete
 from sqlalchemy import update as sa_update
 from sqlmodel import Session, col, func, select, text
 
-from monitor.models import Delivery, FeedDocument, FeedState, HubLease, Sighting, SiteRest, Story, UTCDateTime
+from monitor.models import Delivery, FeedDocument, FeedState, HubLease, Outage, Sighting, SiteRest, Story, UTCDateTime
 from monitor.store import outbox
 from monitor.timing import SERVER_DELAY_CAP, due
 
@@ -105,6 +105,17 @@ class Feeds:
         with self._read() as session:
             return session.exec(select(func.max(FeedState.polled_at)).where(col(FeedState.status).is_not(None))).one()
 
+    def outage(self) -> Outage | None:
+        """Return when our own network seemed to be down last, as far as it is on record."""
+        with self._read() as session:
+            return session.exec(select(Outage)).first()
+
+    def set_outage(self, outage: Outage) -> None:
+        """Put that on record, in place of an earlier one."""
+        with self._write() as session:
+            session.execute(sa_delete(Outage).where(col(Outage.since) != outage.since))
+            session.merge(outage)
+
     def get(self, feed: str) -> FeedState | None:
         """Return one feed's state."""
         with self._read() as session:
@@ -145,10 +156,6 @@ class Feeds:
             for chunk in _chunks(feeds):
                 found.update((feed, seen) for feed, seen in session.connection().execute(_DOCUMENTS, {"of": chunk}))
             return found
-
-    def rest(self, site: str, now: datetime) -> datetime | None:
-        """Return until when `site` is to be left alone; None when it is not."""
-        return self.rests(now).get(site)
 
     def rests(self, now: datetime) -> dict[str, datetime]:
         """Return the sites that are to be left alone, and until when."""
