@@ -521,7 +521,8 @@ class DigestWindow(SQLModel, table=True):
     """A window that was closed: what was matched or held back in (`since`, `until`] is in the digest of it.
 
     `stories` counts those that it covers, shown or counted in it; `channels` are those that it was made for, none where
-    nothing matched and the subscriber wants no empty digests. `local` is the slot in the reader's zone.
+    nothing matched and the subscriber wants no empty digests. `local` is the slot in the reader's zone. `topics` are
+    those whose digest it is, None where that was not recorded yet; what was held back is in any window.
     """
 
     __tablename__ = "digest_window"
@@ -534,6 +535,7 @@ class DigestWindow(SQLModel, table=True):
     local: str
     stories: int
     channels: list[str] = Field(default_factory=list, sa_type=JSON)
+    topics: list[str] | None = Field(default=None, sa_type=JSON)
 
 
 class Preference(SQLModel, table=True):

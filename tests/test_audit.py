@@ -18,7 +18,7 @@ from monitor.pipeline.deliver import drain
 from monitor.store import Store
 from tests.fakes import free_port
 from tests.pipe import START, Pipe, item
-from tests.servers import MailServer
+from tests.servers import MailServer, WebServer
 from tests.services import SLACK, SLACK_BOT, STOCK, World, address, servers, world
 from tests.test_policy import MONITOR, title
 
@@ -184,6 +184,72 @@ async def test_what_could_not_be_sent_passes_with_its_reason(pipe: Pipe) -> None
     await drain(pipe.app)
     assert {row.state for row in pipe.deliveries("alert")} == {"dead"}
     assert findings(pipe) == []
+
+
+async def test_a_server_that_asks_for_a_day_again_and_again_puts_nothing_off_beyond_its_time(tmp_path: Path) -> None:
+    web = WebServer(lambda _: (429, {"Retry-After": "86000"}, b""))
+    pipe = Pipe(tmp_path, START, subscribers=make_hook(web.port))
+    pipe.put("wire", item("1", title(1)))
+    try:
+        for _ in range(4):
+            await drain(pipe.app)
+            assert findings(pipe) == []
+            pipe.forward(hours=23, minutes=55)
+        await drain(pipe.app)
+        assert [row.state for row in pipe.deliveries("alert")] == ["dead"]
+    finally:
+        await pipe.app.close()
+        web.close()
+
+
+def make_hook(port: int) -> str:
+    hook = f"channels: {{it: 'json://127.0.0.1:{port}/x'}}"
+    return f"subscribers:\n  ruth: {{{hook}, subscriptions: [{{topics: all, alert: {{via: [it]}}}}]}}\n"
+
+
+WEEKLY = """
+subscribers:
+  ruth:
+    channels: {mail: "mailto://127.0.0.1:2525?to=ruth@corvid.example"}
+    digest: {at: ["07:00"]}
+    subscriptions: [{topics: [sanctions], digest: weekly}, {topics: [border-deployments], digest: true}]
+"""
+
+
+def weeks(tmp_path: Path) -> None:
+    """A topic once a week and one every day: each digest that is lost is found."""
+    pipe = Pipe(tmp_path, START, subscribers=WEEKLY, monitor=MONITOR)
+    schedule_slots(pipe.app, pipe.app.config, pipe.time)
+    try:
+        for day in range(9):
+            pipe.forward(minutes=1)
+            pipe.put("wire", item(f"s{day}", title(day)), item(f"b{day}", f"Troops at the border of {title(day)[13:]}"))
+            pipe.at(7, 30)
+            digest_due(pipe.app)
+            assert findings(pipe) == []
+            pipe.forward(hours=23)
+        (weekly,) = (row for row in pipe.rows(DigestWindow) if row.topics == ["sanctions"])
+        assert weekly.stories == 6  # Wednesday to Monday, the first of the schedule's days
+        with pipe.app.store.write() as session:
+            session.execute(delete(DigestWindow).where(col(DigestWindow.id) == weekly.id))
+        assert len([one for one in findings(pipe) if "for sanctions, and none is to come" in one]) == 6
+        pipe.reload(subscribers=WEEKLY.replace("{topics: [sanctions], digest: weekly}, ", ""))
+        assert findings(pipe) == []
+        with pipe.app.store.write() as session:
+            session.execute(update(DigestWindow).values(topics=None))  # as versions before recorded them
+        pipe.reload(subscribers=WEEKLY)
+        assert findings(pipe) == []
+    finally:
+        pipe.close()
+
+
+def test_a_weekly_digest_that_is_lost_is_found(tmp_path: Path) -> None:
+    weeks(tmp_path)
+
+
+@pytest.mark.usefixtures("on_postgres")
+def test_it_is_found_on_postgresql(tmp_path: Path) -> None:
+    weeks(tmp_path)
 
 
 def test_one_who_is_gone_is_owed_no_digest(pipe: Pipe) -> None:

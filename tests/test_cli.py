@@ -265,7 +265,8 @@ def test_init_writes_a_configuration_that_is_good_and_never_over_another(tmp_pat
     assert run("init", str(tmp_path / "file" / "desk")).code == 3
 
 
-def test_check_says_what_is_good(run: Run) -> None:
+def test_check_says_what_is_good(folder: Path, run: Run) -> None:
+    (folder / "config" / "monitor.yaml").write_text(MONITOR.replace("web: off\n", ""))
     shown = run("check")
     assert (shown.code, shown.err) == (0, "")
     assert shown.out == "config is good: 2 feeds, 2 topics with 1 good example, 1 subscriber switched on.\n"
@@ -277,7 +278,7 @@ def test_check_prints_every_problem_with_the_fields_of_the_contract(folder: Path
         folder / "config",
         topics="topics:\n  a: {query: 'x AND'}\n  b: {any: [y], examples: {match: [z]}}\n",
         subscribers="subscribers:\n  r: {channels: {m: 'foo://bar'}, subscriptions: [{topics: [a], alert: {}}]}\n",
-        monitor="web: off\n",
+        monitor="site: Desk\n",
     )
     shown = run("check", "--json")
     assert (shown.code, shown.err) == (1, "")

@@ -20,7 +20,11 @@ SHOWN = 20  # findings that the operators are sent
 
 def audit(app: App, since: datetime, now: datetime) -> Audit:
     """Return what the audit of all since then finds, with every finding. Reads the database, and writes nothing."""
-    found = app.store.audits.check(since, app.config.subscribers)
+    digests = {
+        one.name: frozenset(topic for s in one.subscriptions if s.digest for topic in s.topics)
+        for one in app.config.subscribers.values()
+    }
+    found = app.store.audits.check(since, digests)
     return Audit(
         at=now,
         since=since,

@@ -122,6 +122,7 @@ def _close(app: App, config: Config, subscriber: Subscriber) -> list[Delivery]:
                 until=until,
                 local=local,
                 stories=sum(section.total for section in digest.sections),
+                topics=sorted(topics),
             )
             closed.append(window)
             if not digest.sections and (subscriber.digest is None or subscriber.digest.empty == "skip"):

@@ -39,13 +39,14 @@ class Audits:
     def __init__(self, read: Transaction, write: Transaction) -> None:
         self._read, self._write = read, write
 
-    def check(self, since: datetime, subscribers: Collection[str]) -> Checked:
+    def check(self, since: datetime, digests: Mapping[str, Collection[str]]) -> Checked:
         """Return what is wrong with what was matched, decided and made since then.
 
-        `subscribers` are those declared now: one who is gone is owed no digest. It is read chunk by chunk, each in a
-        transaction of its own, so that nothing waits for it.
+        `digests` are the subscribers declared now, with the topics of their digests: one who is gone is owed none, nor
+        one of a topic that is asked for no more. It is read chunk by chunk, each in a transaction of its own, so that
+        nothing waits for it.
         """
-        found, run = Checked(), _Run(frozenset(subscribers))
+        found, run = Checked(), _Run(digests)
         for matches in self._chunks(Match, col(Match.matched_at) >= since):
             with self._read() as session:
                 run.matches(session, matches, found)
@@ -85,8 +86,8 @@ class Audits:
 class _Run:
     """Checks matches and their decisions; remembers policies and windows between chunks."""
 
-    def __init__(self, subscribers: frozenset[str]) -> None:
-        self._subscribers = subscribers
+    def __init__(self, digests: Mapping[str, Collection[str]]) -> None:
+        self._digests = digests
         self._followers: dict[int, Mapping[str, Sequence[str]]] = {}
 
     def matches(self, session: Session, matches: Sequence[Match], found: Checked) -> None:
@@ -151,23 +152,48 @@ class _Run:
 
     def _of_digests(self, session: Session, decisions: Sequence[Decision]) -> Iterator[str]:
         """Check that what is for a digest or summary is in a closed window, or in one that is open."""
-        names = {row.subscriber for row in decisions} & self._subscribers
+        names = {row.subscriber for row in decisions} & self._digests.keys()
         if not names:
             return
         earliest = min(row.decided_at for row in decisions)
-        windows: dict[str, list[tuple[datetime, datetime]]] = defaultdict(list)
+        windows: dict[str, list[DigestWindow]] = defaultdict(list)
         for window in session.exec(
             select(DigestWindow).where(col(DigestWindow.subscriber).in_(names), col(DigestWindow.until) >= earliest)
         ):
-            windows[window.subscriber].append((window.since, window.until))
+            windows[window.subscriber].append(window)
         slots = {s.subscriber: s for s in session.exec(select(DigestSlot).where(col(DigestSlot.subscriber).in_(names)))}
         for row in decisions:
             if row.subscriber not in names:
                 continue
             slot = slots.get(row.subscriber)
-            waits = slot is not None and slot.last_at < row.decided_at
-            if not waits and not any(since < row.decided_at <= until for since, until in windows[row.subscriber]):
-                yield f"{_name(row)}: no digest or summary covers {_clock(row.decided_at)}, and none is to come"
+            covering = [one for one in windows[row.subscriber] if one.since < row.decided_at <= one.until]
+            missing = [
+                topic
+                for topic in row.topics
+                if not _waits(slot, topic, row.decided_at)
+                and not any(self._is_of(window, row, topic) for window in covering)
+            ]
+            if missing:
+                yield (
+                    f"{_name(row)}: no digest or summary covers {_clock(row.decided_at)} for {', '.join(missing)}, and "
+                    "none is to come"
+                )
+
+    def _is_of(self, window: DigestWindow, row: Decision, topic: str) -> bool:
+        """Whether a window that covers a decision's time is one of its topic, a weekly one or not.
+
+        What was held back goes into the next, whatever it is of; a topic that is asked for no more needs none.
+        """
+        asked = row.reason == Reason.DIGEST and topic in self._digests[row.subscriber]
+        return not asked or window.topics is None or topic in window.topics
+
+
+def _waits(slot: DigestSlot | None, topic: str, decided_at: datetime) -> bool:
+    """Whether the window that a topic's digest is to close begins before a decision."""
+    if slot is None:
+        return False
+    begun = slot.begun.get(topic)
+    return (datetime.fromisoformat(begun) if begun else slot.last_at) < decided_at
 
 
 def _is_for_later(row: Decision) -> bool:

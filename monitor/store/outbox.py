@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Select, case, update
+from sqlalchemy import Select, bindparam, case, update
 from sqlalchemy import select as sa_select
 from sqlmodel import Session, col, func, literal_column, select, text
 
 from monitor.endpoints import Pace, knows_repeats, pace_of
-from monitor.models import Delivery, DeliveryStory, Endpoint, Escalation, Recipient
+from monitor.models import Delivery, DeliveryStory, Endpoint, Escalation, Recipient, UTCDateTime
 from monitor.store.endpoints import HELD, PENDING, SUSPENDED, admits, answered, lift, spend
 
 _AGE = itemgetter(1, 0)
@@ -183,10 +183,11 @@ class Outbox:
         maybe_sent: bool,
         counts: bool = True,
     ) -> bool:
-        """Put the message back until `at`; `maybe_sent` marks that it may have gone out.
+        """Put the message back until `at`, or until its time is over; `maybe_sent` marks that it may have gone out.
 
         A further attempt that does not count (nobody was there) leaves `attempts` as it was.
         """
+        due = bindparam("due", at, UTCDateTime)
         with self._write() as session:
             extra: dict[str, Any] = {"maybe_dup": Delivery.maybe_dup + 1} if maybe_sent else {}
             if not counts:
@@ -196,7 +197,7 @@ class Outbox:
                 delivery_id,
                 fence,
                 state="pending",
-                next_attempt_at=at,
+                next_attempt_at=case((col(Delivery.expires_at) < due, col(Delivery.expires_at)), else_=due),
                 lease_until=None,
                 wire_at=None,
                 code=code,
@@ -212,7 +213,7 @@ class Outbox:
                 delivery_id,
                 fence,
                 state="pending",
-                next_attempt_at=at,
+                next_attempt_at=min(at, expires_at),
                 expires_at=expires_at,
                 lease_until=None,
                 attempts=Delivery.attempts - 1,
