@@ -220,6 +220,51 @@ def test_old_and_first_poll_are_told(pipe: Pipe) -> None:
     )
 
 
+def test_paused_and_already_told_are_told(pipe: Pipe) -> None:
+    same = "Troops of Ruritania cross the Danube border at Vidin"
+    pipe.put("wire", item("1", same))
+    pipe.forward(minutes=20)
+    pipe.put("post", item("2", same))
+    assert why(pipe.app, journey_of(pipe.app, 2), "ines", pipe.time) == (
+        "Ines had been told of this event before.",
+        "It matched border at 06:20 (UTC). Joins as a copy or light rewrite: likeness 1.00 (needs 0.39), shares "
+        "Danube, Ruritania, Troops, Vidin; 0 h after the lead.",
+    )
+    pipe.app.store.policies.pause("ines", pipe.time + timedelta(hours=3), pipe.time)
+    pipe.put("wire", item("3", "Embargo on wine closes another border"))
+    assert told(pipe, "embargo") == (
+        "Ines did not get it at once: their messages were paused.",
+        "It matched border at 06:20 (UTC). Paused until 09:20 (UTC).",
+    )
+    with serving(web_of(pipe.app)) as ask:
+        page = text_of(ask("GET", "/stories/3?who=ines").text)
+    assert "Ines Paused until 09:20 Paused Paused until 09:20" in page
+    assert "1 will not get it at once." in page
+
+
+def test_the_page_says_what_retention_removed(pipe: Pipe) -> None:
+    same = "Troops of Ruritania cross the Danube border at Vidin"
+    pipe.put("wire", item("1", same))
+    with pipe.app.store.write() as session:
+        row = session.exec(select(Delivery)).one()
+        row.state, row.finished_at = "sent", pipe.time
+    pipe.forward(hours=2)
+    pipe.put("post", item("2", same))
+    before = pipe.time - timedelta(hours=1)
+    with serving(web_of(pipe.app)) as ask:
+        whole = text_of(ask("GET", "/stories/1").text)
+        assert "removed" not in whole
+        pipe.app.store.archive.prune(before - timedelta(days=1), before)
+        first = text_of(ask("GET", "/stories/1").text)
+        pipe.app.store.archive.prune(before, before)
+        second = text_of(ask("GET", "/stories/2").text)
+    assert "Nothing to deliver No message about it is on record any more." in first
+    assert "1 message was removed: messages are kept for 400 days. Whether it arrived is not known any more." in first
+    assert "Ines Takes this topic right away No longer on record" in first
+    assert "Sent to" not in first
+    assert "1 earlier story of the event was removed: stories are kept for 90 days." in second
+
+
 def test_what_was_decided_stays_as_it_was_when_the_rule_changes(pipe: Pipe) -> None:
     pipe.put("wire", item("1", "A border"))
     pipe.reload(topics="topics: {border: {any: [frontier]}}")

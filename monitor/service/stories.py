@@ -14,6 +14,7 @@ from monitor.service.journey import Explained, Told, TopicVerdict
 from monitor.service.marks import Piece, label, numbers, pieces
 from monitor.service.outcomes import Stand, became, place
 from monitor.service.untold import Untold
+from monitor.store.reports import MOST_STORIES
 from monitor.text import Evidence, words
 
 MOST_NODES = 120  # of a rule's tree that a page shows
@@ -77,7 +78,10 @@ class Apart:
 
 @dataclass(frozen=True, slots=True)
 class StoryPage:
-    """The whole journey of a story. `also` are topics that matched as well, beyond what a page takes of them whole."""
+    """The whole journey of a story. `also` are topics that matched as well, beyond what a page takes of them whole.
+
+    Of what retention removed: `stories_removed` of its event, and `messages_removed`, of which decisions tell.
+    """
 
     story: Story
     page: Page | None
@@ -95,6 +99,8 @@ class StoryPage:
     deliveries: Sequence[Delivery]
     counts: Mapping[str, int]
     last_accepted: datetime | None
+    stories_removed: int
+    messages_removed: int
 
 
 def story_view(app: App, found: Explained, topic: str = "") -> StoryPage:
@@ -143,7 +149,17 @@ def story_view(app: App, found: Explained, topic: str = "") -> StoryPage:
         deliveries=found.deliveries,
         counts=Counter(best.values()),
         last_accepted=max(accepted, default=None),
+        stories_removed=_removed(found),
+        messages_removed=sum(one.became == "gone" for one in told),
     )
+
+
+def _removed(found: Explained) -> int:
+    """How many stories of the event are on record no more: it counts all that it ever had."""
+    event = found.journey.event
+    if event is None or len(found.event) >= MOST_STORIES:
+        return 0
+    return max(0, event.stories - len(found.event))
 
 
 def _apart(app: App, story: Story) -> Apart | None:
