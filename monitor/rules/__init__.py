@@ -12,12 +12,13 @@ from __future__ import annotations
 from monitor.rules.compile import compile_tree
 from monitor.rules.engine import DRAFT, SAVED, Rules, compile_draft, compile_query, compile_rules, compile_sound
 from monitor.rules.examples import run_examples, try_examples
-from monitor.rules.explain import outline
+from monitor.rules.explain import ABSENT, outline
 from monitor.rules.values import Explanation, TopicMatch, Verdict, unpack
 from monitor.rules.warnings import lifeless, queries, too_common, warnings
 from monitor.text import Evidence
 
 __all__ = [
+    "ABSENT",
     "DRAFT",
     "SAVED",
     "Evidence",
