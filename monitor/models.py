@@ -282,7 +282,16 @@ class Verdict(SQLModel, table=True):
     `rule` is the version that decided, `note` what a near miss failed by, `tree` a packed `rules.Explanation`.
     """
 
-    __table_args__ = (Index("ix_verdict_story", "story_id", "topic"),)
+    __table_args__ = (
+        Index("ix_verdict_story", "story_id", "topic"),
+        Index(
+            "ix_verdict_near",
+            "topic",
+            "decided_at",
+            sqlite_where=text("NOT matched"),
+            postgresql_where=text("NOT matched"),
+        ),
+    )
 
     id: int | None = _id()
     story_id: int = Field(foreign_key="story.id", sa_type=_Id)

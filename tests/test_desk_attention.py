@@ -55,9 +55,7 @@ def test_an_address_that_is_suspended_is_seen_and_written_to_again(pipe: Pipe) -
     with serving(web_of(pipe.app)) as ask:
         page = ask("GET", "/").text
         attention = text_of(page[page.index("Needs attention") : page.index("<dt>Rules")])
-        assert (
-            "1 thing Address suspended The address of Ruth Whitcombe by mail refused 3 messages in a row:" in attention
-        )
+        assert "1 thing Suspended The address of Ruth Whitcombe by mail refused 3 messages in a row:" in attention
         assert "Nothing is sent to it since 09:00; what is for it is held." in attention
         assert "<b>no such user" not in page
         outbox = ask("GET", "/deliveries?state=held").text
@@ -72,7 +70,7 @@ def test_an_address_that_is_suspended_is_seen_and_written_to_again(pipe: Pipe) -
         assert (done.status, done.headers["Location"]) == (303, "../")
         assert store.endpoints.suspended() == {}
         assert {row.state for row in pipe.deliveries("alert")} == {"pending"}
-        assert "Address suspended" not in ask("GET", "/").text
+        assert "refused 3 messages" not in ask("GET", "/").text
         again = ask("POST", "/addresses/resume", FORM, urlencode(body).encode())
         assert (again.status, "is not suspended" in again.text) == (404, True)
 
@@ -158,3 +156,20 @@ def test_held_messages_of_any_kind_are_counted_as_held(pipe: Pipe) -> None:
     assert (standings["held"], standings["queued"], sum(standings.values())) == (1, 1, 2)
     with serving(web_of(pipe.app)) as ask:
         assert "0 are being retried, 1 is held, 0 failed" in text_of(ask("GET", "/deliveries").text)
+
+
+def test_a_topic_says_what_its_not_removed_and_what_came_close(tmp_path: Path) -> None:
+    rule = "topics: {border: {query: border NEAR/3 closed AND NOT drill}}"
+    pipe = Pipe(tmp_path, topics=rule, subscribers=RUTH, monitor=LONDON)
+    titles = (
+        "Border closed",
+        "Border closed in a drill",
+        "A drill: border closed",
+        "Border said to be not at all closed",
+    )
+    pipe.put("wire", *(item(str(n), title) for n, title in enumerate(titles)))
+    with serving(web_of(pipe.app)) as ask:
+        assert "NOT removed 2 stories; 1 more came close." in text_of(ask("GET", "/topics/border").text)
+        pipe.forward(hours=60)
+        assert "came close" not in text_of(ask("GET", "/topics/border?days=1").text)
+    pipe.close()

@@ -216,6 +216,19 @@ def test_what_publishers_write_is_shown_and_does_nothing(visit: Visit, made: Wor
     assert [url for url in visit.asked if not url.startswith(base)] == []
 
 
+def test_fields_fill_their_panels_and_stand_beside_their_buttons(visit: Visit, addresses: dict[str, str]) -> None:
+    box = "element => { const r = element.getBoundingClientRect(); return [r.left, r.right] }"
+    visit.page.goto(addresses["story"])
+    field, button = (visit.page.locator(f".fill {one}").first.evaluate(box) for one in ("select", ".btn"))
+    assert 0 <= button[0] - field[1] <= 24
+    visit.page.goto(addresses["search"])
+    panel = visit.page.locator("form.fill").evaluate(box)
+    for one in ("#u", "#s"):
+        left, right = visit.page.locator(one).evaluate(box)
+        assert left - panel[0] <= 24
+        assert panel[1] - right <= 24
+
+
 def test_with_the_keyboard_alone_all_can_be_done(visit: Visit, addresses: dict[str, str]) -> None:
     page = visit.page
     page.goto(addresses["feeds"])

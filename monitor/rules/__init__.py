@@ -21,12 +21,13 @@ from monitor.rules.engine import (
     compile_sound,
 )
 from monitor.rules.examples import run_examples, try_examples
-from monitor.rules.explain import outline
+from monitor.rules.explain import ABSENT, outline
 from monitor.rules.values import Explanation, TopicMatch, Verdict, unpack
 from monitor.rules.warnings import ALERTS_A_DAY, draft_warnings, often, queries, too_common, warnings
 from monitor.text import Evidence
 
 __all__ = [
+    "ABSENT",
     "ALERTS_A_DAY",
     "DRAFT",
     "SAVED",

@@ -12,6 +12,8 @@ from monitor.rules.near import Span, gap, nearby
 from monitor.rules.values import Explanation
 from monitor.text import Evidence
 
+ABSENT = "what must be absent is there"  # how a near miss that a NOT removed begins, on record too
+
 _NAMED = 3  # terms named in a note
 _NAMES_SHOWN = 8  # aliases of an entity, or members of a list, in an outline
 
@@ -151,7 +153,7 @@ def why_missed(node: Node, scope: Scope) -> str:
         kind = "no word" if isinstance(child, Or) else "nothing"
         return f"{kind} of group {number} ({brief(child)}) occurs"
     if isinstance(node, Not):
-        return f"what must be absent is there: {_found(evidence(node.child, scope))}"
+        return f"{ABSENT}: {_found(evidence(node.child, scope))}"
     if isinstance(node, Near):
         return f"{_label(node)} fails ({_how_near(node, scope)})"
     if isinstance(node, Or):

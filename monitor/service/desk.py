@@ -16,7 +16,7 @@ from monitor.entities import Aliases
 from monitor.errors import NotFoundError
 from monitor.models import Delivery, Recipient, Story
 from monitor.query import EntityRef, parse, parse_item, walk
-from monitor.rules import queries
+from monitor.rules import ABSENT, queries
 from monitor.service import scheduled
 from monitor.service.feeds import FeedBrief, FeedHealth, feed_briefs, feed_health
 from monitor.service.marks import Piece, pieces
@@ -318,7 +318,8 @@ def events_view(app: App, now: datetime, *, period: int = 1, newest: bool = Fals
 class TopicView:
     """A topic's page: its rule, what it caught by day, by event, by word and by outlet in the latest `period` days.
 
-    `hours` are the latest 24 and what it caught in each, the present one last, where one day is asked for.
+    `hours` are the latest 24 and what it caught in each, the present one last, where one day is asked for. That
+    many stories came `close` and did not match; of these, what must be absent `removed` some.
     """
 
     topic: Topic
@@ -338,6 +339,8 @@ class TopicView:
     words: tuple[tuple[str, int], ...]
     outlets: tuple[tuple[str, int], ...]
     looked_at: int
+    close: int
+    removed: int
     alerted: int
     digested: int
 
@@ -361,6 +364,7 @@ def topic_view(
         since = now - timedelta(days=1)
     event_count, covered = reports.covered(since, name, newest=newest, limit=8, skip=skip)
     words, looked_at = reports.words(name, since)
+    close, removed = reports.came_close(name, since, ABSENT)
     subscribers = [one for one in app.config.subscribers.values() if one.enabled]
     days = [bound.date() for bound in bounds[:-1]]
     return TopicView(
@@ -381,6 +385,8 @@ def topic_view(
         words=tuple(words.items())[:12],
         outlets=tuple(reports.outlets_of(name, since)),
         looked_at=looked_at,
+        close=close,
+        removed=removed,
         alerted=sum(any(s.alert and name in s.topics for s in one.subscriptions) for one in subscribers),
         digested=sum(any(s.digest and name in s.topics for s in one.subscriptions) for one in subscribers),
     )

@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, Literal
 
-from sqlalchemy import String, case, column, values
+from sqlalchemy import String, case, column, literal_column, values
 from sqlalchemy import select as sa_select
 from sqlalchemy.orm import defer
 from sqlmodel import Session, and_, col, func, or_, select
 
-from monitor.models import Decision, Delivery, DeliveryStory, Match, Sighting, Story
+from monitor.models import Decision, Delivery, DeliveryStory, Match, Sighting, Story, Verdict
 from monitor.rules.preselect import Expression
 from monitor.store import fulltext
 from monitor.text import StoryText
@@ -289,6 +289,19 @@ class Reports:
             for term in {f"@{one['entity']}" if one.get("entity") else one["term"] for one in evidence}:
                 counts[term] = counts.get(term, 0) + 1
         return dict(sorted(counts.items(), key=lambda one: (-one[1], one[0]))), len(rows)
+
+    def came_close(self, topic: str, since: datetime, absent: str) -> tuple[int, int]:
+        """Return how many stories came close to a topic since a time, and how many of these for a reason `absent`."""
+        wanted: tuple[Any, ...] = (
+            col(Verdict.topic) == topic,
+            col(Verdict.decided_at) >= since,
+            literal_column("NOT matched"),
+        )
+        removed = case((col(Verdict.note).startswith(absent, autoescape=True), col(Verdict.story_id)))
+        near = func.count(func.distinct(Verdict.story_id))
+        with self._read() as session:
+            row = session.execute(sa_select(near, func.count(func.distinct(removed))).where(*wanted)).one()
+            return row[0], row[1]
 
     def matched_at(self, topic: str, since: datetime) -> list[datetime]:
         """Return when a topic matched as news since a time."""
