@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from html import unescape
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urljoin
 
 import pytest
 from starlette.routing import Mount, Route
@@ -177,6 +178,30 @@ def test_a_button_sends_a_failed_message_again(made: World, ask: Client) -> None
         again = session.get(Delivery, row.id)
         assert again is not None
         again.state, again.attempts, again.finished_at = "dead", 1, NOW
+
+
+def test_all_that_is_offered_is_linked_from_the_desk_and_every_link_leads_somewhere(ask: Client) -> None:
+    waiting, found = ["/"], {"/": 200}
+    while waiting and len(found) < 400:
+        at = waiting.pop(0)
+        page = ask("GET", at)
+        found[at] = page.status
+        if not page.headers["Content-Type"].startswith("text/html"):
+            continue
+        for link in map(unescape, re.findall(r'(?:href|src)="([^"#]+)', page.text)):
+            to = urljoin(at, link)
+            if to.startswith("/") and to not in found and to.partition("?")[0] not in seen_of(found):
+                found[to] = 0
+                waiting.append(to)
+    assert {path for path, status in found.items() if status >= 400} == set()
+    wanted = {"/topics/grain.atom", "/api/openapi.json", "/subscribers", "/subscribers/kai", "/subscribers/ruth/digest"}
+    wanted |= {f"/export/{what}.csv" for what in ("stories", "matches", "deliveries")}
+    assert wanted <= set(found)
+
+
+def seen_of(found: Iterable[str]) -> set[str]:
+    """The paths that were asked for often enough, whatever else an address says."""
+    return {path for path, times in Counter(one.partition("?")[0] for one in found).items() if times >= 3}
 
 
 def test_a_button_has_a_feed_polled_at_once(made: World, ask: Client) -> None:

@@ -55,14 +55,14 @@ class People:
         wanted = [one for one in found if who not in kinds or kinds[who](one)]
         at = page_at(skip)
         return self._desk.page(
-            request, "subscribers", here="deliveries", rows=wanted[at : at + A_PAGE], every=len(wanted), counts=counts,
+            request, "subscribers", here="subscribers", rows=wanted[at : at + A_PAGE], every=len(wanted), counts=counts,
             who=who if who in kinds else "", skip=at,
         )  # fmt: skip
 
     def one(self, request: Request, name: str) -> HTMLResponse:
         """One, with the history of what it set."""
         view = people.person_of(self._app, name, self._app.now())
-        return self._desk.page(request, "subscriber", here="deliveries", view=view)
+        return self._desk.page(request, "subscriber", here="subscribers", view=view)
 
     async def clear(self, request: Request) -> Response:
         """Take back what a subscriber set."""
