@@ -117,6 +117,12 @@ def document_span(claimed: Collection[datetime], now: datetime) -> float | None:
     return (times[-1] - times[len(times) // 10]).total_seconds() or None
 
 
+def bounds(feed: Feed, polling: Polling) -> tuple[float, float]:
+    """Return the shortest and the longest interval of a feed in seconds: its own bounds, else those of all."""
+    least = feed.min if feed.min is not None else min(polling.min, feed.max or polling.min)
+    return least, feed.max if feed.max is not None else max(polling.max, least)
+
+
 def poll_interval(
     feed: Feed,
     polling: Polling,
@@ -135,11 +141,13 @@ def poll_interval(
     """
     if feed.every is not None:
         return feed.every
-    most = polling.max if span is None else min(polling.max, max(span * OVERLAP, polling.min))
+    least, most = bounds(feed, polling)
+    if span is not None:
+        most = min(most, max(span * OVERLAP, least))
     wait = rhythm.until_waited(now, WAITED, most)
     if pushed:
         wait = max(wait, min(PUSHED * wait, most, PUSHED_MOST))
-    return max(wait, polling.min, min(floor, SERVER_DELAY_CAP))
+    return max(wait, least, min(floor, SERVER_DELAY_CAP))
 
 
 def silent_at(news: Sequence[datetime], since: datetime, now: datetime) -> datetime | None:
@@ -170,8 +178,10 @@ def failure_delay(feed: Feed, polling: Polling, failures: int, kind: str, retry_
     """
     if kind == "gone":
         return GONE_AGAIN
-    shortest = feed.every if feed.every is not None else polling.min
-    delay = min(shortest * (1 + FAILURE_WEIGHTS[kind] * failures), max(polling.max, shortest))
+    shortest, longest = bounds(feed, polling)
+    if feed.every is not None:
+        shortest = feed.every
+    delay = min(shortest * (1 + FAILURE_WEIGHTS[kind] * failures), max(longest, shortest))
     return delay if retry_after is None else max(delay, min(retry_after, SERVER_DELAY_CAP))
 
 

@@ -32,11 +32,12 @@ from monitor.config import (
     load_config,
 )
 from monitor.config.closest import closest
-from monitor.config.load import NOT_YET
+from monitor.config.load import NOT_YET, read_config
 from monitor.config.sources import FILES, keys_of
 from monitor.config.values import days, duration, rate, size, time_of_day, zone
 from monitor.config.yamlfile import parse
 from monitor.errors import ConfigError, MonitorError, Problem
+from tests import make
 from tests.conftest import PROJECT
 
 BAD = Path(__file__).parent / "data" / "config"
@@ -940,3 +941,17 @@ def test_the_examples_of_the_reference_load(tmp_path: Path) -> None:
     config = load_config(tmp_path, env)
     assert config.problems == ()
     assert len(config.files) == 5
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        ("min: 20m, max: 6h", ""),
+        ("min: 20m, max: 10m", "`max` is shorter than `min`"),
+        ("every: 5m, max: 10m", "`max` is a bound for an interval that `every` fixes"),
+    ],
+)
+def test_a_feed_s_own_bounds_are_in_order(tmp_path: Path, own: str, said: str) -> None:
+    feeds = f"feeds:\n  wire: {{url: 'https://wire.example/rss', {own}}}\n"
+    problems = read_config(make.write_config(tmp_path, feeds=feeds), {}).problems
+    assert [problem.message for problem in problems if problem.level == "error"] == ([said] if said else [])

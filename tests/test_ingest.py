@@ -114,6 +114,21 @@ def test_other_guids_of_stories_that_were_there_at_first_are_no_news(opened: Ope
     assert pipe.told("alert") == [("ruth", [ONE])]
 
 
+def test_a_headline_that_flips_all_day_is_edited_24_times_and_told_of_once(opened: Opener) -> None:
+    pipe = opened()
+    pipe.put("wire", item("1", ONE, published=START))
+    pipe.put("wire", item("1", ONE, published=START - timedelta(hours=1)))
+    assert [story.edits for story in pipe.rows(Story)] == [0]
+    for number in range(60):
+        pipe.put("wire", item("1", (ONE, OTHER)[number % 2]))
+        pipe.forward(minutes=10)
+    (story,) = pipe.rows(Story)
+    assert (story.edits, story.title, len(pipe.told("alert"))) == (24, ONE, 1)
+    pipe.put("wire", item("1", f"{ONE}: troops at the border"))  # what brings another topic is news all the same
+    (story,) = pipe.rows(Story)
+    assert (story.edits, pipe.told("alert")) == (25, [("ruth", [f"{ONE}: troops at the border"])])
+
+
 def test_two_guids_of_one_address_in_one_document_are_one_story(opened: Opener) -> None:
     pipe = opened()
     pipe.put("wire", item("1", ONE, url=PAGE))

@@ -457,6 +457,35 @@ async def test_a_document_without_any_known_story_is_a_possible_gap_and_asked_ag
     assert pipe.wait > 315
 
 
+@pytest.mark.parametrize(("first_poll", "alerts"), [("baseline", 0), ("alert", 1)])
+async def test_a_first_poll_fills_what_is_known_without_alerts(
+    server: FeedServer, tmp_path: Path, first_poll: str, alerts: int
+) -> None:
+    feeds = f"feeds: {{wire: {{url: '{server.url()}', source: Wire, first_poll: {first_poll}}}}}"
+    pipe = Polling(tmp_path, feeds=feeds)
+    server.route("/feed.xml", Answer(make.rss(("1", "Sanctions agreed"))), Answer(TWO.replace(b"agreed", b"lifted")))
+    first = (await pipe.poll()).ingested
+    assert first is not None
+    assert (first.new, first.alerts) == (1, alerts)
+    later = (await pipe.poll()).ingested
+    assert later is not None
+    assert (later.new, later.alerts) == (1, 1)
+    await pipe.app.close()
+
+
+async def test_a_publisher_that_goes_over_to_https_brings_no_story_again(server: FeedServer, pipe: Polling) -> None:
+    old = make.rss(*((str(n), f"Sanctions, part {n}") for n in range(3))).replace(
+        b"<guid isPermaLink='false'>", b"<guid isPermaLink='true'>http://news.example/"
+    )
+    old = old.replace(b"https://", b"http://")
+    server.route("/feed.xml", Answer(old), Answer(old.replace(b"http://", b"https://")))
+    await pipe.poll()
+    pipe.forward(days=3)
+    done = (await pipe.poll()).ingested
+    assert done is not None
+    assert (done.new, done.alerts, pipe.state().gap_at) == (0, 0, None)
+
+
 async def test_other_guids_at_known_addresses_are_no_gap(server: FeedServer, pipe: Polling) -> None:
     body = make.rss(*((str(n), f"Sanctions, part {n}") for n in range(3)))
     server.route("/feed.xml", Answer(body), Answer(body.replace(b"isPermaLink='false'>", b"isPermaLink='false'>v2:")))

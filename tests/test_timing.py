@@ -139,6 +139,19 @@ def test_a_fixed_interval_is_kept_and_an_adaptive_one_goes_by_the_root_of_the_ra
     assert interval(None, 100_000) == 300
 
 
+def test_a_feed_may_have_bounds_of_its_own() -> None:
+    def interval(per_day: float, **own: float) -> float:
+        bounded = feed(None).model_copy(update=own)
+        assert timing.failure_delay(bounded, POLLING, 1000, "hard", None) == timing.bounds(bounded, POLLING)[1]
+        return timing.poll_interval(bounded, POLLING, even(per_day), MONDAY)
+
+    assert interval(100_000, min=1200.0) == 1200
+    assert interval(100_000, min=10_800.0) == 10_800  # above the longest of all
+    assert interval(0, max=900.0) == 900
+    assert interval(0, max=120.0) == 120  # below the shortest of all
+    assert interval(1, min=600.0, max=86_400.0) == pytest.approx(3900)
+
+
 def test_the_interval_grows_before_quiet_hours_and_ends_with_them() -> None:
     day = timing.Rhythm(tuple(2.0 if 8 <= hour < 20 else 0.0 for hour in range(24)), (1.0,) * 7)
     wide = Polling.model_construct(min=300.0, max=86_400.0)

@@ -66,6 +66,12 @@ class Feed(Part):
     every: Annotated[Duration, no_less(1, "1s")] | None = Field(
         None, description="A fixed interval between polls, from 1s on. Without it the interval adapts."
     )
+    min: Annotated[Duration, no_less(1, "1s")] | None = Field(
+        None, description="The shortest interval of this feed, where it adapts. Without it: `polling`'s."
+    )
+    max: Annotated[Duration, no_less(1, "1s")] | None = Field(
+        None, description="The longest interval of this feed, where it adapts. Without it: `polling`'s."
+    )
     language: Language = Field("", description="The language of its stories, such as en.")
     country: Country = Field("", description="The publisher's country: two letters, such as GB.")
     tags: Listed[Line] = Field((), description="Words for `scope: {tags: …}` of topics and `tag:` in queries.")
@@ -79,6 +85,15 @@ class Feed(Part):
         "baseline", description="baseline: the stories of the first poll raise no alert; alert: they do."
     )
     enabled: bool = Field(True, description="false: the feed is not polled.")
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Feed:
+        for key in ("min", "max"):
+            if self.every is not None and getattr(self, key) is not None:
+                raise wrong("is a bound for an interval that `every` fixes", "remove one of the two", key=key)
+        if self.min is not None and self.max is not None and self.max < self.min:
+            raise wrong("is shorter than `min`", "write a longer one", key="max")
+        return self
 
     @property
     def address(self) -> str:

@@ -25,6 +25,7 @@ from monitor.urls import host
 CLAIM_PAST, CLAIM_FUTURE = timedelta(days=7), timedelta(minutes=10)
 PART = 50  # stories that are saved in one transaction: half a tenth of a second
 SHORT = 500  # characters of feed text below which `full_text: when_short` has the page read
+EDITS = 24  # of a story, after which only what brings a topic is one: some headlines flip all day (reader's limit)
 SUMMARY_AFTER = 3600.0  # seconds until the summary of what was held back, for one without a limit that says
 
 
@@ -271,8 +272,10 @@ class _Saver:
             self._adopt_if_it_says_more(story, one)
             return
         before, title = self.work.matches(story), story.title
-        self._rewrite(story, one, before)
         fresh = tuple(m for m in one.matches if m.topic not in before)
+        if story.edits >= EDITS and not fresh:
+            return
+        self._rewrite(story, one, before)
         self._tell(story, fresh, "")
         self._keep(story, tuple(v for v in one.verdicts if v.matched and v.topic not in before))
         if not fresh and title != story.title and one.matches:

@@ -27,6 +27,7 @@ from monitor.timing import (
     EXPECTED,
     HISTORY,
     Rhythm,
+    bounds,
     document_span,
     failure_delay,
     learn,
@@ -394,7 +395,7 @@ def _healthy(app: App, asked: _Asked, answer: Fetched | NotModified, *, pushed: 
     floor = max(answer.fresh, learnt.get("ttl", state.ttl))
     rhythm = Rhythm.of(learnt.get("rhythm", state.rhythm))
     interval = poll_interval(asked.feed, polling, rhythm, asked.at, span=span, floor=floor, pushed=pushed)
-    shortest = 0.0 if asked.feed.every is not None else max(polling.min, min(floor, interval))
+    shortest = 0.0 if asked.feed.every is not None else max(bounds(asked.feed, polling)[0], min(floor, interval))
     interval = max(spread(interval, app.rng, first=state.succeeded_at is None), shortest)
     if state.failures:
         log.info("%s: answers again, after %d failures", state.feed, state.failures)

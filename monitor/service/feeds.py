@@ -12,7 +12,7 @@ from monitor.hubs import is_live
 from monitor.models import FeedState, HubLease
 from monitor.pipeline.health import State, describe, verdict
 from monitor.store.feeds import Brief
-from monitor.timing import Rhythm
+from monitor.timing import Rhythm, bounds
 from monitor.urls import host
 
 
@@ -145,7 +145,8 @@ def _remarks(state: FeedState, app: App, now: datetime) -> Iterator[str]:
         yield f"has moved: write {state.address} in feeds.yaml"
     if state.gap_at is not None and now - state.gap_at < GAP_SHOWN:
         yield f"stories may be lost: at {state.gap_at:%Y-%m-%d %H:%M} UTC its document held none that was known"
-    longest = max(app.config.settings.polling.max * 1.06, app.config.feeds[state.feed].every or 0.0)
+    feed = app.config.feeds[state.feed]
+    longest = max(bounds(feed, app.config.settings.polling)[1] * 1.06, feed.every or 0.0)
     if not state.failures and state.interval > longest:
         yield f"its server wants it asked every {round(state.interval / 60)} minutes at most; `every` overrules that"
     if state.note:
