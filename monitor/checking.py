@@ -104,6 +104,7 @@ def check(folder: Path, env: Mapping[str, str], data: Path | None = None) -> Che
         *warnings(_sure_of_feeds(draft), examined.rules),
         *_too_common(draft.config, examined.rules, data),
         *_unspoken(draft.config),
+        *(() if any(one.level == "error" for one in examined.problems) else _unanswered(draft.config)),
         *_beyond_budget(draft.config, datetime.now(UTC)),
         *_set_differently(draft.config, data),
     )
@@ -138,6 +139,15 @@ def _unspoken(config: Config) -> Iterator[Problem]:
             place = config.place("subscribers", subscriber.name, "language")
             message = f"messages have no words in `{subscriber.language}`: those to `{subscriber.name}` are in English"
             yield Problem("warning", place.file, place.line, place.column, message, f"use one of {', '.join(spoken)}")
+
+
+def _unanswered(config: Config) -> Iterator[Problem]:
+    """Warn where messages have links and nobody answers them."""
+    if config.settings.web is None and any(subscriber.enabled for subscriber in config.subscribers.values()):
+        place = config.place("web")
+        message = "nobody answers the links of messages, which unsubscribe, choose what comes and acknowledge alerts"
+        fix = "remove `web: off`, unless another daemon on this database serves `public_url`"
+        yield Problem("warning", place.file, place.line, place.column, message, fix)
 
 
 def _beyond_budget(config: Config, now: datetime) -> Iterator[Problem]:
