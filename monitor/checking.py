@@ -108,6 +108,7 @@ def check(folder: Path, env: Mapping[str, str], data: Path | None = None) -> Che
         *_too_common(draft.config, examined.rules, data),
         *_unspoken(draft.config),
         *_crowded(draft.config),
+        *(() if any(one.level == "error" for one in examined.problems) else _unanswered(draft.config)),
         *_beyond_budget(draft.config, datetime.now(UTC)),
         *_set_differently(draft.config, data),
     )
@@ -160,6 +161,15 @@ def _crowded(config: Config) -> Iterator[Problem]:
         late = f"`{feeds[0].name}`{others} are polled later than `every` says"
         message = f"{late}: {name} gets one request in {gap:g} s at most"
         fix = f"write `every: {math.ceil(least)}s` or more; for a host of your own, a smaller `fetch.per_host_gap`"
+        yield Problem("warning", place.file, place.line, place.column, message, fix)
+
+
+def _unanswered(config: Config) -> Iterator[Problem]:
+    """Warn where messages have links and nobody answers them."""
+    if config.settings.web is None and any(subscriber.enabled for subscriber in config.subscribers.values()):
+        place = config.place("web")
+        message = "nobody answers the links of messages, which unsubscribe, choose what comes and acknowledge alerts"
+        fix = "remove `web: off`, unless another daemon on this database serves `public_url`"
         yield Problem("warning", place.file, place.line, place.column, message, fix)
 
 

@@ -22,7 +22,7 @@ from monitor.models import DigestSlot, DigestWindow, FeedState, Match, Sighting,
 from monitor.store import Store, fulltext
 from monitor.store.archive import Archive
 from monitor.store.peek import newest_stories
-from tests.make import NOW, delivery, write_config
+from tests.make import MONITOR, NOW, delivery, write_config
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -349,7 +349,8 @@ def test_a_look_at_what_is_no_archive_sees_nothing(tmp_path: Path) -> None:
 
 
 def test_check_warns_of_topics_that_match_too_much_of_the_archive(tmp_path: Path) -> None:
-    folder, data = write_config(tmp_path / "config"), tmp_path / "data"
+    pages = MONITOR.replace("web: off\n", "")
+    folder, data = write_config(tmp_path / "config", monitor=pages), tmp_path / "data"
     assert checking.check(folder, {}, data).problems == ()
     assert not data.exists()
     store = Store("sqlite:///monitor.db", data)

@@ -82,10 +82,6 @@ def _settings(data: Raw, channels: list[str] | None) -> Iterator[Finding]:
             message = "a web server that other machines can reach needs a `token`"
             fix = "write `token: ${MONITOR_TOKEN}` and set that variable, or `host: 127.0.0.1`"
             yield Finding(("web", "host"), message, fix)
-    if is_off(web) and _mapping(data.get("subscribers")):
-        message = "nobody answers the links of messages, which unsubscribe, choose what comes and acknowledge alerts"
-        fix = "remove `web: off`, unless another daemon on this database serves `public_url`"
-        yield Finding(("web",), message, fix, level="warning")
     for name, address in _mapping(data.get("channels")).items():
         if isinstance(address, str) and not _ADDRESS.match(address):
             fix = "write one such as `mailto://…` or `slack://…`"

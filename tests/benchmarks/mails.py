@@ -5,6 +5,9 @@
 CPU is that of the sending process alone. Stock Apprise sends a tenth of the mails, in as many turns, since it takes so
 much longer. Each way makes its mail from subject, text and HTML anew every time, and sends it to a recipient of its
 own; ours renders nothing either. Memory is what the process holds in addition after the second half of the mails.
+Contexts are those of TLS that our way makes, counted as a few more mails go to a server with STARTTLS.
+
+Each bound is printed with PASS or FAIL; exit 1 where one fails.
 """
 
 from __future__ import annotations
@@ -14,21 +17,29 @@ import gc
 import json
 import os
 import socket
+import ssl
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from apprise import Apprise, AppriseAsset, NotifyFormat
 from apprise.plugins.email.base import NotifyEmail
 
 from monitor.render import MailMessage
 from monitor.send import Sender
+from tests.test_send_smtp import by_starttls
+from tests.tls import Authority
 
 TURNS = 10
+LEAST_RATIO = 6.0  # times that stock Apprise's CPU is more
+MOST_GROWTH = 2_048  # KB over the second half
+BY_TLS = 300  # mails, by four connections at least
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 SENDER = "News <news@corvid.example>"
 LINE = "<p><a href='https://wire.example/2026/kolva'>Troops at the border</a> said that they would – “soon” – go.</p>\n"
@@ -105,6 +116,29 @@ def measured(send: Callable[[int], None], first: int, count: int) -> tuple[float
     return (time.process_time() - cpu) * 1000 / count, (time.perf_counter() - wall) * 1000 / count
 
 
+def contexts_made(message: MailMessage) -> int:
+    """Return how many TLS contexts are made for BY_TLS mails to a server with STARTTLS."""
+    made: list[ssl.SSLContext] = []
+    create = ssl.create_default_context
+
+    def counted() -> ssl.SSLContext:
+        made.append(create())
+        return made[-1]
+
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        authority = Authority(Path(folder))
+        patch.setenv("SSL_CERT_FILE", str(authority.trust))
+        patch.setattr(ssl, "create_default_context", counted)
+        with by_starttls(authority) as post:
+            sender = Sender(SENDER)
+            for number in range(BY_TLS):
+                url = f"mailtos://127.0.0.1:{post.port}?to=r{number}@corvid.example"
+                outcome = sender.send(url, message, f"tls{number}@corvid.example", NOW)
+                assert outcome.kind == "sent", outcome
+            sender.close()
+    return len(made)
+
+
 def main() -> None:
     """Measure and print."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -143,6 +177,7 @@ def main() -> None:
         apprises.append(measured(stock, number * few, few))
         own.append(measured(ours, number * turn, turn))
         memory.append(resident())
+    contexts = contexts_made(message)
     sender.close()
     mails, connections = sink.close()
     growth = memory[-1] - memory[TURNS // 2 - 1]
@@ -156,6 +191,7 @@ def main() -> None:
         "ratio": round(statistics.median(s[0] / o[0] for s, o in zip(apprises, own, strict=True)), 1),
         "connections": connections - (few * TURNS + 1),
         "growth_kb": growth,
+        "contexts": contexts,
     }
     assert mails == turn * TURNS + few * TURNS + 2, "mails got lost"
     print(
@@ -166,6 +202,17 @@ def main() -> None:
     )
     if asked.json:
         asked.json.write_text(json.dumps(result) + "\n")
+    bounds = {
+        f"at least {LEAST_RATIO:g} times less CPU than stock Apprise ({result['ratio']})": result["ratio"]
+        >= LEAST_RATIO,
+        f"one TLS context for the server ({contexts})": contexts == 1,
+        f"memory flat, {MOST_GROWTH:,} KB at most ({growth:+,})": growth <= MOST_GROWTH,
+        f"connections kept ({result['connections']:,})": result["connections"] <= result["mails"] // 50,
+    }
+    for bound, holds in bounds.items():
+        print("PASS" if holds else "FAIL", bound)
+    if not all(bounds.values()):
+        sys.exit(1)
 
 
 if __name__ == "__main__":
