@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
-import shutil
 from collections.abc import Iterator
-from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Dialog, Page, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from monitor.checking import load
 from monitor.daemon import write_state
@@ -24,18 +21,14 @@ from monitor.errors import ConfigError
 from monitor.models import SignUp
 from monitor.service.record import STATE
 from monitor.store.preferences import Setting
+from tests.browser import OVER, RULES, SCHEMES, WIDTHS, Visit, launched, picture, tab_to, violations
 from tests.choosing import NOW as READING
 from tests.choosing import Readers, readers
 from tests.desk import NOW, TOPICS, World, world
 from tests.pipe import item
 from tests.test_web import Client, serving
 
-AXE = (resources.files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
 HOSTILE = Path(__file__).resolve().parents[2] / "shared" / "data" / "hostile"
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-Scheme = Literal["light", "dark"]
-SCHEMES: tuple[Scheme, ...] = ("light", "dark")
-WIDTHS = (1280, 390)
 
 WORD = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft"
 LONG_NAME = "Deployments of every kind of force at any border of any land"
@@ -89,17 +82,7 @@ def ask(made: World) -> Iterator[Client]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
-        message = "no Chromium is installed (apt-get install chromium)"
-        if os.environ.get("MONITOR_TEST_REQUIRE_ALL"):
-            pytest.fail(message)
-        pytest.skip(message)
-    with sync_playwright() as playwright:
-        # Without a sandbox, since the tests may run as root in a container; the pages are our own and without network.
-        launched = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield launched
-        launched.close()
+    yield from launched()
 
 
 @pytest.fixture(scope="module")
@@ -108,47 +91,11 @@ def addresses(made: World, ask: Client) -> dict[str, str]:
     return {name: f"http://127.0.0.1:{ask.port}{path.format(story=story)}" for name, path in PAGES.items()}
 
 
-class Visit:
-    """A page in a context of its own; `said` is what it wrote to the console, `asked` what it wanted from elsewhere."""
-
-    def __init__(self, context: BrowserContext) -> None:
-        self.said: list[str] = []
-        self.asked: list[str] = []
-        self.page: Page = context.new_page()
-        self.page.set_default_timeout(20_000)
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.on("dialog", self._dismiss)
-
-    def _dismiss(self, dialog: Dialog) -> None:
-        self.said.append(dialog.message)
-        dialog.dismiss()
-
-
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Visit]:
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     yield Visit(context)
     context.close()
-
-
-def violations(page: Page, rules: list[str], kind: str) -> list[str]:
-    """What axe finds, one line each. It loads no style sheet by itself, which the pages' policy forbids."""
-    options = {"preload": False, "runOnly": {"type": kind, "values": rules}, "resultTypes": ["violations"]}
-    found: dict[str, Any] = page.evaluate(
-        f"async options => {{ {AXE}; return await axe.run(document, options) }}", options
-    )
-    return [
-        f"{one['id']}: {node['html'][:150]} {node['failureSummary'][:150]}"
-        for one in found["violations"]
-        for node in one["nodes"][:3]
-    ]
-
-
-def picture(page: Page, name: str) -> None:
-    if folder := os.environ.get("MONITOR_TEST_PICTURES"):
-        page.screenshot(path=str(Path(folder) / f"{name}.png"), full_page=True)
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -238,14 +185,14 @@ def test_with_the_keyboard_alone_all_can_be_done(visit: Visit, addresses: dict[s
     outline = "getComputedStyle(document.activeElement).outlineStyle"
     assert page.evaluate(outline) != "none"
     page.keyboard.press("Enter")
-    _tab_to(page, "input#f")
+    tab_to(page, "input#f")
     page.keyboard.type("gazette")
     page.keyboard.press("Enter")
     page.wait_for_url("**/feeds?q=gazette*")
     expect(page.locator("tbody th")).to_have_count(1)
 
     page.goto(addresses["lab-mistake"])
-    _tab_to(page, "a:has-text('Use NEAR/12')")
+    tab_to(page, "a:has-text('Use NEAR/12')")
     page.keyboard.press("Enter")
     expect(page.locator("#r")).to_have_text("What would change")
     expect(page.locator("main")).to_contain_text("0 stories gained, 0 lost, 1 the same.")
@@ -256,7 +203,7 @@ def test_without_script_a_message_is_sent_again_and_a_query_tried(browser: Brows
     page = context.new_page()
     page.set_default_timeout(20_000)
     page.goto(addresses["deliveries"] + "?state=failed")
-    page.get_by_role("button", name="Send again").first.focus()
+    tab_to(page, "button:has-text('Send again')")
     page.keyboard.press("Enter")
     page.wait_for_url("**/deliveries?state=failed")
     expect(page.get_by_text("No message stands so")).to_be_visible()
@@ -366,9 +313,6 @@ def pages_for(made: Readers, code: str) -> dict[str, str]:
     }
 
 
-OVER = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-
-
 @pytest.mark.parametrize("code", LANGUAGES)
 def test_axe_finds_nothing_on_the_pages_for_readers(browser: Browser, reading: tuple[Readers, str], code: str) -> None:
     made, base = reading
@@ -466,13 +410,3 @@ def test_one_signs_up_without_script(browser: Browser, reading: tuple[Readers, s
     page.get_by_role("link", name="Set times").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Your alerts")
     context.close()
-
-
-def _tab_to(page: Page, wanted: str, most: int = 60) -> None:
-    """Press Tab until the element has the focus."""
-    target = page.locator(wanted).first.element_handle()
-    for _ in range(most):
-        if page.evaluate("element => document.activeElement === element", target):
-            return
-        page.keyboard.press("Tab")
-    raise AssertionError(f"{wanted} cannot be reached with the keyboard")

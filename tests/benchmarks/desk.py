@@ -1,16 +1,18 @@
 """The desk on a large archive: each page's server time and bytes, and how long a draft takes in the rule lab.
 
-`python -m tests.benchmarks.desk [--stories N] [--requests N] [--keep DIR]`
+`python -m tests.benchmarks.desk [--stories N] [--keep DIR]`, and `--memory` for what 10,000 requests do to the memory.
 
 The archive is made up: 100,000 stories of 60 days in 1,000 feeds, 200 topics, 10,000 messages, words drawn with the
-frequencies of English text. Times are wall-clock and processor seconds of this process, whose pages are asked for in
-it, without a network: on a busy machine only the latter say what a page costs.
+frequencies of English text; one event has 200 stories of 60 outlets. Times are wall-clock and processor seconds of this
+process, whose pages are asked for in it, without a network: on a busy machine only the latter say what a page costs.
+Memory is resident memory, as the kernel counts it.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import random
 import resource
@@ -21,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import insert
+from sqlmodel import func, select
 
 from monitor.app import App, open_app
 from monitor.models import Decision, Delivery, DeliveryStory, Event, FeedState, Match, Sighting, Story
@@ -33,12 +36,16 @@ from tests import make
 
 NOW = datetime(2026, 11, 24, 14, 32, tzinfo=UTC)
 DAYS, FEEDS, TOPICS, MESSAGES = 60, 1_000, 200, 10_000
+LAB = "/lab?q=w1500+AND+(border+OR+troops)&topic=topic-3&days=30"
 PAGES = (
-    "/", "/topics", "/topics/topic-3", "/topics/topic-3?days=90&order=newest", "/stories/99000",
+    "/", "/topics", "/topics/topic-3", "/topics/topic-3?days=90&order=newest", "/stories/{story}", "/stories/{large}",
     "/stories?story=border", "/feeds", "/feeds?state=problems", "/deliveries", "/deliveries?state=sent&before=5000",
-    "/subscribers/s1/digest", "/subscribers/s1/digest/mail", "/lab", "/api/stories", "/api/events", "/api/feeds",
-    "/topics/topic-3.atom", "/metrics",
+    "/subscribers", "/subscribers/s1", "/subscribers/s1/digest", "/subscribers/s1/digest/mail", "/s/{token}",
+    "/lab", "/lab?q=a+NEAR+border+AND+%40nobody", LAB, "/api/stories", "/api/stories/{large}", "/api/events",
+    "/api/feeds", "/topics/topic-3.atom", "/metrics",
 )  # fmt: skip
+LARGE = 200  # stories of the newest event
+MARKS = (2_000, 4_000, 6_000, 8_000, 10_000)  # requests after which memory is looked at
 QUERIES = (
     "border AND troops", "(troops OR soldier*) NEAR/12 (border OR frontier)", "title:sanctions", "the AND of",
     "w1500 OR w1600",
@@ -127,12 +134,17 @@ def _stories(session: Any, chance: random.Random, pool: list[str], count: int) -
         rows: dict[Any, list[dict[str, Any]]] = {table: [] for table in (Event, Story, Sighting, Match, Decision)}
         for number in range(start, min(start + 5_000, count + 1)):
             at = NOW - timedelta(days=DAYS) * (1 - number / count)
-            if not event or chance.random() < 0.8:
+            if number <= count - LARGE or number == count - LARGE + 1 or not event:
+                fresh = not event or number == count - LARGE + 1 or chance.random() < 0.8
+            else:
+                fresh = False  # the newest stories are one event's
+            if fresh:
                 event += 1
                 rows[Event].append(
                     {"id": event, "key": f"k{number}", "started_at": at, "updated_at": at, "stories": 1, "why": ""}
                 )
-            place, feed = chance.randrange(len(pool) - 800), chance.randrange(FEEDS)
+            place = chance.randrange(len(pool) - 800)
+            feed = chance.randrange(FEEDS if number <= count - LARGE else 60)
             body = pool[place : place + int(chance.lognormvariate(5, 0.8)) + 20]
             title = " ".join(body[:9])
             rows[Story].append({
@@ -219,27 +231,49 @@ async def ask(app: Any, path: str) -> tuple[int, int, float, float]:
     return sent[0]["status"], size, time.perf_counter() - wall, time.process_time() - used
 
 
-async def pages(app: App, requests: int) -> None:
+def paths(app: App, stories: int) -> list[str]:
+    """Return the addresses asked for, with a story of its own, one of the large event, and a subscriber's link."""
+    token = app.preferences_link("s1", app.now()).rpartition("/")[2]
+    return [path.format(story=max(1, stories - 1_000), large=stories - 1, token=token) for path in PAGES]
+
+
+def served(app: App) -> Any:
+    """Return the application as the daemon serves it."""
+    return create_app(WebBackend(app), site="Bench", token=None, host_names=[], secret=app.secret, parts=parts(app))
+
+
+async def pages(app: App, stories: int) -> None:
     """Print what each page costs; the least of several, since the machine has other work."""
-    web = create_app(WebBackend(app), site="Bench", token=None, host_names=[], secret=b"x", parts=parts(app))
-    print(f"{'page':48} status   KB   first ms   wall ms    cpu ms")
-    for path in PAGES:
+    web = served(app)
+    print(f"{'page':60} status   KB   first ms   wall ms    cpu ms")
+    for path in paths(app, stories):
         first = await ask(web, path)
         rest = [await ask(web, path) for _ in range(5)]
         wall, used = min(one[2] for one in rest), min(one[3] for one in rest)
+        shown = path if len(path) <= 60 else f"{path[:59]}…"
         print(
-            f"{path:48} {first[0]:6} {first[1] / 1000:4.0f} {first[3] * 1000:10.0f} {wall * 1000:9.0f} "
-            f"{used * 1000:9.0f}"
-        )
-    for part in range(1, 5):
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        for number in range(requests // 4):
-            await ask(web, PAGES[number % len(PAGES)])
-        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-        print(
-            f"after {requests * part // 4} more requests the process's peak has grown by {grown / 1024:.1f} MB",
+            f"{shown:60} {first[0]:6} {first[1] / 1000:4.0f} {first[3] * 1000:10.0f} {wall * 1000:9.0f} "
+            f"{used * 1000:9.0f}",
             flush=True,
         )
+
+
+def resident() -> float:
+    """Return this process's resident memory in MB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 1e6
+
+
+async def memory(app: App, stories: int) -> None:
+    """Print how resident memory goes on over many requests of all pages in turn."""
+    web, asked = served(app), paths(app, stories)
+    began = time.perf_counter()
+    for number in range(1, MARKS[-1] + 1):
+        status, *_ = await ask(web, asked[number % len(asked)])
+        assert status in (200, 303), asked[number % len(asked)]
+        if number in MARKS:
+            gc.collect()
+            print(f"after {number:6,} requests {resident():6.1f} MB, {time.perf_counter() - began:.0f} s", flush=True)
 
 
 def lab(app: App) -> None:
@@ -259,7 +293,7 @@ def main() -> None:
     """Run it all."""
     options = argparse.ArgumentParser()
     options.add_argument("--stories", type=int, default=100_000)
-    options.add_argument("--requests", type=int, default=200)
+    options.add_argument("--memory", action="store_true", help="ask for 10,000 pages, and look at the memory")
     options.add_argument("--keep", type=Path, help="a folder to make the archive in, or to find it in")
     chosen = options.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
@@ -272,8 +306,13 @@ def main() -> None:
             began = time.perf_counter()
             app = build(folder, chosen.stories)
             print(f"made in {time.perf_counter() - began:.0f} s")
-        asyncio.run(pages(app, chosen.requests))
-        lab(app)
+        with app.store.read() as session:
+            stories = session.exec(select(func.count()).select_from(Story)).one()
+        if chosen.memory:
+            asyncio.run(memory(app, stories))
+        else:
+            asyncio.run(pages(app, stories))
+            lab(app)
         asyncio.run(app.close())
 
 
