@@ -107,8 +107,7 @@ def check(folder: Path, env: Mapping[str, str], data: Path | None = None) -> Che
         *warnings(_sure_of_feeds(draft), examined.rules),
         *_too_common(draft.config, examined.rules, data),
         *_unspoken(draft.config),
-        *_crowded(draft.config),
-        *(() if any(one.level == "error" for one in examined.problems) else _unanswered(draft.config)),
+        *(() if any(one.level == "error" for one in examined.problems) else _advice(draft.config)),
         *_beyond_budget(draft.config, datetime.now(UTC)),
         *_set_differently(draft.config, data),
     )
@@ -143,6 +142,12 @@ def _unspoken(config: Config) -> Iterator[Problem]:
             place = config.place("subscribers", subscriber.name, "language")
             message = f"messages have no words in `{subscriber.language}`: those to `{subscriber.name}` are in English"
             yield Problem("warning", place.file, place.line, place.column, message, f"use one of {', '.join(spoken)}")
+
+
+def _advice(config: Config) -> Iterator[Problem]:
+    """Warn of what is allowed and seldom meant; told once nothing is wrong."""
+    yield from _crowded(config)
+    yield from _unanswered(config)
 
 
 def _crowded(config: Config) -> Iterator[Problem]:

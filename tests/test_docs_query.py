@@ -218,9 +218,10 @@ def messages() -> str:
 
 
 _RAISED = {"QueryError": 0, "_error": 0, "_Mistake": 0, "_warning": 1}  # what makes a message → which argument it is
-_RETURNED = {"refusal", "_unknown"}  # functions that return a message first
+# Functions that return or yield a message → which of the values it is.
+_RETURNED = {"refusal": 0, "_unknown": 0, "_no_text": 0, "often": 0, "_no_feed": 1}
 # Handed on from where it is collected; and the one that no query reaches, since the others come before it.
-_NOT_SHOWN = {"error.message", "*_unknown", "{}", "`{}` cannot stand here"}
+_NOT_SHOWN = {"error.message", "*_unknown", "*said", "*often", "{}", "`{}` cannot stand here"}
 
 
 def patterns(*files: Path) -> Iterator[tuple[str, str]]:
@@ -240,8 +241,10 @@ def _messages(function: ast.FunctionDef) -> Iterator[ast.expr]:
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             if name in _RAISED and function.name != "_error":
                 yield node.args[min(_RAISED[name], len(node.args) - 1)]
-        elif isinstance(node, ast.Return) and function.name in _RETURNED and isinstance(node.value, ast.Tuple):
-            yield node.value.elts[0]
+        elif isinstance(node, ast.Return | ast.Yield) and function.name in _RETURNED:
+            value = node.value.body if isinstance(node.value, ast.IfExp) else node.value
+            if isinstance(value, ast.Tuple):
+                yield value.elts[_RETURNED[function.name]]
 
 
 def _texts(made: ast.expr, function: ast.FunctionDef) -> Iterator[str]:

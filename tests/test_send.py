@@ -243,7 +243,7 @@ SLACK_ANSWERS = [
     ((400, {}, b"invalid_blocks"), "permanent", None),
     ((500, {}, b"rollback_error"), "retry", None),
     ((503, {}, b"<html>secret-page</html>"), "retry", None),
-    ((200, {}, b"<html>a login page</html>"), "retry", None),
+    ((200, {}, b"<html>a login page</html>"), "unknown", None),  # who knows what stands in between
     ((302, {"Location": "http://127.0.0.1:9/"}, b""), "retry", None),
 ]
 
