@@ -210,6 +210,7 @@ async def test_an_outage_outlives_restarts_and_tells_of_no_feed(tmp_path: Path) 
         Watch().look(pipe.app)
     assert told(pipe) == ["No feed can be reached"]
     # The machine starts anew, and the first feed has answered before the first look at them.
+    await pipe.app.close_fetchers()
     pipe.restart()
     pipe.at(9, day=26)
     answers = {"status": 200, "failures": 0, "failing_since": None, "error": None}
