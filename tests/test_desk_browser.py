@@ -50,6 +50,7 @@ PAGES = {
     "lab-mistake": "/lab?topic=grain&q=grain+NEAR+price",
     "feeds": "/feeds",
     "deliveries": "/deliveries",
+    "events": "/events",
     "digest": "/subscribers/ruth/digest",
     "missing": "/topics/nope",
     "subscribers": "/subscribers",

@@ -39,8 +39,9 @@ DAYS, FEEDS, TOPICS, MESSAGES = 60, 1_000, 200, 10_000
 LAB = "/lab?q=w1500+AND+(border+OR+troops)&topic=topic-3&days=30"
 PAGES = (
     "/", "/topics", "/topics/topic-3", "/topics/topic-3?days=90&order=newest", "/stories/{story}", "/stories/{large}",
-    "/stories?story=border", "/feeds", "/feeds?state=problems", "/deliveries", "/deliveries?state=sent&before=5000",
-    "/subscribers", "/subscribers/s1", "/subscribers/s1/digest", "/subscribers/s1/digest/mail", "/s/{token}",
+    "/stories?story=border", "/feeds", "/feeds?state=problems", "/events", "/deliveries",
+    "/deliveries?state=sent&before=5000", "/subscribers", "/subscribers/s1", "/subscribers/s1/digest",
+    "/subscribers/s1/digest/mail", "/s/{token}",
     "/lab", "/lab?q=a+NEAR+border+AND+%40nobody", LAB, "/api/stories", "/api/stories/{large}", "/api/events",
     "/api/feeds", "/topics/topic-3.atom", "/metrics",
 )  # fmt: skip
