@@ -5,10 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.postgres import on_postgres, postgres_port, postgres_url
 
 __all__ = ["on_postgres", "postgres_port", "postgres_url"]  # every test may use these too
+
+# How long a case takes is no matter of tests: on a busy machine any may take long.
+settings.register_profile("ours", deadline=None)
+settings.load_profile("ours")
 
 PROJECT = Path(__file__).resolve().parent.parent
 

@@ -227,7 +227,7 @@ def test_paused_and_already_told_are_told(pipe: Pipe) -> None:
     pipe.put("post", item("2", same))
     assert why(pipe.app, journey_of(pipe.app, 2), "ines", pipe.time) == (
         "Ines had been told of this event before.",
-        "It matched border at 06:20 (UTC). Joins as a copy or light rewrite: likeness 1.00 (needs 0.39), shares "
+        "It matched border at 06:20 (UTC). Joins as a copy or light rewrite: likeness 1.00 (needs 0.37), shares "
         "Danube, Ruritania, Troops, Vidin; 0 h after the lead.",
     )
     pipe.app.store.policies.pause("ines", pipe.time + timedelta(hours=3), pipe.time)
