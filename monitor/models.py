@@ -235,7 +235,7 @@ class Sighting(SQLModel, table=True):
     """A story seen in a feed under a guid; its first time there. Outlives the document: nothing comes back as new.
 
     `content_hash` is of what this feed says of the story now. `story_id` is empty once retention removed the story.
-    `listed_at` is when the feed's document last had it, to within two days.
+    `listed_at` is when the feed's document last had it, to within three days.
     """
 
     __table_args__ = (

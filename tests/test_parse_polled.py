@@ -79,7 +79,8 @@ async def test_stories_that_are_not_parsed_again_count_as_listed(wire: Wire) -> 
     for n in range(10, 16):
         items = [(str(n), f"Story {n}"), *items]
         assert await wire.poll(*items, hours=20) != []
-    assert {row.guid for row in wire.rows(Sighting) if wire.time - row.listed_at > timedelta(days=2)} == set()
+    # The whole reading is due after two days at most, and comes with the next poll.
+    assert {row.guid for row in wire.rows(Sighting) if wire.time - row.listed_at > timedelta(hours=48 + 20)} == set()
     wire.app.store.archive.prune(wire.time - timedelta(days=2), wire.time - timedelta(days=2))
     assert {"1", "2"} <= {row.guid for row in wire.rows(Sighting)}
 

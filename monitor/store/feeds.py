@@ -22,7 +22,8 @@ from monitor.timing import SERVER_DELAY_CAP, due
 T = TypeVar("T")
 Transaction = Callable[[], AbstractContextManager[Session]]
 LISTED_WITHIN = timedelta(days=1)
-UNLISTED_AFTER = timedelta(days=3)  # documents are read as a whole, and what they have is recorded, every two days
+# Documents are read as a whole, and what they have is recorded, with the first poll after two days at most.
+UNLISTED_AFTER = timedelta(days=4)
 MOST_SEEN = 10_000
 LONGEST_REST = timedelta(seconds=SERVER_DELAY_CAP)
 
