@@ -6,7 +6,8 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -146,3 +147,28 @@ class WebServer:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+
+
+@contextmanager
+def dripping(begin: bytes, *, asked: bool) -> Iterator[int]:
+    """A server that says `begin`, and then goes on byte by byte without an end; its port.
+
+    It waits to be asked first, as web servers do, or greets whoever comes, as mail servers do.
+    """
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def talk() -> None:
+            connection = listener.accept()[0]
+            with connection, suppress(OSError):
+                if asked:
+                    connection.recv(65_536)
+                connection.sendall(begin)
+                while not over.wait(0.05):
+                    connection.sendall(b"x")
+
+        thread = threading.Thread(target=talk)
+        thread.start()
+        yield listener.getsockname()[1]
+        over.set()
+        thread.join(10)

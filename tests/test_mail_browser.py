@@ -8,17 +8,17 @@ alive.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import Browser, Dialog, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Dialog, Page, Route
 
 from monitor.dispatch import Notice, StoryView
 from tests import family
+from tests.browser import launched
 from tests.conftest import PROJECT
 from tests.family import AT, FAMILY, LINKS, RENDERER, SITE
 
@@ -74,17 +74,7 @@ MAILS = mails()
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
-        message = "no Chromium is installed (apt-get install chromium)"
-        if os.environ.get("MONITOR_TEST_REQUIRE_ALL"):
-            pytest.fail(message)
-        pytest.skip(message)
-    with sync_playwright() as playwright:
-        # Without a sandbox, since the tests may run as root in a container; the pages are our own and without network.
-        launched = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        yield launched
-        launched.close()
+    yield from launched()
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from monitor.send import Outcome, Sender, http
 from monitor.send.outcome import wait
 from tests.make import NOW
 from tests.pipe import START, Pipe, item
-from tests.servers import WebServer
+from tests.servers import WebServer, dripping
 from tests.services import STOCK, World, address, servers, world
 from tests.tls import Authority
 
@@ -30,27 +29,6 @@ __all__ = ["servers", "world"]  # fixtures
 PLAIN = PlainMessage("A title", "A body")
 SLACK = "slack://T1JJ3T3L2/A1BRTD4JD/s3crets3crets3crets3cret?base={}/services"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n"
-
-
-@contextmanager
-def dripping(begin: bytes) -> Iterator[int]:
-    """A web server that reads a request, says `begin`, and then goes on byte by byte; its port."""
-    over = threading.Event()
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def talk() -> None:
-            connection = listener.accept()[0]
-            with connection, suppress(OSError):
-                connection.recv(65_536)
-                connection.sendall(begin)
-                while not over.wait(0.05):
-                    connection.sendall(b"x")
-
-        thread = threading.Thread(target=talk)
-        thread.start()
-        yield listener.getsockname()[1]
-        over.set()
-        thread.join(10)
 
 
 def sent_to(name: str, port: int) -> Outcome:
@@ -79,7 +57,7 @@ def test_a_service_that_drips_its_answer_does_not_hold_a_sender_for_ever(
 ) -> None:
     monkeypatch.setattr(http, "PATIENCE", 0.5)
     caplog.set_level(logging.DEBUG)
-    with dripping(begin) as port:
+    with dripping(begin, asked=True) as port:
         begun = time.monotonic()
         outcome = sent_to(name, port)
         assert time.monotonic() - begun < 20  # without a limit it would never end

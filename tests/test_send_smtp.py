@@ -10,7 +10,6 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from email.message import EmailMessage
 from email.policy import default
 from pathlib import Path
@@ -26,7 +25,7 @@ from monitor.send.mail import compose
 from monitor.send.outcome import Step, from_smtp
 from tests.conftest import PROJECT
 from tests.make import NOW
-from tests.servers import Received
+from tests.servers import Received, dripping
 from tests.tls import Authority
 
 SENDER = "Corvid risk desk <news@corvid.example>"
@@ -327,32 +326,12 @@ def test_a_server_that_drips_its_answers_does_not_hold_a_sender_for_ever(monkeyp
     monkeypatch.setattr(connections, "PATIENCE", 0.5)
     monkeypatch.setattr(connections, "WATCH", 0.1)
     for heard in (b"", b"220 mail.example\r\n250 mail.example\r\n"):
-        with dripping(heard) as port:
+        with dripping(heard + b"250-", asked=False) as port:
             sender = Sender(SENDER)
             outcome = sender.send(f"mailto://127.0.0.1:{port}?to=a@b.example", MAIL, "a@b", NOW)
             assert outcome.kind == "retry"
             assert sender.connections._in_use == {}
             sender.close()
-
-
-@contextmanager
-def dripping(begin: bytes) -> Iterator[int]:
-    """A server that says `begin`, and then a line that never ends, byte by byte; its port."""
-    over = threading.Event()
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def talk() -> None:
-            connection = listener.accept()[0]
-            with connection, suppress(OSError):
-                connection.sendall(begin + b"250-")
-                while not over.wait(0.05):
-                    connection.sendall(b"x")
-
-        thread = threading.Thread(target=talk)
-        thread.start()
-        yield listener.getsockname()[1]
-        over.set()
-        thread.join(10)
 
 
 def wait_for(true: Callable[[], bool]) -> None:
