@@ -244,6 +244,23 @@ def test_retention_removes_old_stories_and_remembers_that_they_were_seen(store: 
     assert store.feeds.histories([("f", ["old", "new"])], NOW)[0].known == {"old": "h", "new": "h"}
 
 
+def test_what_is_known_of_several_feeds_is_read_together_and_kept_apart(store: Store) -> None:
+    with store.ingest() as work:
+        for feed, hours in (("f", (0, 1, 2)), ("g", (1, 5))):
+            for hour in hours:
+                at = NOW + timedelta(hours=hour)
+                name = f"{feed}{hour}"
+                story = Story(key=name, feed=feed, source="S", url="", title=name, first_seen_at=at, effective_at=at)
+                work.add_story(story, None, at)
+                work.add_sighting(story, feed, str(hour), name, at, baseline=False)
+    found = store.feeds.histories([("f", ["1", "5"]), ("g", ["1", "5", "6"]), ("new", ["1"])], NOW - timedelta(days=14))
+    assert [one.known for one in found] == [{"1": "f1"}, {"1": "g1", "5": "g5"}, {}]
+    assert [one.first for one in found] == [NOW, NOW + timedelta(hours=1), None]
+    # What a feed had when it was first seen is no story that came.
+    later = [[NOW + timedelta(hours=hour) for hour in hours] for hours in ((2, 1), (5,), ())]
+    assert [list(one.seen) for one in found] == later
+
+
 TITLES = {
     "https://wire.example/1": "Troops sent to the border",
     "https://wire.example/2": "New troops sent to the border by rail",
