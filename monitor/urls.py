@@ -27,7 +27,8 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 _NUMBER = re.compile(r"\d+|0x[0-9a-f]*")  # no top-level domain is one, but old forms of IPv4 addresses end so
 _ADDRESS = re.compile(r"[0-9a-f:.]+")
-_IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])(?:\.(?!\Z)|\Z)){4}")
+_OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_IPV4 = re.compile(rf"(?:{_OCTET}\.){{3}}{_OCTET}")
 # Characters that stand for themselves in a path or query (RFC 3986, 3.3 and 3.4); "%" keeps what is encoded already.
 _PLAIN = "%/:@!$&'()*+,;=~-._?[]"
 _ENCODED = re.compile("%([0-9a-fA-F]{2})")
@@ -86,7 +87,7 @@ def _netloc(hostname: str, port: int | None, scheme: str) -> str:
 
 
 def _is_ipv4(hostname: str) -> bool:
-    return _IPV4.match(hostname) is not None
+    return _IPV4.fullmatch(hostname) is not None
 
 
 def resolve(base: str, link: str) -> str:
