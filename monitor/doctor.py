@@ -34,6 +34,7 @@ from monitor.logs import redact
 from monitor.pipeline.deliver import render
 from monitor.send import Outcome
 from monitor.store import Store
+from monitor.text import series
 from monitor.urls import ascii_domain, host
 
 State = Literal["good", "warning", "bad", "untested"]
@@ -167,10 +168,10 @@ def _channels(app: App) -> Iterator[Finding]:
         if probe.state == "untested":
             untested.setdefault(probe.said, []).extend(users[login])
         else:
-            yield Finding("channels", probe.state, f"{_some(users[login])}: {probe.said}", probe.fix)
+            yield Finding("channels", probe.state, f"{series(users[login])}: {probe.said}", probe.fix)
     for said, names in untested.items():
         fix = f"`monitor doctor --send {names[0].partition('/')[0]}` sends a test"
-        yield Finding("channels", "untested", f"{_some(names)}: {said}", fix)
+        yield Finding("channels", "untested", f"{series(names)}: {said}", fix)
 
 
 def _addresses(app: App) -> Iterator[tuple[str, str, str]]:
@@ -184,10 +185,6 @@ def _addresses(app: App) -> Iterator[tuple[str, str, str]]:
     further = {name: url for topic in app.config.topics for name, url in app.config.escalation(topic).items()}
     for name, url in further.items():
         yield "escalations", name, url
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _links(public_url: str) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -24,6 +24,13 @@ import Stemmer
 # and no language stacks as many.
 _MARKS_KEPT = 16
 _CACHED_WORD = 40  # characters; longer words are folded each time, so that hostile ones do not fill the cache
+
+
+def series(names: Sequence[str], most: int = 3) -> str:
+    """Return names in a row: "a, b and c"; of more than `most` + 1 "a, b, c and 4 more"."""
+    if len(names) > most + 1:
+        return f"{', '.join(names[:most])} and {len(names) - most:,} more"
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1]))) if names else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from monitor.config import (
     json_schema,
     load_config,
 )
-from monitor.config.closest import closest
+from monitor.config.closest import closest, undeclared
 from monitor.config.load import NOT_YET, read_config
 from monitor.config.sources import FILES, keys_of
 from monitor.config.values import days, duration, rate, size, time_of_day, zone
@@ -875,6 +875,17 @@ def test_the_nearest_of_ten_thousand_names_is_found_fast_enough_for_a_mistake_in
     began = time.monotonic()
     assert [closest(f"fed-{number}", names) for number in range(0, 10_000, 500)] == names[::500]
     assert time.monotonic() - began < 10  # 20 names; comparing each with all takes ten times as long
+
+
+def test_a_name_that_is_not_declared_is_told_with_all_that_are_or_of_very_many_with_the_nearest() -> None:
+    assert str(undeclared("topic", "port", ["ports", "sanctions"])) == (
+        "no topic `port` is declared (declared: ports, sanctions)"
+    )
+    assert str(undeclared("topic", "port", [])) == "no topic `port` is declared (declared: none)"
+    many = [*(f"feed-{number}" for number in range(2_000)), "ports"]
+    assert str(undeclared("topic", "port", many)) == (
+        "no topic `port` is declared (2,001 are declared): did you mean `ports`?"
+    )
 
 
 # --- schema and reference ---

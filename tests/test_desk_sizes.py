@@ -90,5 +90,6 @@ def test_of_many_subscribers_one_is_named_and_not_chosen(ask: Client) -> None:
     for who in ("person-7", "Person+number+7+of+the+desk", "PERSON-7"):
         said = text_of(ask("GET", f"/stories/1?who={who}").text)
         assert "Person number 7 of the desk has not got it yet" in said
+        assert re.search(r"It matched (Deployments of every kind of force \d+, ){2}.* and 197 more at", said)
     nobody = ask("GET", "/stories/1?who=%3Cb%3Enobody")
     assert (nobody.status, "No subscriber is called <bdi>&lt;b&gt;nobody</bdi>" in nobody.text) == (200, True)

@@ -214,7 +214,7 @@ def test_a_sound_installation_is_good_throughout(
     ]
     assert [finding.area for finding in found] == areas
     said = next(finding.said for finding in found if finding.area == "channels")
-    assert said.startswith(f"ruth/mail, ines/mail: 127.0.0.1:{mail_server.port} answers")  # one login for both
+    assert said.startswith(f"ruth/mail and ines/mail: 127.0.0.1:{mail_server.port} answers")  # one login for both
     assert mail_server.mails == []
 
 
@@ -253,7 +253,7 @@ def test_the_channels_that_alerts_go_on_to_are_logged_in_to_and_get_a_test(
     assert [(one.channel, one.outcome.kind) for one in sent] == [("pager", "sent"), ("sanctions-2", "sent")]
     assert [mail.rcpt_tos[0] for mail in mail_server.mails] == ["pager@corvid.example", "second@corvid.example"]
     (finding,) = [finding for finding in examined(app, names(GOOD)) if finding.area == "channels"]
-    assert finding.said.startswith("escalations/pager, escalations/sanctions-2: 127.0.0.1")
+    assert finding.said.startswith("escalations/pager and escalations/sanctions-2: 127.0.0.1")
 
 
 def test_a_database_without_tables_is_told_of(tmp_path: Path, names: Callable[[Zone], Ask]) -> None:

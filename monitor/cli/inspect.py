@@ -47,13 +47,12 @@ from monitor.models import Delivery, Endpoint, Escalation
 from monitor.parse import as_json as feed_as_json
 from monitor.parse import parse_feed
 from monitor.pipeline.lanes import PARSE_DEADLINE
-from monitor.pipeline.outages import some
 from monitor.query import as_json as tree_as_json
 from monitor.render import MailMessage, SlackMessage
 from monitor.rules import Explanation
 from monitor.service.journey import why
 from monitor.service.record import read_state
-from monitor.text import clean
+from monitor.text import clean, series
 from monitor.workers import Workers
 
 _LISTED = 5  # terms side by side that still have a line each
@@ -105,7 +104,7 @@ def status(config: Config = CONFIG, data: Data = DATA, as_json: Json = False) ->
 
 
 def _endpoint(row: Endpoint, channels: Sequence[str]) -> str:
-    whose = f" ({some(channels)})" if channels else ""
+    whose = f" ({series(channels)})" if channels else ""
     if not row.failures:
         return f"Resting: {row.key}{whose} asked to be left alone until {clock(row.open_until)}"
     state = standing(row.failures).capitalize()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import difflib
 import heapq
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 
+from monitor.errors import NotFoundError
+
 CANDIDATES = 50  # comparing is slow, and an operator may have ten thousand feeds and a wrong name in each topic
+LISTED = 20  # names that a message lists
 
 
 def closest(word: str, known: Iterable[str]) -> str:
@@ -35,6 +38,17 @@ def _shared_beginning(one: str, two: str) -> int:
 def did_you_mean(near: str) -> str:
     """Return ": did you mean `near`?", or an empty string when nothing is near."""
     return f": did you mean `{near}`?" if near else ""
+
+
+def undeclared(what: str, name: str, declared: Collection[str]) -> NotFoundError:
+    """Return the error that no `what` (a topic, a subscriber) of that name is declared, with those that are.
+
+    Of very many the nearest is said, and how many there are: a page or a line of the log cannot hold them.
+    """
+    few = len(declared) <= LISTED
+    known = f"declared: {', '.join(declared) or 'none'}" if few else f"{len(declared):,} are declared"
+    near = "" if few else did_you_mean(closest(name, declared))
+    return NotFoundError(f"no {what} `{name}` is declared ({known}){near}")
 
 
 @lru_cache(maxsize=8)

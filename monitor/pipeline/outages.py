@@ -13,6 +13,7 @@ from monitor.dispatch import Notice
 from monitor.endpoints import OPEN_AFTER, endpoint_of
 from monitor.models import Delivery, Endpoint
 from monitor.pipeline.outgoing import notices
+from monitor.text import series
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +22,6 @@ STEADY = timedelta(
     minutes=5
 )  # that one has answered before it is told to be back: one that comes and goes tells nothing
 LINES = 10  # endpoints of one message
-_NAMES = 5  # channels of one line
 
 
 def tell_of_outages(app: App, now: datetime) -> None:
@@ -60,12 +60,6 @@ def channels_of(config: Config) -> Mapping[str, Sequence[str]]:
     return {key: tuple(dict.fromkeys(names)) for key, names in found.items()}
 
 
-def some(channels: Sequence[str]) -> str:
-    """Return the first of several channels, and how many more there are."""
-    more = len(channels) - _NAMES
-    return ", ".join(channels[:_NAMES]) + (f" and {more} more" if more > 0 else "")
-
-
 def _lasts(row: Endpoint, now: datetime, long: timedelta) -> bool:
     """Whether an endpoint has taken nothing for so long, and is left alone."""
     resting = row.failures >= OPEN_AFTER or (row.open_until is not None and row.open_until > now)
@@ -97,7 +91,7 @@ def _elsewhere(made: Sequence[Delivery], failing: Collection[str]) -> Sequence[D
 
 
 def _line(row: Endpoint, channels: Sequence[str]) -> str:
-    whose = f" ({some(channels)})" if channels else ""
+    whose = f" ({series(channels)})" if channels else ""
     if row.failures:
         return f"{row.key}{whose}: nothing taken since {row.failing_since:%Y-%m-%d %H:%M} UTC, last: {row.error}."
     return f"{row.key}{whose}: answers since {row.back_at:%Y-%m-%d %H:%M} UTC."

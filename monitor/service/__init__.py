@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from monitor.app import App, channel_url, feeds_to_poll
 from monitor.config import Config, load_config
+from monitor.config.closest import undeclared
 from monitor.dispatch import Digest, Notice
 from monitor.entities import Aliases
 from monitor.errors import ConfigError, InputError, NotFoundError, SendError
@@ -416,4 +417,4 @@ def run_audit(app: App, since: datetime, now: datetime) -> Audit:
 
 def _topic(app: App, topic: str) -> None:
     if topic not in app.config.topics:
-        raise NotFoundError(f"no topic `{topic}` is declared (declared: {', '.join(app.config.topics) or 'none'})")
+        raise undeclared("topic", topic, app.config.topics)

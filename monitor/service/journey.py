@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from monitor.app import App
 from monitor.config import Subscriber
+from monitor.config.closest import undeclared
 from monitor.dispatch import TOLD, Reason, alert_key
 from monitor.errors import NotFoundError
 from monitor.models import Decision, Delivery, Escalation, Story
@@ -19,6 +20,7 @@ from monitor.rules import Explanation, unpack
 from monitor.service.clocks import with_times
 from monitor.service.untold import Untold, untold
 from monitor.store.archive import Journey, story_text
+from monitor.text import series
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +69,7 @@ def subscriber_of(app: App, name: str) -> Subscriber:
     """Return a declared subscriber. Raises NotFoundError."""
     subscriber = app.config.subscribers.get(name)
     if subscriber is None:
-        known = ", ".join(app.config.subscribers) or "none"
-        raise NotFoundError(f"no subscriber `{name}` is declared (declared: {known})")
+        raise undeclared("subscriber", name, app.config.subscribers)
     return subscriber
 
 
@@ -78,7 +79,7 @@ def explain(app: App, words: str, topic: str | None = None, subscriber: str | No
     Raises NotFoundError when there is no such story, topic or subscriber.
     """
     if topic is not None and topic not in app.config.topics:
-        raise NotFoundError(f"no topic `{topic}` is declared (declared: {', '.join(app.config.topics) or 'none'})")
+        raise undeclared("topic", topic, app.config.topics)
     found = app.store.archive.find(words, 1)
     if not found or found[0].id is None:
         raise NotFoundError(f"no story is found by {words!r}: give its address, its id or words of its headline")
@@ -183,7 +184,7 @@ def _undecided(
     app: App, who: str, found: Explained, silent: Untold | None, zone: ZoneInfo, now: datetime
 ) -> tuple[str, str]:
     """Why somebody for whom nothing was decided did not get a story that matched, as it was then."""
-    matched = f"It matched {', '.join(_title(app, match.topic) for match in found.journey.matches)}"
+    matched = f"It matched {series([_title(app, match.topic) for match in found.journey.matches])}"
     if silent is None:
         return f"{who} did not get it.", f"{matched}; who followed what then is not on record any more."
     if silent.outside:
@@ -200,7 +201,7 @@ def _undecided(
 def _decided(app: App, who: str, decisions: Sequence[Told], zone: ZoneInfo, now: datetime) -> tuple[str, str]:
     told = max(decisions, key=lambda one: (_WEIGHT.get(one.decision.reason, 0), one.decision.id or 0))
     decision = told.decision
-    topics = ", ".join(_title(app, topic) for topic in decision.topics)
+    topics = series([_title(app, topic) for topic in decision.topics])
     behind = f"It matched {topics} at {_at(decision.decided_at, zone, now)}"
     rows = told.deliveries
     dead = [row for row in rows if row.state == "dead"]

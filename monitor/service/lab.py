@@ -20,7 +20,7 @@ from operator import neg
 
 from monitor.app import App
 from monitor.config import Topic
-from monitor.errors import NotFoundError
+from monitor.config.closest import undeclared
 from monitor.rules import (
     ALERTS_A_DAY,
     DRAFT,
@@ -134,7 +134,7 @@ class Trial:
         config, rules = app.config, app.rules
         declared = config.topics.get(topic)
         if topic and declared is None:
-            raise NotFoundError(f"no topic `{topic}` is declared (declared: {', '.join(config.topics) or 'none'})")
+            raise undeclared("topic", topic, config.topics)
         if not query.strip() and declared is not None:
             query = written(declared)
         self._app, self._declared, self._now = app, declared, now

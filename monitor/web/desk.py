@@ -25,14 +25,14 @@ from monitor.service.previews import digest_view, send_test_digest
 from monitor.service.record import running
 from monitor.service.stories import story_view
 from monitor.store.reports import STANDINGS, Standing
-from monitor.text import clean
+from monitor.text import clean, series
 from monitor.web.colours import coloured
 from monitor.web.guard import BEARER, WHO, read_form
 from monitor.web.login import local
 from monitor.web.machines import ENTRIES
 from monitor.web.pages import Pages
 from monitor.web.session import Sessions
-from monitor.web.words import Words, count, few, safe_link, series, span, ticked
+from monitor.web.words import Words, count, few, safe_link, span, ticked
 
 _SHOW = ["GET", "HEAD"]
 FORMS = ("html", "text", "slack")  # of a digest's preview

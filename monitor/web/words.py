@@ -121,13 +121,6 @@ def span(seconds: float | None) -> str:
     return f"{whole / 3600:.0f} h" if whole < 2 * 86400 else f"{whole / 86400:.0f} days"
 
 
-def series(names: list[str], most: int = 3) -> str:
-    """Names in a row: a, b and c; or a, b, c and 4 more."""
-    if len(names) > most + 1:
-        return f"{', '.join(names[:most])} and {len(names) - most:,} more"
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1]))) if names else ""
-
-
 def few(number: float) -> str:
     """A number that need not be exact: 3.1, 12, 1,284."""
     return f"{number:.1f}".removesuffix(".0") if number < 10 else f"{number:,.0f}"
