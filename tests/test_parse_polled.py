@@ -33,8 +33,8 @@ class Wire:
         self._run: Any = self.app.workers.run
         self.app.workers.run = self._record  # type: ignore[assignment,method-assign]
 
-    async def _record(self, *call: Any, timeout: float) -> Any:  # noqa: ASYNC109 - as the workers have it
-        read, seconds = await self._run(*call, timeout=timeout)
+    async def _record(self, *call: Any, timeout: float, quick: bool = False) -> Any:  # noqa: ASYNC109 - as the workers have it
+        read, seconds = await self._run(*call, timeout=timeout, quick=quick)
         self.parsed.append(read)
         return read, seconds
 

@@ -7,12 +7,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from monitor.errors import WorkerError
 from monitor.parse import parse_feed
-from monitor.workers import PATIENCE, Workers, timed
+from monitor.workers import PATIENCE, SHARE, Workers, timed
 
 IMPORTED = "'monitor.parse' in __import__('sys').modules"
 
@@ -134,3 +135,52 @@ def test_workers_end_with_a_parent_that_is_killed() -> None:
 
 def test_workers_that_were_never_used_close_too() -> None:
     Workers(2).close()
+
+
+async def _behind(workers: Workers, *calls: tuple[Any, ...], seconds: float = 30) -> list[Any]:
+    """Return what quick calls return that wait behind another task."""
+    other = asyncio.create_task(workers.run(time.sleep, 0.2, timeout=30))
+    await asyncio.sleep(0.05)
+    found = await asyncio.gather(
+        *(workers.run(*call, timeout=seconds, quick=True) for call in calls), return_exceptions=True
+    )
+    await other
+    return found
+
+
+async def test_what_is_quick_goes_to_a_worker_together_with_its_like(workers: Workers) -> None:
+    await asyncio.gather(*(workers.run(time.sleep, 0.5, timeout=30) for _ in range(2)))  # both are up
+    pids = await _behind(workers, *[(os.getpid,)] * 2 * SHARE)
+    assert pids == [pids[0]] * SHARE + [pids[-1]] * SHARE
+    assert await _behind(workers, *((pow, 2, n) for n in range(3 * SHARE))) == [2**n for n in range(3 * SHARE)]
+
+
+async def test_what_fails_in_company_fails_alone(workers: Workers) -> None:
+    hang: tuple[Any, ...] = (exec, "while True: pass")
+    calls = [
+        (pow, 2, 3),
+        (divmod, 1, 0),
+        hang,
+        (os._exit, 3),
+        (bytes, 5 * 1024**3),
+        (pow, 2, 4),
+        (compile, "(", "", "eval"),
+    ]
+    eight, zero, stopped, ended, memory, sixteen, syntax = await _behind(workers, *calls, seconds=1)
+    assert (eight, sixteen) == (8, 16)
+    assert isinstance(zero, ZeroDivisionError)
+    assert isinstance(syntax, SyntaxError)
+    for failed, said in ((stopped, "longer than 1 seconds"), (ended, "ended by itself"), (memory, "memory")):
+        assert isinstance(failed, WorkerError)
+        assert said in str(failed)
+
+
+async def test_closing_tells_those_that_wait_in_company_and_starts_nothing_again() -> None:
+    workers = Workers(1)
+    other = asyncio.create_task(workers.run(time.sleep, 30, timeout=30))
+    calls = [asyncio.create_task(workers.run(time.sleep, 30, timeout=30, quick=True)) for _ in range(3)]
+    await asyncio.sleep(1)
+    workers.close()
+    for found in await asyncio.wait_for(asyncio.gather(other, *calls, return_exceptions=True), 5):
+        assert isinstance(found, WorkerError)
+    assert workers._pool is None

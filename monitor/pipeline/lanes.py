@@ -20,7 +20,9 @@ from monitor.workers import timed
 
 log = logging.getLogger(__name__)
 
+QUICK = 0.05  # seconds of processor time up to which a document is read together with others
 SLOW = 1.0  # seconds of processor time from which on a feed is suspect; a real document takes 0.02, a huge one 1
+SMALL = 256 * 1024  # bytes up to which it is
 QUICK_DEADLINE = 2.0  # seconds in the lane of the quick
 PARSE_DEADLINE = 10.0  # seconds; hostile documents take minutes (notes on security, 3.1)
 
@@ -44,7 +46,8 @@ async def read_feed(app: App, state: FeedState, answer: Fetched, seen: str = "")
     if not is_suspect(state):
         async with app.newcomers if state.succeeded_at is None else contextlib.nullcontext():
             try:
-                return await app.workers.run(*document, timeout=QUICK_DEADLINE)
+                quick = state.succeeded_at is not None and state.reading <= QUICK and len(answer.body) <= SMALL
+                return await app.workers.run(*document, timeout=QUICK_DEADLINE, quick=quick)
             except WorkerError as error:
                 log.warning("%s: its document is read apart from the others from now on: %s", state.feed, error)
         # On record before it is tried at length: a crash must not let it in among the quick again.

@@ -48,6 +48,7 @@ TICK = 1.0  # seconds between two looks for what is due
 STARTS, PAUSE = 4, 0.01  # polls that are started at once, and seconds until the next; nothing waits for all of a tick
 OWN_TROUBLE, OWN_TROUBLE_MOST = 30.0, 600.0  # seconds until a feed is polled again after trouble of ours
 REST = 2.0  # times as long as a part took, before the next: the database is left to others two thirds of the time
+BRIEF = 3_000  # characters that are matched where they are: in half a millisecond, which a thread would cost again
 DELTA = 226  # the status of an answer that holds what is new alone (RFC 3229)
 FAILURES_OF_ANOTHER_ADDRESS = 3  # in a row, before the declared one is asked again
 
@@ -264,7 +265,9 @@ async def _stories(
     # Read together: topics of one configuration and subscriptions of another would tell nobody. The feed may be gone.
     config, rules = app.config, app.rules
     feed = config.feeds.get(feed.name, feed)
-    ready = await asyncio.to_thread(match_stories, rules, feed, changed, parsed.language, pages)
+    matching = partial(match_stories, rules, feed, changed, parsed.language, pages)
+    length = sum(len(one.title) + len(one.summary) + len(one.text) for one in changed) + sum(map(len, pages.values()))
+    ready = matching() if length <= BRIEF else await asyncio.to_thread(matching)
     # No story is known of a feed that is new, or that has moved to where other stories are.
     baseline = state.baseline_at is None and feed.first_poll == "baseline" and (state.baseline_open or not known)
     values = _learnt(app, asked, answer, parsed, history)
