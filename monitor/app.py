@@ -11,10 +11,10 @@ import random
 import secrets
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 from urllib.parse import quote, urlsplit
@@ -72,8 +72,10 @@ class App:
         count = max(1, min(4, os.cpu_count() or 1))
         # Lanes (pipeline.lanes): for feeds, for those whose documents take long, and for pages, so that none of these
         # keeps the others waiting.
-        self.workers, self.suspect_workers = Workers(count, parse_feed), Workers(1, parse_feed, nice=10)
-        self.page_workers = Workers(1, extract, asks, nice=5)
+        parsing = partial(parse_feed, b"<rss><channel/></rss>", "")
+        pages = partial(extract, b"<p>", ""), partial(asks, b"", "", "https://site.example/")
+        self.workers, self.suspect_workers = Workers(count, parsing), Workers(1, parsing, nice=10)
+        self.page_workers = Workers(1, *pages, nice=5)
         self.newcomers = asyncio.Semaphore(max(1, count - 1))  # feeds never read before, among the first of these
         self.robots = Kept()
         self.in_flight: set[str] = set()  # feeds being polled
@@ -146,13 +148,11 @@ class App:
 
     async def fetch(self, url: str, **options: Any) -> Fetched | NotModified | Failed:
         """Fetch an address by the way in of now."""
-        async with self._way(self.fetcher) as fetcher:
-            return await fetcher.fetch(url, **options)
+        return await self._by_way_in(lambda fetcher: fetcher.fetch(url, **options))
 
     async def post(self, url: str, form: Mapping[str, str], resting: Resting) -> Failed | None:
         """Send a form by the way in of now."""
-        async with self._way(self.fetcher) as fetcher:
-            return await fetcher.post(url, form, resting)
+        return await self._by_way_in(lambda fetcher: fetcher.post(url, form, resting))
 
     async def rests(self) -> Resting:
         """Return for how long sites are to be left alone, by what is on record now."""
@@ -167,12 +167,12 @@ class App:
 
         return left
 
-    @asynccontextmanager
-    async def _way(self, fetcher: Fetcher) -> AsyncIterator[Fetcher]:
-        """A way in; one that was replaced is closed when the last that uses it has ended."""
+    async def _by_way_in(self, ask: Callable[[Fetcher], Awaitable[T]]) -> T:
+        """Ask by the way in of now; one that was replaced is closed when the last that uses it has ended."""
+        fetcher = self.fetcher
         self._using[fetcher] += 1
         try:
-            yield fetcher
+            return await ask(fetcher)
         finally:
             self._using[fetcher] -= 1
             for idle in [one for one in self._retired if not self._using[one]]:

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import trafilatura
-
 from monitor.text import clean, words
 from monitor.urls import resolve
 
@@ -88,6 +86,8 @@ def is_about(article: Article, headline: str) -> bool:
 
 
 def _extract(html: bytes, url: str) -> Article:
+    import trafilatura
+
     tree = trafilatura.load_html(html)
     if tree is None:
         return Article()

@@ -182,6 +182,7 @@ class Fetcher:
             # Only what can be undone with a cap on its output; a chain of codings is refused.
             headers={"User-Agent": agent, "Accept-Encoding": "gzip, deflate"},
             auto_decompress=False,
+            timeout=aiohttp.ClientTimeout(),  # none of its own: each request has one that counts for all hops
             trust_env=False,
             max_line_size=HEADER_LIMIT,
             max_field_size=HEADER_LIMIT,
@@ -421,6 +422,8 @@ def _fresh(answer: aiohttp.ClientResponse) -> float:
 
 
 def _http_date(text: str) -> datetime | None:
+    if not text:
+        return None
     try:
         found = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):

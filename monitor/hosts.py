@@ -6,7 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from contextvars import ContextVar
 from functools import partial
 
@@ -42,16 +42,16 @@ class Turns:
         self._settings = settings
         self._lanes: dict[tuple[str, bool], _Lane] = {}
 
-    @asynccontextmanager
-    async def turn(self, host: str, *, page: bool = False) -> AsyncIterator[None]:
+    def turn(self, host: str, *, page: bool = False) -> AbstractAsyncContextManager[None]:
         """Wait for a turn at a host, and hold it. A page that waits for its longer gap keeps no feed waiting."""
         gap = host_gap(self._settings, host)
         lane = self._lane(host, False, self._settings.per_host, gap)
         if not page:
-            async with lane.taken():
-                yield
-            return
-        pages = self._lane(host, True, 1, max(gap, page_gap(self._settings)))
+            return lane.taken()
+        return self._page(lane, self._lane(host, True, 1, max(gap, page_gap(self._settings))))
+
+    @asynccontextmanager
+    async def _page(self, lane: _Lane, pages: _Lane) -> AsyncIterator[None]:
         async with pages.taken(), lane.taken():
             pages.started = lane.started
             yield

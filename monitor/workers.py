@@ -35,8 +35,7 @@ SHARE = 8  # tasks that go to a worker together, at most
 RECYCLE = 2_000  # tasks after which a worker is replaced, so that no leak grows for ever
 
 
-def _set_up(_ready: Sequence[Callable[..., Any]], nice: int) -> None:
-    # What is to be run came with the call, so its modules are imported by now: no task's deadline pays for that.
+def _set_up(ready: Sequence[Callable[[], Any]], nice: int) -> None:
     # A Ctrl-C reaches the whole group of processes; only the daemon acts on it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.nice(nice)
@@ -44,6 +43,8 @@ def _set_up(_ready: Sequence[Callable[..., Any]], nice: int) -> None:
     if sys.platform == "linux":
         with contextlib.suppress(ValueError, OSError):  # an operator's own lower limit stays
             resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    for function in ready:
+        function()
 
 
 def _end_with(parent: int) -> None:
@@ -82,12 +83,13 @@ def timed(function: Callable[..., T], *args: Any) -> tuple[T, float]:
 
 
 class Workers:
-    """`count` processes, started at first use, each `ready` to run these functions: their modules are imported.
+    """`count` processes, started at first use; each runs the `ready` functions before its first task.
 
-    They stand back by so much when the machine has too much to do (`nice`, up to 19).
+    So what is imported and made at the first use of a library is on no task's deadline. They stand back by so much
+    when the machine has too much to do (`nice`, up to 19).
     """
 
-    def __init__(self, count: int, *ready: Callable[..., Any], nice: int = 0) -> None:
+    def __init__(self, count: int, *ready: Callable[[], Any], nice: int = 0) -> None:
         self._count, self._ready, self._nice = count, ready, nice
         self._pool: Any = None
         self._waited_for: set[Any] = set()

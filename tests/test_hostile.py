@@ -7,6 +7,7 @@ import resource
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,7 @@ async def pipe(tmp_path: Path, hostile: HostileServer, good: FeedServer) -> Asyn
 
 
 def two_workers(app: App) -> None:
-    app.workers, app.newcomers = Workers(2, parse_feed), asyncio.Semaphore(1)
+    app.workers, app.newcomers = Workers(2, partial(parse_feed, b"", "")), asyncio.Semaphore(1)
 
 
 async def test_every_behaviour_is_a_value_with_a_reason_and_costs_bounded_memory(

@@ -16,6 +16,7 @@ from monitor.errors import StoreError
 from monitor.models import Sighting, Story
 from monitor.parse import ParsedFeed
 from monitor.pipeline import poll
+from monitor.pipeline.lanes import QUICK, SMALL
 from tests import make
 from tests.fakes import Answer, FeedServer
 
@@ -27,13 +28,15 @@ class Wire:
 
     def __init__(self, folder: Path, server: FeedServer) -> None:
         self.time, self.server, self.parsed = make.NOW, server, list[ParsedFeed]()
+        self.quick: list[bool] = []  # whether each was to be read together with others
         feeds = f"feeds:\n  wire: {{url: '{server.url()}', every: 1h, first_poll: alert}}\n"
         self.app = open_app(make.config(folder / "config", feeds=feeds), folder / "data", lambda: self.time)
         self.app.store.feeds.ensure({"wire": server.url()}, self.time)
         self._run: Any = self.app.workers.run
         self.app.workers.run = self._record  # type: ignore[assignment,method-assign]
 
-    async def _record(self, *call: Any, timeout: float, quick: bool = False) -> Any:  # noqa: ASYNC109 - as the workers have it
+    async def _record(self, *call: Any, timeout: float, quick: bool) -> Any:  # noqa: ASYNC109 - as the workers have it
+        self.quick.append(quick)
         read, seconds = await self._run(*call, timeout=timeout, quick=quick)
         self.parsed.append(read)
         return read, seconds
@@ -71,6 +74,15 @@ async def test_a_poll_parses_what_is_new_and_saves_what_a_whole_parse_would(wire
     state = wire.app.store.feeds.get("wire")
     assert state is not None
     assert state.stories == 3
+
+
+async def test_only_a_document_that_is_known_to_be_quick_is_read_together_with_others(wire: Wire) -> None:
+    await wire.poll(ONE)  # nothing is known of a feed that is new
+    await wire.poll(TWO, ONE)
+    wire.app.store.feeds.update("wire", reading=2 * QUICK)
+    await wire.poll(THREE, TWO)  # its last one took long
+    await wire.poll(FOUR, (ONE[0], "Long " * SMALL))
+    assert wire.quick == [False, True, False, False]
 
 
 async def test_stories_that_are_not_parsed_again_count_as_listed(wire: Wire) -> None:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from monitor.errors import URLError
-from monitor.urls import canonical_url, check_url, host, resolve, site
+from monitor.urls import _checked, canonical_url, check_url, host, resolve, site
 
 
 @pytest.mark.parametrize(
@@ -65,12 +68,12 @@ def test_what_two_parsers_might_read_differently_is_refused(given: str, why: str
 
 def test_schemes_and_parser_tricks_of_the_hostile_collection_never_reach_another_host(shared_data: Path) -> None:
     hostile = json.loads((shared_data / "hostile/ssrf/ssrf_urls.json").read_text())
-    for given in hostile["schemes"]:
+    for vector in hostile["schemes"]:
         with pytest.raises(URLError):
-            check_url(given)
-    for given in hostile["parser_differential"]:
+            check_url(vector)
+    for vector in hostile["parser_differential"]:
         try:
-            checked = check_url(given)
+            checked = check_url(vector)
         except URLError:
             continue
         # What passes leads where it seems to lead: the guard at the socket then judges that very host.
@@ -150,3 +153,45 @@ def test_a_host_is_in_lower_case_and_without_port() -> None:
 )
 def test_a_site_is_the_registrable_domain_or_the_host(url: str, wanted: str) -> None:
     assert site(url) == wanted
+
+
+_HOSTS = st.one_of(
+    st.sampled_from(
+        [
+            "a.example",
+            "10.0.0.1",
+            "10.0.0.256",
+            "1.2.3.4.5",
+            "a.0x1f",
+            "rss",
+            "0x7f",
+            "a..b",
+            "a.b.",
+            "A.b",
+            "-a",
+            "é.b",
+        ]
+    ),
+    st.text("a1.-_xA0é[]@", max_size=8),
+    st.integers(60, 66).map(lambda labels: "abc." * labels + "de"),
+)
+_PORTS = st.sampled_from(
+    ["", ":80", ":443", ":25", ":1", ":0", ":1200", ":8443", ":65535", ":65536", ":08443", ":x", ":"]
+)
+_PATHS = st.one_of(st.text("aZ9/%20?#&=;:@!$'()*+,~._-[]{}|^`\\\"<> é\n\t", max_size=12), st.just("/" + "a" * 5000))
+
+
+@given(st.sampled_from(["http", "https", "HTTP", "ftp", "httpss"]), _HOSTS, _PORTS, _PATHS)
+@example("https", "a.example", "", "/feed?")
+@example("https", "a.example", ":1200", "/feed?x=1&y=%20")
+@settings(max_examples=2000)
+def test_an_address_that_is_in_its_form_already_is_told_at_once_and_no_other(
+    scheme: str, name: str, port: str, path: str
+) -> None:
+    def said(check: Callable[[str], str]) -> str:
+        try:
+            return check(f"{scheme}://{name}{port}{path}")
+        except URLError as error:
+            return str(error)
+
+    assert said(check_url) == said(_checked)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -103,8 +104,8 @@ async def test_workers_stand_back_as_they_are_told() -> None:
         workers.close()
 
 
-async def test_a_worker_has_imported_what_it_is_ready_for_before_its_first_task() -> None:
-    workers = Workers(1, parse_feed)
+async def test_a_worker_runs_what_makes_it_ready_before_its_first_task() -> None:
+    workers = Workers(1, partial(parse_feed, b"", ""))
     try:
         assert await workers.run(eval, IMPORTED, timeout=30)
     finally:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from monitor.config.scalars import Scalar
 from monitor.config.yamlfile import (
     EMPTY,
     MAX_BYTES,
@@ -193,9 +194,9 @@ def test_each_visible_character_of_a_value_is_found_where_it_is_written(key: str
     document = parse(SOURCE)
     assert isinstance(document.data, dict)
     value = document.data[key]
-    scalar = document.values[(key,)].scalar
+    scalar = document.values[(key,)]
+    assert isinstance(scalar, Scalar)
     assert isinstance(value, str)
-    assert scalar is not None
     for offset, character in enumerate(value):
         found = SOURCE[scalar.locate(SOURCE, offset, value)]
         assert character.isspace() or found in (character, "\\"), (offset, character)
@@ -205,9 +206,9 @@ def test_each_visible_character_of_a_value_is_found_where_it_is_written(key: str
 def test_the_third_line_of_a_literal_block_is_the_third_line_of_its_text() -> None:
     document = parse(SOURCE)
     value = document.data["literal"] if isinstance(document.data, dict) else None
-    scalar = document.values["literal",].scalar
+    scalar = document.values["literal",]
+    assert isinstance(scalar, Scalar)
     assert isinstance(value, str)
-    assert scalar is not None
     assert Lines(SOURCE).place(scalar.locate(SOURCE, value.index("AND"), value)) == (6, 11)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from monitor.config.scalars import Scalar
 from monitor.config.yamlfile import Document, KeyPath, Lines
 
+ENTRY = 2  # names of the path of an entry, such as ("feeds", "wire"): all of one is in one file
 ENVIRONMENT = "environment"  # the "file" of settings that come from MONITOR_… variables
 
 
@@ -46,22 +47,26 @@ class Places:
     """The places of all keys and values, by key path, over all files."""
 
     def __init__(self) -> None:
-        self._keys: dict[KeyPath, Place] = {}
-        self._values: dict[KeyPath, Place] = {}
+        # Fifty thousand feeds have half a million: what all of an entry share stands once, and places are made when
+        # they are asked for.
+        self._sources: dict[KeyPath, Source] = {}  # of the entries of the top level's mappings, and of its own
+        self._keys: dict[KeyPath, int] = {}
+        self._values: dict[KeyPath, Scalar | int] = {}
+        self._written: dict[KeyPath, KeyPath] = {}
         self.overridden: dict[KeyPath, str] = {}  # what variables set, with the variable's name
 
     def learn(self, source: Source, document: Document) -> None:
         """Add the places of a file; of a path in two files the first place stays."""
-        for path, mark in document.keys.items():
-            self._keys.setdefault(path, Place(source.file, *source.lines.place(mark.start)))
-        for path, mark in document.values.items():
-            place = Place(source.file, *source.lines.place(mark.start), source, mark.scalar)
-            self._values.setdefault(path, place)
+        for path, start in document.keys.items():
+            if self._sources.setdefault(path[:ENTRY], source) is source:
+                self._keys.setdefault(path, start)
+        for path, value in document.values.items():
+            if self._sources.setdefault(path[:ENTRY], source) is source:
+                self._values.setdefault(path, value)
 
     def rename(self, path: KeyPath, written: KeyPath) -> None:
         """Let `path` (`token`) be found where `written` (`token_file`) is; the text there is not the value."""
-        place = self.key(written)
-        self._keys[path] = self._values[path] = Place(place.file, place.line, place.column)
+        self._written[path] = written
 
     def override(self, path: KeyPath, variable: str) -> None:
         """Note that what is at `path` comes from an environment variable."""
@@ -86,10 +91,17 @@ class Places:
         if self.variable(path):
             return Place(ENVIRONMENT)
         for length in range(len(path), 0, -1):
-            key, value = self._keys.get(path[:length]), self._values.get(path[:length])
-            if value is not None and value.scalar is not None and not prefer_key:
-                return value
-            found = key or value
-            if found is not None:
-                return found
+            part = path[:length]
+            if part in self._written:
+                return self.key(self._written[part])
+            value = self._values.get(part)
+            if isinstance(value, Scalar) and not prefer_key:
+                return self._place(part, value.start, value)
+            start = self._keys.get(part, value)
+            if start is not None:
+                return self._place(part, start.start if isinstance(start, Scalar) else start)
         return Place("")
+
+    def _place(self, path: KeyPath, start: int, scalar: Scalar | None = None) -> Place:
+        source = self._sources[path[:ENTRY]]
+        return Place(source.file, *source.lines.place(start), source, scalar)

@@ -13,6 +13,7 @@ from monitor.config.base import Part
 from monitor.config.closest import closest, did_you_mean
 from monitor.config.models import EntitiesFile, FeedsFile, SubscribersFile, TopicsFile
 from monitor.config.places import Places, Source
+from monitor.config.scalars import Scalar
 from monitor.config.settings import Settings
 from monitor.config.yamlfile import EMPTY, MAX_BYTES, Data, Document, YAMLError, decode, parse
 from monitor.errors import Problem
@@ -160,7 +161,8 @@ def _read_file(sources: Sources, stem: str, path: Path) -> None:
         sources.problems.extend(problems)
         return
     what = "a list" if isinstance(document.data, list) else "a text"
-    line, column = source.lines.place(document.values[()].start)
+    at = document.values[()]
+    line, column = source.lines.place(at.start if isinstance(at, Scalar) else at)
     message = f"the file must be a mapping (`key: value`), not {what}"
     first = next(iter(keys_of(FILES[stem])))
     sources.problems.append(Problem("error", shown, line, column, message, f"begin it with `{first}:`"))
@@ -170,7 +172,7 @@ def _read_file(sources: Sources, stem: str, path: Path) -> None:
 def _merge(sources: Sources, stem: str, source: Source, document: Document, data: dict[str, Data]) -> Iterator[Problem]:
     known = keys_of(FILES[stem])
     for key, value in data.items():
-        line, column = source.lines.place(document.keys[(key,)].start)
+        line, column = source.lines.place(document.keys[(key,)])
         if key not in known and not (key.endswith("_file") and key.removesuffix("_file") in known):
             yield Problem("error", source.file, line, column, *_unknown(stem, key, known))
             continue
@@ -195,7 +197,7 @@ def _same_names(
     for name in new:
         if name in old:
             there = sources.places.key((key, name))
-            line, column = source.lines.place(document.keys[key, name].start)
+            line, column = source.lines.place(document.keys[key, name])
             message = f"`{name}` is already declared under `{key}` in {there.file}, line {there.line}"
             yield Problem("error", source.file, line, column, message, "rename one of the two, or remove it")
 

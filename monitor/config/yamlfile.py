@@ -43,14 +43,6 @@ Data: TypeAlias = "str | Empty | list[Data] | dict[str, Data]"
 KeyPath: TypeAlias = tuple[str | int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """Where a key or a value stands: character offsets into the file's text; `scalar` for the value, if it is text."""
-
-    start: int
-    scalar: Scalar | None = None
-
-
 class YAMLError(Exception):
     """The file cannot be read as YAML: `message` and `fix` for people, at `line` and `column` (from 1; 0: the file)."""
 
@@ -61,12 +53,15 @@ class YAMLError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A file's data, the marks of its keys and values by key path (the whole file has the path ()), and mistakes."""
+    """A file's data, where its keys and values stand by key path (the whole file has the path ()), and mistakes.
+
+    A key stands at a character offset into the text, and so does a value that is no text.
+    """
 
     text: str
     data: Data
-    keys: Mapping[KeyPath, Mark]
-    values: Mapping[KeyPath, Mark]
+    keys: Mapping[KeyPath, int]
+    values: Mapping[KeyPath, Scalar | int]
     mistakes: tuple[YAMLError, ...] = ()
 
 
@@ -132,8 +127,8 @@ class _Composer:
     def __init__(self, text: str) -> None:
         self.text = text
         self.lines = Lines(text)
-        self.keys: dict[KeyPath, Mark] = {}
-        self.values: dict[KeyPath, Mark] = {}
+        self.keys: dict[KeyPath, int] = {}
+        self.values: dict[KeyPath, Scalar | int] = {}
         self.stack: list[_Open] = []
         self.root: Data = EMPTY
         self.documents = 0
@@ -143,7 +138,7 @@ class _Composer:
 
     def document(self) -> Document:
         if not self.text.strip():  # PyYAML has no event for a document that is not there
-            return Document(self.text, {}, {}, {(): Mark(0)})
+            return Document(self.text, {}, {}, {(): 0})
         try:
             events = _Events(self._masked())
             while events.check_event():
@@ -224,15 +219,15 @@ class _Composer:
             plain = event.style is None
             value: Data = EMPTY if plain and event.value in _NULL else self._checked(event.value, start)
             assert event.end_mark is not None
-            scalar = Scalar(event.style or "", start, event.end_mark.index) if value is not EMPTY else None
-            self.values[path] = Mark(start, scalar)
+            scalar = Scalar(event.style or "", start, event.end_mark.index)
+            self.values[path] = start if value is EMPTY else scalar
             return value
         if len(self.stack) >= MAX_DEPTH:
             raise self._error(
                 f"more than {MAX_DEPTH} levels of nesting", "no setting lies so deep: look for a stray bracket", start
             )
         node: list[Data] | dict[str, Data] = [] if isinstance(event, yaml.SequenceStartEvent) else {}
-        self.values[path] = Mark(start)
+        self.values[path] = start
         self.stack.append(_Open(node, path, start))
         return node
 
@@ -257,7 +252,7 @@ class _Composer:
             self._mistake(message, "keep one of the two, or give one another name", start)
         top.seen[key] = start
         top.key = key
-        self.keys[(*top.path, key)] = Mark(start)
+        self.keys[(*top.path, key)] = start
 
     def _checked(self, value: str, start: int) -> str:
         bad = _UNFIT.search(value)

@@ -48,6 +48,7 @@ class Load:
     late_99: float
     late_most: float
     block: float
+    collector: float
     own_block: float
     published: int
     lost: int

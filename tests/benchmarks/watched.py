@@ -6,6 +6,7 @@ Says `polling` when its ticks begin. On a line of the standard input it writes t
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import statistics
@@ -29,7 +30,9 @@ class Watched:
         self.blocks: list[tuple[float, float]] = [(0.0, 0.0)]
         self.began = self.cpu = 0.0
         self.memory: list[tuple[float, float]] = []
+        self.collected: list[tuple[float, int]] = [(0.0, 0)]
         self._wrap(app)
+        gc.callbacks.append(self._collector)
 
     def _wrap(self, app: App) -> None:
         due: Any = app.store.feeds.due
@@ -51,6 +54,12 @@ class Watched:
         app.store.feeds.due = looked  # type: ignore[assignment,method-assign]
         asyncio.create_task = begun  # type: ignore[assignment]
 
+    def _collector(self, phase: str, info: dict[str, int]) -> None:
+        if phase == "start":
+            self._collecting = time.thread_time()
+        elif self.began:
+            self.collected.append((time.thread_time() - self._collecting, info["generation"]))
+
     async def loop(self) -> None:
         """Look at the loop all the time: how long it was not run, and the process's own processor time meanwhile."""
         before = time.monotonic(), time.process_time()
@@ -66,7 +75,7 @@ class Watched:
         """Look at the memory every five seconds."""
         while True:
             await asyncio.sleep(5)
-            self.memory.append(memory())
+            self.memory.append(await asyncio.to_thread(memory))
 
     def seen(self) -> dict[str, Any]:
         """Return what was seen."""
@@ -83,6 +92,7 @@ class Watched:
             "late_99": round(late[int(len(late) * 0.99)], 2),
             "late_most": round(late[-1], 2),
             "block": round(max(gap for gap, _ in self.blocks), 3),
+            "collector": round(max(self.collected)[0], 3),
             "own_block": round(max(own for _, own in self.blocks), 3),
         }
 
