@@ -12,6 +12,7 @@ from __future__ import annotations
 import bisect
 import itertools
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -109,6 +110,7 @@ class _Open:
     path: KeyPath
     start: int
     key: str | None = None
+    key_path: KeyPath = ()
     seen: dict[str, int] = field(default_factory=dict)
 
 
@@ -202,7 +204,7 @@ class _Composer:
             return
         path: KeyPath = ()
         if top is not None:
-            path = (*top.path, top.key if top.key is not None else len(top.node))
+            path = top.key_path if top.key is not None else (*top.path, len(top.node))
         if len(self.values) >= MAX_NODES:
             raise self._error(f"the file holds more than {MAX_NODES:,} values", "split it over several files", start)
         value = self._value(event, path, start)
@@ -238,7 +240,7 @@ class _Composer:
                 "write `key: value`; quote text that holds `{` or `[`",
                 start,
             )
-        key = event.value
+        key = sys.intern(event.value)  # fifty thousand feeds have the same few
         if event.style is None and key == "<<":
             raise self._error("merge keys (`<<`) are not read", "write the keys out", start)
         if not key.strip() or (event.style is None and key in _NULL):
@@ -251,8 +253,8 @@ class _Composer:
             message = f"`{key}` is written twice: on line {first} and here"
             self._mistake(message, "keep one of the two, or give one another name", start)
         top.seen[key] = start
-        top.key = key
-        self.keys[(*top.path, key)] = start
+        top.key, top.key_path = key, (*top.path, key)
+        self.keys[top.key_path] = start
 
     def _checked(self, value: str, start: int) -> str:
         bad = _UNFIT.search(value)
