@@ -25,7 +25,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from monitor import __version__
 from monitor.app import App, feeds_to_poll, utc_now
 from monitor.checking import Loaded, idle, load
-from monitor.collector import lasting, set_aside
+from monitor.collector import lasting, set_aside, settle
 from monitor.config import Config, copy_files
 from monitor.errors import ConfigError, MonitorError, Problem
 from monitor.pipeline import (
@@ -55,6 +55,7 @@ STOP_GRACE = 7.0  # seconds that messages on their way get to end; a container i
 RELOADS_SET_ASIDE = (
     100  # after so many, the garbage that they froze is collected; it stops all for 0.4 s at 10,000 topics
 )
+SETTLED_SET_ASIDE = 24 * 60  # minutes between two looks for frozen garbage that stop all for half a second
 
 
 def load_or_last_good(folder: Path, data: Path, env: Mapping[str, str], now: datetime) -> Loaded:
@@ -151,7 +152,7 @@ class Daemon:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stamp = self._seen = stamp(folder)
         self._again = False
-        self._reloads = 0
+        self._reloads = self._settled = 0
         self._watch = Watch()
 
     async def run(self) -> None:
@@ -236,6 +237,7 @@ class Daemon:
             ("prune", self._prune, 600, "poll" in self.roles),
             ("hubs", self._hubs, 10, self.serve is not None and "web" in self.roles),  # they ask back by the web server
             ("audit", self._audit, 600, "deliver" in self.roles),
+            ("settle", self._settle, 60, True),
             ("take up", self._take_up, 2, True),
             ("reload", self._reload, 2, True),
         ]
@@ -307,6 +309,13 @@ class Daemon:
         # Chunk by chunk, so that nothing else waits for long; what is left at a stop goes the next time.
         while not self.stopping.is_set() and any(await self.app.db(prune, self.app, self.app.now())):
             pass
+
+    async def _settle(self) -> None:
+        self._settled += 1
+        if self._settled % SETTLED_SET_ASIDE:
+            settle()
+        else:
+            set_aside()
 
     async def _audit(self) -> None:
         app, now = self.app, self.app.now()

@@ -11,7 +11,7 @@ import pytest
 
 from monitor import daemon as module
 from monitor.app import open_app
-from monitor.collector import lasting, set_aside, uncollected
+from monitor.collector import lasting, set_aside, settle, uncollected
 from monitor.config import Config, Entity, EntityList, Topic
 from monitor.daemon import Daemon
 from monitor.query import And
@@ -92,6 +92,43 @@ def test_what_lasts_is_frozen_unless_a_mistake_ends_it() -> None:
     set_aside()
     assert gone() is None
     assert gc.get_freeze_count() > before
+
+
+def test_what_has_lived_on_is_left_out_of_later_collections() -> None:
+    kept, young = Ring(), Ring()
+    gone = weakref.ref(young)
+    del young
+    settle()
+    assert gone() is None  # garbage that is young is not kept
+    assert not any(one is kept for one in gc.get_objects())
+    gone = weakref.ref(kept)
+    del kept
+    gc.collect()
+    assert gone() is not None
+    set_aside()
+    assert gone() is None
+
+
+async def test_a_daemon_settles_each_minute_and_once_a_day_looks_for_frozen_garbage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make.write_config(tmp_path / "config")
+    app = open_app(make.config(folder), tmp_path / "data")
+    daemon = Daemon(app, folder, {})
+    monkeypatch.setattr(module, "SETTLED_SET_ASIDE", 3)
+    try:
+        job = daemon._scheduler().get_job("settle")
+        assert job.trigger.interval.total_seconds() == 60
+        ring = Ring()
+        await daemon._settle()
+        gone = weakref.ref(ring)
+        del ring
+        await daemon._settle()
+        assert gone() is not None
+        await daemon._settle()
+        assert gone() is None
+    finally:
+        await app.close()
 
 
 async def test_a_daemon_freezes_its_rules_and_looks_for_frozen_garbage_at_times(
