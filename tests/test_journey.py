@@ -154,7 +154,8 @@ def told(pipe: Pipe, words: str, who: str = "ines") -> tuple[str, str]:
 def test_a_near_miss_is_kept_with_what_it_failed_by(pipe: Pipe) -> None:
     pipe.put("wire", item("1", "Sarn Strait pilots say that the lane is closed"), item("2", "A dock strike, a drill"))
     no = "Ines did not get it: it matched no topic."
-    assert told(pipe, "pilots") == (no, "It came close to strait: NEAR/3 fails (nearest: 6 words apart).")
+    pair = 'closest pair 6 words apart: `"Sarn Strait"` and `closed`, words 1 and 9 of the title'
+    assert told(pipe, "pilots") == (no, f"It came close to strait: NEAR/3 fails ({pair}).")
     assert told(pipe, "strike") == (no, "It came close to ports: what must be absent is there: `drill` in title.")
     assert {(row.topic, row.matched) for row in pipe.rows(Verdict)} == {("strait", False), ("ports", False)}
 
@@ -300,8 +301,10 @@ def test_the_page_shows_the_whole_journey(made: World, ask: Client) -> None:
         "Sent to 3, held for 1, in the digest of 1.",
         f"Ines Okafor will get it at 07:00 {LA}.",
         '"interior troops" 1 headline 2; summary 4',
+        'NEAR/12 closest pair 3 words apart: `"interior troops"` and `@kolva`, words 2 and 7 of the title',
         "frontier summary 23",
-        "Sarn Strait disruption: NEAR/8 fails (nearest: 13 words apart). As decided 09:00.",
+        'Sarn Strait disruption: NEAR/8 fails (closest pair 13 words apart: `"Sarn Strait"` and `clos*`, words 40 and '
+        "55 of the summary). As decided 09:00.",
         "Started an event of 5 stories",
         "Decided for 5 subscribers",
         "Delivered 3 of 4",
