@@ -35,7 +35,9 @@ def explain(node: Node, scope: AnyScope) -> Explanation:
         # The sentence that satisfies it; else all of the text, to show what is there at all.
         inside = next((sentence for sentence in text_of(scope).sentences() if holds(node.child, sentence)), scope)
         below = (explain(node.child, inside),)
-    note = _how_near(node, scope) if isinstance(node, Near) else "" if true else _why_not(node, scope)
+    note = "" if true else _why_not(node, scope)
+    if true and isinstance(node, Near):
+        note = _how_near(node, scope, node.distance)
     return Explanation(_label(node), true, found, note, below)
 
 
@@ -98,17 +100,18 @@ def _why_not(node: Node, scope: AnyScope) -> str:
     return f"does not occur{where}"
 
 
-def _how_near(node: Near, scope: AnyScope) -> str:
+def _how_near(node: Near, scope: AnyScope, most: int = FIELD_GAP - 1) -> str:
+    """Say where the terms stand closest, of those within `most` words; or why they never do."""
     groups = [spans(child, scope) for child in node.children]
     absent = [brief(child) for child, group in zip(node.children, groups, strict=True) if not group]
     if absent:
         return f"absent: {' and '.join(absent)}"
-    near = closest(groups, FIELD_GAP - 1, ordered=node.ordered)
+    near = closest(groups, most, ordered=node.ordered)
     if near is not None:
         apart, together = near
         said = "side by side" if not apart else f"{apart} word{'s' if apart > 1 else ''} apart"
         return f"closest {'pair' if len(groups) == 2 else 'together'} {said}: {_where(together, scope)}"
-    other = closest(groups, FIELD_GAP - 1, ordered=False) if node.ordered else None
+    other = closest(groups, most, ordered=False) if node.ordered else None
     if other is not None:
         return f"only in {'the other' if len(groups) == 2 else 'another'} order: {_where(other[1], scope)}"
     return "never in the same part of the story"
