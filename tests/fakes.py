@@ -82,7 +82,8 @@ class FeedServer:
     A path with several answers gives them in turn and then repeats the last; a path without any is 404.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        self.host = host
         self.asked: list[Asked] = []
         self.at_once = 0  # the most requests that were in the works at one moment
         self._answers: dict[str, list[Answer]] = {}
@@ -102,7 +103,7 @@ class FeedServer:
         self._thread.stop()
 
     def url(self, path: str = "/feed.xml") -> str:
-        return f"http://127.0.0.1:{self.port}{path}"
+        return f"http://{self.host}:{self.port}{path}"
 
     def route(self, path: str = "/feed.xml", *answers: Answer) -> str:
         """Set what `path` answers and return its address."""
@@ -121,7 +122,7 @@ class FeedServer:
         application.router.add_route("*", "/{path:.*}", self._serve)
         self._runner = web.AppRunner(application, shutdown_timeout=0.1, access_log=None)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        site = web.TCPSite(self._runner, self.host, 0)
         await site.start()
         server: Any = site._server
         self.port = server.sockets[0].getsockname()[1]

@@ -781,6 +781,13 @@ def test_explain_puts_the_terms_that_do_not_occur_together_and_a_weak_alias_apar
 
 
 @pytest.mark.usefixtures("told")
+def test_explain_says_where_the_closest_pair_of_a_near_stands(folder: Path, run: Run) -> None:
+    write_config(folder / "config", topics="topics: {t: {query: embargo ONEAR/1 lark}}")
+    shown = " ".join(run("explain", "embargo", "--topic", "t").out.split())
+    assert "✗ ONEAR/1 (closest pair 3 words apart: `embargo` and `lark`, words 1 and 5 of the title)" in shown
+
+
+@pytest.mark.usefixtures("told")
 def test_explain_names_the_topics_that_matched_first_and_is_brief_of_those_that_did_not(folder: Path, run: Run) -> None:
     words = ", ".join(f"word{n}" for n in range(40))
     write_config(

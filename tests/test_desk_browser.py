@@ -52,6 +52,8 @@ PAGES = {
     "deliveries": "/deliveries",
     "events": "/events",
     "digest": "/subscribers/ruth/digest",
+    "alert": "/subscribers/ines/digest?message=alert&width=phone",
+    "no-update": "/subscribers/ines/digest?message=update",
     "missing": "/topics/nope",
     "subscribers": "/subscribers",
     "subscriber": "/subscribers/kai",
@@ -146,6 +148,7 @@ def test_what_publishers_write_is_shown_and_does_nothing(visit: Visit, made: Wor
         "/lab?q=border&days=7",
         "/lab?q=</textarea>" + script,
         "/subscribers/ruth/digest",
+        "/subscribers/ines/digest?message=alert&form=text",
     ]
     visit.page.set_viewport_size({"width": 320, "height": 900})
     for path in paths:
@@ -221,6 +224,10 @@ def test_the_digest_is_seen_in_its_frame(visit: Visit, addresses: dict[str, str]
     frame = visit.page.frame_locator("iframe")
     expect(frame.get_by_text("Why you got this.")).to_be_visible()
     assert visit.page.frames[1].evaluate("location.origin") == "null" or visit.said == []
+    visit.page.get_by_label("Message").select_option("Next digest, if nothing matched")
+    visit.page.get_by_role("button", name="Show").click()
+    expect(visit.page.get_by_text("if nothing matched until then")).to_be_visible()
+    expect(visit.page.frame_locator("iframe").get_by_text("Why you got this.")).to_be_visible()
 
 
 def test_in_forced_colours_states_keep_a_shape_and_a_border(browser: Browser, addresses: dict[str, str]) -> None:

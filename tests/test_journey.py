@@ -154,7 +154,8 @@ def told(pipe: Pipe, words: str, who: str = "ines") -> tuple[str, str]:
 def test_a_near_miss_is_kept_with_what_it_failed_by(pipe: Pipe) -> None:
     pipe.put("wire", item("1", "Sarn Strait pilots say that the lane is closed"), item("2", "A dock strike, a drill"))
     no = "Ines did not get it: it matched no topic."
-    assert told(pipe, "pilots") == (no, "It came close to strait: NEAR/3 fails (nearest: 6 words apart).")
+    pair = 'closest pair 6 words apart: `"Sarn Strait"` and `closed`, words 1 and 9 of the title'
+    assert told(pipe, "pilots") == (no, f"It came close to strait: NEAR/3 fails ({pair}).")
     assert told(pipe, "strike") == (no, "It came close to ports: what must be absent is there: `drill` in title.")
     assert {(row.topic, row.matched) for row in pipe.rows(Verdict)} == {("strait", False), ("ports", False)}
 
@@ -300,14 +301,56 @@ def test_the_page_shows_the_whole_journey(made: World, ask: Client) -> None:
         "Sent to 3, held for 1, in the digest of 1.",
         f"Ines Okafor will get it at 07:00 {LA}.",
         '"interior troops" 1 headline 2; summary 4',
-        "frontier summary 23",
-        "Sarn Strait disruption: NEAR/8 fails (nearest: 13 words apart). As decided 09:00.",
+        'NEAR/12 closest pair 3 words apart: `"interior troops"` and `@kolva`, words 2 and 7 of the title',
+        "frontier 5 summary 23",
+        'Sarn Strait disruption: NEAR/8 fails (closest pair 13 words apart: `"Sarn Strait"` and `clos*`, words 40 and '
+        "55 of the summary). As decided 09:00.",
         "Started an event of 5 stories",
         "Decided for 5 subscribers",
         "Delivered 3 of 4",
         "250 2.0.0 queued as",
     ):
         assert said in page, said
+
+
+RIVERS = """
+entities:
+  kolva: {name: Kolva, kind: place}
+  danube: {name: Danube, kind: place}
+lists: {rivers: {entities: [kolva, danube]}}
+"""
+ONE_OF_TWO = """
+topics:
+  border: {query: '((troops NEAR/2 (border OR frontier)) OR @rivers) AND NOT (exercise NEAR/1 anniversary)'}
+"""
+
+
+def test_the_tree_and_the_text_have_the_same_numbers(tmp_path: Path) -> None:
+    pipe = Pipe(tmp_path, topics=ONE_OF_TWO, entities=RIVERS)
+    title, rest = "Troops at the border of Kolva, near the Danube", "An exercise at another frontier, say officials."
+    pipe.put("wire", item("1", title, summary=rest))
+    with serving(web_of(pipe.app)) as ask:
+        page = ask("GET", "/stories/1").text
+    pipe.close()
+    sign, term = (
+        r'<span class="(y|no)"[^>]*>.</span><span class="vh">[^<]*</span>',
+        r'<span class="mono"><bdi>(.*?)</bdi>',
+    )
+    tree = {
+        term: (sign == "y", re.findall(r'class="leaf">(\d+)<', rest), text_of(rest))
+        for sign, term, rest in re.findall(rf'<li class="d\d[^>]*>{sign}{term}</span>(.*)</li>', page)
+    }
+    marks = re.findall(r"<mark>(\w+)<sup>(\d+)</sup></mark>", page)
+    # `frontier` is no word that the NEAR found, and yet one of the rule's that is there.
+    assert [word for word, _ in marks] == ["Troops", "border", "Kolva", "Danube", "frontier"]
+    number = dict(marks)
+    assert {term: numbers for term, (ticked, numbers, _) in tree.items() if ticked} == {
+        "troops": [number["Troops"]],
+        "border": [number["border"]],
+        "frontier": [number["frontier"]],
+        "@rivers": [number["Kolva"], number["Danube"]],
+    }
+    assert tree["exercise"] == (False, [], "summary 2")  # what must be absent makes nothing true
 
 
 def test_a_search_leads_to_the_story_or_offers_a_choice(ask: Client) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from monitor.config import Config, Entity, Example, Examples, Feed, Scope, Topic, load_config
 from monitor.errors import ConfigError, NotFoundError, Problem, QueryError
@@ -34,23 +37,55 @@ def lines(node: Explanation, depth: int = 0) -> list[str]:
 
 
 NEARNESS = [
-    ("a NEAR/2 b", "a x x x x b", "nearest: 4 words apart"),
+    ("a NEAR/2 b", "b x x x a x x x x b", "closest pair 3 words apart: `b` and `a`, words 1 and 5 of the title"),
     ("a NEAR/2 b", "a", "absent: b"),
     ("a NEAR/2 (b OR c)", "x", "absent: a and b, c"),
-    ("a ONEAR/2 b", "b a", "only in the other order"),
-    ("a ONEAR/2 b", "b a x x x b", "nearest: 3 words apart"),
-    ("a NEAR/1 b NEAR/1 c", "a x b x c", "nearest: 3 words apart"),
+    ("a ONEAR/2 b", "b a", "only in the other order: `b` and `a`, words 1 and 2 of the title"),
+    ("a ONEAR/2 b", "b a x x x b", "closest pair 3 words apart: `a` and `b`, words 2 and 6 of the title"),
+    ("a NEAR/1 b NEAR/1 c", "b c x a x b x c",
+     "closest together 2 words apart: `b`, `c` and `a`, words 1, 2 and 4 of the title"),
+    ("a ONEAR/1 b ONEAR/1 c", "b c a", "only in another order: `b`, `c` and `a`, words 1, 2 and 3 of the title"),
     ("ATLEAST/3(a)", "a x a", "2 of 3 times"),
     ("SENTENCE(aa AND bb)", "Aa. Bb.", "in no single sentence"),
     ("a OR b", "x", "none occurs: a, b"),
     ("a", "x", "does not occur"),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("query", "title", "note"), NEARNESS)
 def test_a_miss_says_what_is_absent_or_how_near_it_came(query: str, title: str, note: str) -> None:
     explanation = compile_query(query, CONFIG).explain(story(title), "query")
     assert (explanation.true, explanation.note) == (False, note)
+
+
+def test_of_a_near_that_holds_is_told_too_where_the_closest_pair_stands() -> None:
+    rules = compile_query('"interior troops" NEAR/9 (border OR frontier)', CONFIG)
+    text = story("Frontier closed", "A border far from a post: the interior troops say that no border is closed")
+    explanation = rules.explain(text, "query")
+    pair = '`"interior troops"` and `border`, words 8 and 13 of the summary'
+    assert (explanation.true, explanation.note) == (True, f"closest pair 3 words apart: {pair}")
+    beside = rules.explain(story("", "No border, interior troops say"), "query")
+    assert beside.note == 'closest pair side by side: `border` and `"interior troops"`, words 2 and 3 of the summary'
+
+
+@given(st.lists(st.sampled_from("abcx"), max_size=14), st.booleans())
+def test_the_closest_are_those_at_which_a_near_begins_to_hold(written: list[str], ordered: bool) -> None:
+    near = "ONEAR" if ordered else "NEAR"
+    text = story(" ".join(written))
+
+    def holds(distance: int) -> bool:
+        return bool(compile_query(f"a {near}/{distance} b {near}/{distance} c", CONFIG).match(text))
+
+    least = next((distance for distance in range(len(written)) if holds(distance)), None)
+    note = compile_query(f"a {near}/1 b {near}/1 c", CONFIG).explain(text, "query").note
+    if least is None:
+        assert note.startswith(("absent", "only in another order"))
+        return
+    assert note.startswith(f"closest together {least} word" if least else "closest together side by side")
+    named, places = re.findall(r"`(\w)`", note), [int(number) for number in re.findall(r"\d+", note.rpartition(":")[2])]
+    assert [written[place - 1] for place in places] == named
+    assert sorted(named) == ["a", "b", "c"]
+    assert places[-1] - places[0] - 1 == least
 
 
 def test_a_miss_of_an_entity_tells_of_weak_aliases_out_of_context() -> None:
@@ -268,7 +303,8 @@ topics:
         (
             19,
             "error",
-            "topic `near`: the example `a x x b` must match, and it does not: NEAR/1 fails (nearest: 2 words apart)",
+            "topic `near`: the example `a x x b` must match, and it does not: NEAR/1 fails "
+            "(closest pair 2 words apart: `a` and `b`, words 1 and 4 of the title)",
         ),
     ]
 

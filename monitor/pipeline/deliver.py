@@ -309,6 +309,18 @@ def render(
     It reads as of the time of its first attempt, so that all attempts are the same message, cut at the same places.
     Raises RenderError or SendError.
     """
+    reader, links, now = setting(app, config, value, row)
+    match app.sender.kind(url):
+        case "mail":
+            return app.renderer.mail(value, reader, app.site, links, now)
+        case "slack":
+            return app.renderer.slack(value, reader, app.site, links, now)
+        case "plain":
+            return app.renderer.plain(value, reader, app.site, links, now, app.sender.room(url))
+
+
+def setting(app: App, config: Config, value: Value, row: Delivery | None = None) -> tuple[Reader, Links, datetime]:
+    """Return who reads a message, with which links, and as of when (see `render`)."""
     subscriber = None if isinstance(value, Notice) else config.subscribers.get(value.subscriber)
     reader = app.reader(subscriber)
     name = "" if isinstance(value, Notice) else value.subscriber
@@ -323,13 +335,7 @@ def render(
         reader = replace(reader, title=row.channel, language=why.language if why else reader.language)
     if row is not None and (row.kind == "escalation" or row.escalate_at is not None):
         links = replace(links, acknowledge=app.acknowledge_link(row.subscriber or row.channel, row.incident))
-    match app.sender.kind(url):
-        case "mail":
-            return app.renderer.mail(value, reader, app.site, links, now)
-        case "slack":
-            return app.renderer.slack(value, reader, app.site, links, now)
-        case "plain":
-            return app.renderer.plain(value, reader, app.site, links, now, app.sender.room(url))
+    return reader, links, now
 
 
 def topics_of(value: Value) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from monitor.rules.engine import (
 )
 from monitor.rules.examples import run_examples, try_examples
 from monitor.rules.explain import ABSENT, outline
-from monitor.rules.values import Explanation, TopicMatch, Verdict, unpack
+from monitor.rules.values import Explanation, TopicMatch, Verdict, tidy, unpack
 from monitor.rules.warnings import ALERTS_A_DAY, draft_warnings, often, queries, too_common, warnings
 from monitor.text import Evidence
 
@@ -47,6 +47,7 @@ __all__ = [
     "outline",
     "queries",
     "run_examples",
+    "tidy",
     "too_common",
     "try_examples",
     "unpack",

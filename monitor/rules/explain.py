@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from monitor.entities import Aliases
 from monitor.query import And, AtLeast, EntityRef, Field, First, Near, Node, Not, Or, Sentence, children
 from monitor.rules.evaluate import AnyScope, Scope, count, evidence, holds, spans, text_of
-from monitor.rules.folded import FIELD_GAP
-from monitor.rules.near import Span, gap, nearby
+from monitor.rules.folded import FIELD_GAP, NAMES
+from monitor.rules.near import Span, closest
 from monitor.rules.values import Explanation
-from monitor.text import Evidence
+from monitor.text import Evidence, series
 
 ABSENT = "what must be absent is there"  # how a near miss that a NOT removed begins, on record too
 
-_NAMED = 3  # terms named in a note
+_NAMED, _LONGEST = 3, 40  # terms named in a note, and characters of one
 _NAMES_SHOWN = 8  # aliases of an entity, or members of a list, in an outline
 
 
@@ -35,7 +35,10 @@ def explain(node: Node, scope: AnyScope) -> Explanation:
         # The sentence that satisfies it; else all of the text, to show what is there at all.
         inside = next((sentence for sentence in text_of(scope).sentences() if holds(node.child, sentence)), scope)
         below = (explain(node.child, inside),)
-    return Explanation(_label(node), true, found, "" if true else _why_not(node, scope), below)
+    note = "" if true else _why_not(node, scope)
+    if true and isinstance(node, Near):
+        note = _how_near(node, scope, node.distance)
+    return Explanation(_label(node), true, found, note, below)
 
 
 def outline(node: Node, aliases: Aliases | None = None) -> Iterator[tuple[int, str]]:
@@ -97,41 +100,42 @@ def _why_not(node: Node, scope: AnyScope) -> str:
     return f"does not occur{where}"
 
 
-def _how_near(node: Near, scope: AnyScope) -> str:
+def _how_near(node: Near, scope: AnyScope, most: int = FIELD_GAP - 1) -> str:
+    """Say where the terms stand closest, of those within `most` words; or why they never do."""
     groups = [spans(child, scope) for child in node.children]
     absent = [brief(child) for child, group in zip(node.children, groups, strict=True) if not group]
     if absent:
         return f"absent: {' and '.join(absent)}"
-    if len(groups) > 2:
-        nearest = _least_distance(groups, ordered=node.ordered)
-        return "never all together" if nearest is None else f"nearest: {nearest} words apart"
-    apart = gap(groups[0], groups[1], ordered=node.ordered, limit=FIELD_GAP)
-    if apart is not None:
-        return f"nearest: {apart} words apart"
-    if node.ordered and gap(groups[0], groups[1], ordered=False, limit=FIELD_GAP) is not None:
-        return "only in the other order"
+    near = closest(groups, most, ordered=node.ordered)
+    if near is not None:
+        apart, together = near
+        said = "side by side" if not apart else f"{apart} word{'s' if apart > 1 else ''} apart"
+        return f"closest {'pair' if len(groups) == 2 else 'together'} {said}: {_where(together, scope)}"
+    other = closest(groups, most, ordered=False) if node.ordered else None
+    if other is not None:
+        return f"only in {'the other' if len(groups) == 2 else 'another'} order: {_where(other[1], scope)}"
     return "never in the same part of the story"
 
 
-def _least_distance(groups: Sequence[Sequence[Span]], *, ordered: bool) -> int | None:
-    """Return the least distance at which three or more groups are near, up to 1000 words."""
-    low, high = 0, 1_000
-    if next(nearby(groups, high - 1, ordered=ordered), None) is None:
-        return None
-    while low < high:
-        middle = (low + high) // 2
-        if next(nearby(groups, middle, ordered=ordered), None) is not None:
-            high = middle
-        else:
-            low = middle + 1
-    return low
+def _where(together: Sequence[Span], scope: AnyScope) -> str:
+    """Say where spans of one field stand, by the numbers of their first words there."""
+    text = scope.reading.text
+    found = [text.shown(span.at) for span in together]
+    field = found[0].field
+    base = text.folded.bases[NAMES.index(field)] if field in NAMES else 0
+    terms = series([f"`{_short(one.term)}`" for one in found])
+    return f"{terms}, words {series([str(span.first - base + 1) for span in together])} of the {field}"
 
 
 def brief(node: Node) -> str:
     """Return a node's first terms: `troops, soldiers, …`."""
     terms = [str(child) for child in children(node)] if isinstance(node, Or) else [str(node)]
-    shown = [term if len(term) <= 40 else f"{term[:39]}…" for term in terms[:_NAMED]]
+    shown = [_short(term) for term in terms[:_NAMED]]
     return ", ".join(shown) + (", …" if len(terms) > _NAMED else "")
+
+
+def _short(term: str) -> str:
+    return term if len(term) <= _LONGEST else f"{term[: _LONGEST - 1]}…"
 
 
 def _found(found: Sequence[Evidence]) -> str:

@@ -45,6 +45,14 @@ def nearby(groups: Sequence[Sequence[Span]], distance: int, *, ordered: bool) ->
     A word counts for one group only, so spans that overlap are not near. `ordered`: in the order of the groups. The
     spans of a group are sorted. Each yield has a span that comes first, and all those that complete it.
     """
+    for span, windows in _together(groups, distance, ordered=ordered):
+        yield from _completed(span, windows, ordered=ordered)
+
+
+def _together(
+    groups: Sequence[Sequence[Span]], distance: int, *, ordered: bool
+) -> Iterator[tuple[Span, list[Sequence[Span]]]]:
+    """Yield each span that may come first, with those of every other group that begin within `distance` behind it."""
     if not all(groups):
         return
     starts = [[span.first for span in group] for group in groups]
@@ -59,7 +67,7 @@ def nearby(groups: Sequence[Sequence[Span]], distance: int, *, ordered: bool) ->
                     break
                 windows.append(groups[other][low:high])
             else:
-                yield from _completed(span, windows, ordered=ordered)
+                yield span, windows
 
 
 def _completed(span: Span, windows: list[Sequence[Span]], *, ordered: bool) -> Iterator[tuple[Span, ...]]:
@@ -122,17 +130,28 @@ def within(groups: Sequence[Sequence[Span]], reach: int) -> list[tuple[int, int]
     return list(found.items())
 
 
-def gap(one: Sequence[Span], other: Sequence[Span], *, ordered: bool, limit: int) -> int | None:
-    """Return the fewest words between a span of `one` and a span of `other`, or None where these are `limit` or more.
-
-    `ordered`: only where `one` comes first. Spans that overlap are not compared.
+def closest(groups: Sequence[Sequence[Span]], most: int, *, ordered: bool) -> tuple[int, list[Span]] | None:
+    """Return the least distance at which the groups are near (`nearby`), and the spans that are, in order of place: one
+    of each group. None where they are not near even at `most`.
     """
-    best: int | None = None
-    for earlier, later in ((one, other),) if ordered else ((one, other), (other, one)):
-        starts = [span.first for span in later]
-        for span in earlier:
-            index = bisect_right(starts, span.last)
-            if index < len(later):
-                words = later[index].first - span.last - 1
-                best = words if best is None else min(best, words)
-    return None if best is None or best >= limit else best
+
+    def first(distance: int) -> tuple[Span, list[Sequence[Span]]] | None:
+        together = _together(groups, distance, ordered=ordered)
+        return next((one for one in together if earliest_end(one[1], ordered=ordered) is not None), None)
+
+    found = first(most)
+    if found is None:
+        return None
+    low, high = 0, most
+    while low < high:
+        middle = (low + high) // 2
+        nearer = first(middle)
+        if nearer is None:
+            low = middle + 1
+        else:
+            found, high = nearer, middle
+    span, windows = found
+    for number, window in enumerate(windows):
+        choices = ([*windows[:number], [one], *windows[number + 1 :]] for one in window)
+        windows = next(choice for choice in choices if earliest_end(choice, ordered=ordered) is not None)
+    return high, in_order([span, *(one for (one,) in windows)])

@@ -22,7 +22,10 @@ class TopicMatch(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A node of a rule's tree and whether it holds; `note` says why not, `evidence` what was found."""
+    """A node of a rule's tree and whether it holds; `evidence` is what was found.
+
+    `note` says why it does not hold; of a NEAR, whether it does or not, where its terms stand closest.
+    """
 
     text: str
     true: bool

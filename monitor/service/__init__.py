@@ -23,6 +23,7 @@ from monitor.errors import ConfigError, InputError, NotFoundError, SendError
 from monitor.events import WINDOW, Stream
 from monitor.models import Audit, Delivery, Endpoint, Recipient, Silence
 from monitor.pipeline import Polled, audit, make_digest, notify_operators, poll, with_usual
+from monitor.pipeline.deliver import setting
 from monitor.pipeline.digest import (
     digest_channels,
     digest_delivery,
@@ -33,7 +34,7 @@ from monitor.pipeline.digest import (
     windows,
 )
 from monitor.pipeline.outages import channels_of
-from monitor.pipeline.outgoing import message_id
+from monitor.pipeline.outgoing import Value, message_id
 from monitor.query import EntityRef, MacroRef, Node, parse, walk
 from monitor.render import MailMessage, PlainMessage, SlackMessage
 from monitor.rules import Rules, compile_tree, outline
@@ -308,32 +309,37 @@ def preview_digest(app: App, name: str, at: datetime | None, now: datetime) -> D
     return with_usual(app, digest)
 
 
-def render_as(app: App, value: Digest, form: Literal["mail", "slack"]) -> MailMessage | SlackMessage | PlainMessage:
-    """Return a digest's message in a form, whatever its channel is."""
-    reader = app.reader(subscriber_of(app, value.subscriber))
-    topics = (*(s.topic.name for s in value.sections), *(topic.name for topic in value.quiet))
-    links = app.links(value.subscriber, topics, app.now())
+def render_as(
+    app: App, value: Value, form: Literal["mail", "slack"], row: Delivery | None = None
+) -> MailMessage | SlackMessage | PlainMessage:
+    """Return the message for a value, or for the outbox's `row` of it, in a form, whatever its channel is."""
+    reader, links, at = setting(app, app.config, value, row)
     make = app.renderer.mail if form == "mail" else app.renderer.slack
-    return make(value, reader, app.site, links, app.now())
+    return make(value, reader, app.site, links, at)
 
 
 def digest_mail(app: App, value: Digest, message: MailMessage) -> EmailMessage:
-    """Return a digest's mail as it would go by the subscriber's mail channel, those for digests first.
-
-    One without a mail channel gets a recipient that cannot exist.
-    """
+    """Return a digest's mail as it would go by the subscriber's mail channel, those for digests first."""
     subscriber = subscriber_of(app, value.subscriber)
     via = subscriber.digest.via if subscriber.digest is not None else ()
-    for channel in dict.fromkeys((*via, *subscriber.channels)):
-        url = subscriber.channels[channel].get_secret_value()
-        identity = message_id(digest_key(replace(value, channel=channel)), app.mail_host)
+    names = dict.fromkeys((*via, *subscriber.channels))
+    urls = {name: subscriber.channels[name].get_secret_value() for name in names} | {"": ""}
+    ways = [(url, message_id(digest_key(replace(value, channel=name)), app.mail_host)) for name, url in urls.items()]
+    return addressed(app, message, ways, (subscriber.title, subscriber.name))
+
+
+def addressed(app: App, message: MailMessage, ways: Sequence[tuple[str, str]], reader: tuple[str, str]) -> EmailMessage:
+    """Return a mail as it goes by the first of some (address, Message-ID) that is one of mail.
+
+    Where none is, under the last Message-ID and to a recipient that cannot exist, of the `reader`'s title and name.
+    """
+    for url, identity in ways:
         with contextlib.suppress(SendError):  # a channel of another kind, or of one who is not switched on yet
             return app.sender.mail(url, message, identity, app.now())
     name, address = parseaddr(app.config.settings.mail_from)
-    identity = message_id(digest_key(replace(value, channel="")), app.mail_host)
     sender = (name or app.site.name, address or f"news@{app.mail_host}")
-    nobody = f"{subscriber.name}@no-mail-channel.invalid"
-    return compose(message, sender, (subscriber.title, nobody), identity, app.now())
+    nobody = (reader[0], f"{reader[1]}@no-mail-channel.invalid")
+    return compose(message, sender, nobody, ways[-1][1], app.now())
 
 
 def send_digest(app: App, value: Digest, now: datetime) -> list[Delivery]:

@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain, islice
 
 from monitor.app import App
 from monitor.models import Delivery, Page, Sighting, Story
-from monitor.rules import Explanation
+from monitor.rules import Explanation, tidy
 from monitor.service.journey import Explained, Told, TopicVerdict
 from monitor.service.marks import Piece, label, numbers, pieces
 from monitor.service.outcomes import Stand, became, place
@@ -27,13 +28,18 @@ _TERMS = 6  # of a topic that is shown in one line
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A line of a rule's tree: how deep, what it says, whether it holds, where it was found, and why not."""
+    """A line of a rule's tree: how deep, what it says, whether it holds, where it was found, and why not.
+
+    `counts`: it holds, and so does all that it is part of: it is some of what makes the rule true. Only a leaf that
+    counts has `numbers`, by which the story's words are marked.
+    """
 
     depth: int
     text: str
     true: bool
+    counts: bool
     leaf: bool
-    number: int
+    numbers: tuple[int, ...]
     places: str
     note: str
 
@@ -176,32 +182,35 @@ def _order(one: Outcome) -> tuple[tuple[int, str], str]:
 
 
 def _matched(story: Story, verdict: TopicVerdict, rule: str, evidence: Sequence[Evidence]) -> MatchedTopic:
+    by_term: dict[str, list[Evidence]] = {}
+    for one in evidence:
+        by_term.setdefault(one.term, []).append(one)
+    lines = list(islice(_walk(verdict.explanation), MOST_NODES))
+    # A term may hold without being what a NEAR found; where it stands is with the node then.
+    here = [
+        (by_term.get(node.text) if counts else None) or node.evidence if node.true and not node.children else ()
+        for _, node, counts in lines
+    ]
+    counting = [found for (*_, counts), found in zip(lines, here, strict=True) if counts]
+    evidence = tidy([*evidence, *chain.from_iterable(counting)])
     known = numbers(evidence)
     starts = {
         field: [word.start for word in words(text)]
         for field, text in (("title", story.title), ("summary", story.summary), ("text", story.text[:_BODY]))
     }
-    by_term: dict[str, list[Evidence]] = {}
-    for one in evidence:
-        by_term.setdefault(label(one), []).append(one)
-        by_term.setdefault(one.term, []).append(one)
-    tree = []
-    for depth, node in _walk(verdict.explanation):
-        # A term may hold without being what made the rule true; where it stands is with the node then.
-        here = (by_term.get(node.text) or node.evidence) if not node.children and node.true else ()
-        tree.append(
-            Leaf(
-                depth,
-                node.text,
-                node.true,
-                not node.children,
-                known.get(node.text, 0),
-                _places(here, starts),
-                node.note,
-            )
+    tree = [
+        Leaf(
+            depth=depth,
+            text=node.text,
+            true=node.true,
+            counts=counts,
+            leaf=not node.children,
+            numbers=tuple(sorted({known[label(one)] for one in found if label(one) in known})) if counts else (),
+            places=_places(found, starts),
+            note=node.note,
         )
-        if len(tree) == MOST_NODES:
-            break
+        for (depth, node, counts), found in zip(lines, here, strict=True)
+    ]
     summary = story.summary if story.summary != story.title else ""
     body = story.text if story.text not in (story.summary, story.title) else ""
     return MatchedTopic(
@@ -221,10 +230,12 @@ def _size(topic: MatchedTopic) -> int:
     return sum(len(text.encode()) for pieces in texts for text, _ in pieces) + _A_LINE * len(topic.tree)
 
 
-def _walk(node: Explanation, depth: int = 0) -> Iterator[tuple[int, Explanation]]:
-    yield depth, node
+def _walk(node: Explanation, depth: int = 0, above: bool = True) -> Iterator[tuple[int, Explanation, bool]]:
+    """Yield each node with its depth, and whether it is some of what makes the rule true."""
+    counts = above and node.true
+    yield depth, node, counts
     for child in node.children:
-        yield from _walk(child, depth + 1)
+        yield from _walk(child, depth + 1, counts and node.text != "not")
 
 
 _SPOKEN = {"title": "headline", "summary": "summary", "text": "text"}

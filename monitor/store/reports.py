@@ -372,6 +372,12 @@ class Reports:
         with self._read() as session:
             return list(session.exec(query).all())
 
+    def latest_of(self, subscriber: str, kind: str, limit: int) -> list[Delivery]:
+        """Return the latest messages of a kind to a subscriber, with what they say, the latest first."""
+        query = select(Delivery).where(Delivery.subscriber == subscriber, Delivery.kind == kind)
+        with self._read() as session:
+            return list(session.exec(query.order_by(col(Delivery.created_at).desc()).limit(limit)).all())
+
     def waiting(self, limit: int = 10) -> list[Delivery]:
         """Return the messages that go out next, without what they say."""
         query = select(Delivery).where(Delivery.state == "pending").order_by(col(Delivery.next_attempt_at)).limit(limit)

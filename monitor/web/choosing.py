@@ -183,17 +183,26 @@ def _form(view: Choices, now: datetime) -> dict[str, str]:
 
 
 @cache
+def _every_zone() -> frozenset[str]:
+    return frozenset(available_timezones())  # which reads the disk every time
+
+
+@cache
 def known_zones() -> frozenset[str]:
     """Return the time zones that the page offers: those named by a place, and UTC."""
-    return frozenset({"UTC", *(name for name in available_timezones() if name.partition("/")[0] in _REGIONS)})
+    return frozenset({"UTC", *(name for name in _every_zone() if name.partition("/")[0] in _REGIONS)})
+
+
+@cache
+def _zone(name: str) -> ZoneInfo:
+    return ZoneInfo(name)  # which keeps eight by itself, and reads the others from the disk every time
 
 
 def _zones(now: datetime, own: str) -> list[tuple[str, list[tuple[str, str]]]]:
     """Return the zones by region, each with its time now."""
     by_region: dict[str, list[tuple[str, str]]] = {}
-    own_too = {own} if own in available_timezones() else set()
-    for name in sorted(known_zones() | own_too):
-        at = now.astimezone(ZoneInfo(name))
+    for name in sorted(known_zones() | ({own} & _every_zone())):
+        at = now.astimezone(_zone(name))
         by_region.setdefault(name.partition("/")[0], []).append((name, f"{at:%H:%M}"))
     return sorted(by_region.items())
 

@@ -21,7 +21,7 @@ from monitor.service.deliveries import deliveries_view
 from monitor.service.feedlist import feeds_view
 from monitor.service.journey import journey_of, why
 from monitor.service.lab import DAYS, LONGEST, Trial
-from monitor.service.previews import digest_view, send_test_digest
+from monitor.service.previews import MESSAGES, preview, send_test
 from monitor.service.record import running
 from monitor.service.stories import story_view
 from monitor.store.reports import STANDINGS, Standing
@@ -234,28 +234,32 @@ class Desk:
                 return self._pages.stream(request.scope["path"], "lab", **values)
         return self.page(request, "lab", here="lab", found=trial.result(), topic=topic, steps=None)
 
-    def digest(self, request: Request, name: str, form: str = "html", width: str = "") -> HTMLResponse:
-        """A subscriber's digest as it would go now, in a frame that nothing of it can leave."""
-        return self._digest(request, name, form, width)
+    def digest(
+        self, request: Request, name: str, message: str = "", form: str = "html", width: str = ""
+    ) -> HTMLResponse:
+        """A subscriber's digest as it would go now, or another message, in a frame that nothing of it can leave."""
+        return self._digest(request, name, message, form, width)
 
     def _digest(
-        self, request: Request, name: str, form: str = "html", width: str = "", tested: Any = ()
+        self, request: Request, name: str, message: str, form: str = "html", width: str = "", tested: Any = ()
     ) -> HTMLResponse:
-        view = digest_view(self._app, name, self._app.now())
+        view = preview(self._app, name, self._app.now(), message)
         form = form if form in FORMS else "html"
-        values = {"view": view, "form": form, "phone": width == "phone", "tested": tested}
+        values = {"view": view, "messages": MESSAGES, "form": form, "phone": width == "phone", "tested": tested}
         return self.page(request, "digest", here="deliveries", **values)
 
-    def test(self, request: Request, name: str) -> HTMLResponse:
+    def test(self, request: Request, name: str, message: str = "") -> HTMLResponse:
         """Send it to the operators, as a test that counts for nobody, and say what became of it."""
-        tested = send_test_digest(self._app, name, self._app.now())
-        return self._digest(request, name, tested=tested)
+        tested = send_test(self._app, name, self._app.now(), message)
+        return self._digest(request, name, message, tested=tested)
 
-    def mail(self, name: str) -> HTMLResponse:
+    def mail(self, name: str, message: str = "") -> HTMLResponse:
         """The mail in that frame: as it would go, so with styles of its own, and shut off from all else."""
-        view = digest_view(self._app, name, self._app.now())
+        mail = preview(self._app, name, self._app.now(), message).mail
+        if mail is None:
+            raise NotFoundError("there is no such message to show")
         policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox"
-        return HTMLResponse(view.html, headers={"Content-Security-Policy": policy})
+        return HTMLResponse(mail.html, headers={"Content-Security-Policy": policy})
 
     def feeds(
         self, request: Request, q: str = "", state: str = "", sort: str = "problems", skip: str = ""
