@@ -50,6 +50,7 @@ OWN_TROUBLE, OWN_TROUBLE_MOST = 30.0, 600.0  # seconds until a feed is polled ag
 REST = 2.0  # times as long as a part took, before the next: the database is left to others two thirds of the time
 BRIEF = 3_000  # characters that are matched where they are: in half a millisecond, which a thread would cost again
 DELTA = 226  # the status of an answer that holds what is new alone (RFC 3229)
+ALWAYS = {"url", "next_poll_at", "was_due"}  # saved whatever they were: they are compared there (`store.feeds.update`)
 FAILURES_OF_ANOTHER_ADDRESS = 3  # in a row, before the declared one is asked again
 
 
@@ -456,8 +457,11 @@ async def _resting(app: App, asked: _Asked, rest: Failed) -> Polled:
 
 
 async def _unchanged(app: App, asked: _Asked, answer: Fetched | NotModified) -> Polled:
-    name = asked.feed.name
-    await app.save_state(name, **_healthy(app, asked, answer, pushed=asked.pushed))
+    name, state = asked.feed.name, asked.state
+    healthy = _healthy(app, asked, answer, pushed=asked.pushed)
+    # Most of it is as it was, and each value takes its time on the way to the database.
+    news = {key: value for key, value in healthy.items() if key in ALWAYS or value != getattr(state, key)}
+    await app.save_state(name, **news)
     log.debug("%s: nothing new", name)
     return Polled(name, "unchanged")
 
