@@ -101,6 +101,10 @@ def _show(one: EventStories, covered: Coverage) -> None:
         lead = " (lead)" if story.id == covered.lead.story_id else ""
         out.print(told(f"  {story.id}  {clock(story.effective_at)}  {story.source}: {story.title}{lead}"))
         out.print(told(f"      {story.event_why}"), style="dim")
+        if refused := story.event_refused:
+            shared = f", shares {', '.join(refused['shared'])}" if refused["shared"] else ""
+            nearest = f"event {refused['event']}, likeness {refused['likeness']:.2f}{shared}"
+            out.print(told(f"      the nearest that it did not join: {nearest}"), style="dim")
 
 
 @cli.command()
