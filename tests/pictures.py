@@ -1,0 +1,85 @@
+"""Makes the pictures of mails in `docs/images` anew: `python -m tests.pictures [DIR]`.
+
+Some single mails, and sheets of the whole family as it looks at each width, in each scheme, and without style block.
+Chromium is needed; with pngquant the pictures take a third of the room.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import replace
+from html import escape
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page
+
+from tests import family
+from tests.browser import SCHEMES, Scheme, launched
+from tests.conftest import PROJECT
+from tests.family import AT, LINKS, MAILS, RENDERER, SITE
+
+WIDTHS = (360, 390, 700)
+ACROSS = 2800  # pixels of a sheet
+LONGEST = 1300  # pixels of a mail's height
+SINGLE: dict[str, tuple[str, str, int, Scheme]] = {
+    "digest": ("digest", "en", 390, "light"),
+    "mail-alert": ("alert", "en", 700, "light"),
+    "mail-update-dark": ("update", "en", 390, "dark"),
+    "mail-digest-arabic": ("digest", "ar", 390, "light"),
+    "mail-spike": ("spike", "es", 390, "light"),
+}
+
+
+def html_of(name: str, language: str = "en", *, style: bool = True) -> str:
+    """Return a mail of the family, with its style block or as programs show it that drop that."""
+    links = LINKS if name == "escalated" else replace(LINKS, acknowledge="")
+    html = RENDERER.mail(MAILS[name], family.reader(language), SITE, links, AT).html
+    return html if style else re.sub(r"<style>.*?</style>", "", html, flags=re.DOTALL)
+
+
+def sheet(mails: Iterable[str], width: int) -> str:
+    """Return a page of mails side by side, each in a frame of its own."""
+    frames = "".join(f'<iframe srcdoc="{escape(html)}"></iframe>' for html in mails)
+    style = (
+        f"body{{margin:0;width:{ACROSS}px;display:flex;flex-wrap:wrap;align-items:flex-start;gap:12px;background:#777}}"
+    )
+    return f"<style>{style}iframe{{border:0;width:{width}px;height:10px}}</style>{frames}"
+
+
+def take(browser: Browser, html: str, width: int, scheme: Scheme, path: Path, longest: int = 0) -> None:
+    """Keep a picture of a page, at most `longest` pixels high where that is given."""
+    page: Page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page.set_content(html, wait_until="load")
+    page.evaluate(
+        "longest => document.querySelectorAll('iframe').forEach(e => {"
+        " e.style.height = Math.min(e.contentDocument.documentElement.scrollHeight, longest) + 'px' })",
+        LONGEST,
+    )
+    height = page.evaluate("document.documentElement.scrollHeight")
+    clip = {"x": 0, "y": 0, "width": width, "height": min(height, longest or height)}
+    page.screenshot(path=path, full_page=True, clip=clip)  # type: ignore[arg-type]  # it is a FloatRect
+    page.close()
+    if smaller := shutil.which("pngquant"):
+        subprocess.run([smaller, "--force", "--ext", ".png", "--strip", "64", str(path)], check=True)
+
+
+def main() -> None:
+    """Make them all."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else PROJECT / "docs" / "images"
+    for browser in launched():
+        for file, (name, language, width, scheme) in SINGLE.items():
+            take(browser, html_of(name, language), width, scheme, folder / f"{file}.png", LONGEST)
+        for width in WIDTHS:
+            for scheme in SCHEMES:
+                mails = map(html_of, MAILS)
+                take(browser, sheet(mails, width), ACROSS, scheme, folder / f"mails-{width}-{scheme}.png")
+        bare = (html_of(name, style=False) for name in MAILS)
+        take(browser, sheet(bare, 360), ACROSS, "dark", folder / "mails-360-without-style.png")
+
+
+if __name__ == "__main__":
+    main()
