@@ -10,7 +10,22 @@ from typing import Annotated
 import typer
 
 from monitor import checking, logs
-from monitor.cli.common import CONFIG, DATA, Config, Data, Json, cli, clock, out, plain, table, to_json, told, using
+from monitor.cli.common import (
+    CONFIG,
+    DATA,
+    Config,
+    Data,
+    Json,
+    cli,
+    clock,
+    hang,
+    out,
+    plain,
+    table,
+    to_json,
+    told,
+    using,
+)
 from monitor.cli.stream import read_lines
 from monitor.errors import NotFoundError
 from monitor.events import Coverage, Report, coverage
@@ -99,12 +114,12 @@ def _show(one: EventStories, covered: Coverage) -> None:
     out.print(f"event {one.event.id}: {covered.stories} stories, {since}", style="bold")
     for story in one.stories:
         lead = " (lead)" if story.id == covered.lead.story_id else ""
-        out.print(told(f"  {story.id}  {clock(story.effective_at)}  {story.source}: {story.title}{lead}"))
-        out.print(told(f"      {story.event_why}"), style="dim")
+        hang(told(f"{story.id}  {clock(story.effective_at)}  {story.source}: {story.title}{lead}"), 2)
+        hang(told(story.event_why, "dim"), 6)
         if refused := story.event_refused:
             shared = f", shares {', '.join(refused['shared'])}" if refused["shared"] else ""
             nearest = f"event {refused['event']}, likeness {refused['likeness']:.2f}{shared}"
-            out.print(told(f"      the nearest that it did not join: {nearest}"), style="dim")
+            hang(told(f"the nearest that it did not join: {nearest}", "dim"), 6)
 
 
 @cli.command()
