@@ -1,7 +1,7 @@
-"""Makes the pictures of mails in `docs/images` anew: `python -m tests.pictures [DIR]`.
+"""Makes the pictures of mails and of the desk in `docs/images` anew: `python -m tests.pictures [DIR]`.
 
-Some single mails, and sheets of the whole family as it looks at each width, in each scheme, and without style block.
-Chromium is needed; with pngquant the pictures take a third of the room.
+The desk and its rule lab, some single mails, and sheets of the whole family of mails as it looks at each width, in each
+scheme, and without style block. Chromium is needed; with pngquant the pictures take a third of the room.
 """
 
 from __future__ import annotations
@@ -10,17 +10,21 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable
 from dataclasses import replace
 from html import escape
 from pathlib import Path
+from urllib.parse import quote
 
 from playwright.sync_api import Browser, Page
 
 from tests import family
 from tests.browser import SCHEMES, Scheme, launched
 from tests.conftest import PROJECT
+from tests.desk import world
 from tests.family import AT, LINKS, MAILS, RENDERER, SITE
+from tests.test_web import serving
 
 WIDTHS = (360, 390, 700)
 ACROSS = 2800  # pixels of a sheet
@@ -31,6 +35,11 @@ SINGLE: dict[str, tuple[str, str, int, Scheme]] = {
     "mail-update-dark": ("update", "en", 390, "dark"),
     "mail-digest-arabic": ("digest", "ar", 390, "light"),
     "mail-spike": ("spike", "es", 390, "light"),
+}
+PAGES = {
+    "desk": "/",
+    "lab": "/lab?topic=border-deployments&days=30&q="
+    + quote('(battalion* OR "interior troops" OR suspend*) NEAR/20 (border OR strait OR @kolva)'),
 }
 
 
@@ -63,6 +72,22 @@ def take(browser: Browser, html: str, width: int, scheme: Scheme, path: Path, lo
     clip = {"x": 0, "y": 0, "width": width, "height": min(height, longest or height)}
     page.screenshot(path=path, full_page=True, clip=clip)  # type: ignore[arg-type]  # it is a FloatRect
     page.close()
+    shrink(path)
+
+
+def desk(browser: Browser, folder: Path) -> None:
+    """Keep pictures of pages of the desk, with the history of the tests' world."""
+    with tempfile.TemporaryDirectory() as data, world(Path(data)) as made, serving(made.web()) as client:
+        for file, address in PAGES.items():
+            page = browser.new_page(viewport={"width": 1280, "height": 800})
+            page.goto(f"http://127.0.0.1:{client.port}{address}")
+            page.screenshot(path=folder / f"{file}.png", full_page=True)
+            page.close()
+            shrink(folder / f"{file}.png")
+
+
+def shrink(path: Path) -> None:
+    """Have a picture take less room, where the program for that is installed."""
     if smaller := shutil.which("pngquant"):
         subprocess.run([smaller, "--force", "--ext", ".png", "--strip", "64", str(path)], check=True)
 
@@ -71,6 +96,7 @@ def main() -> None:
     """Make them all."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else PROJECT / "docs" / "images"
     for browser in launched():
+        desk(browser, folder)
         for file, (name, language, width, scheme) in SINGLE.items():
             take(browser, html_of(name, language), width, scheme, folder / f"{file}.png", LONGEST)
         for width in WIDTHS:

@@ -1051,6 +1051,9 @@ def test_events_are_shown_split_and_merged(folder: Path, run: Run) -> None:
     (row,) = json.loads(run("events", "merge", "1", "2", "4", "--json").out)
     assert [story["id"] for story in row["stories"]] == [1, 2, 3]
     assert run("events", "merge", "1", "9").code == 1
+    assert [
+        run("events", *asked).code for asked in (("9" * 20,), ("split", "9" * 20, "1"), ("merge", "1", "9" * 20))
+    ] == [1] * 3
     assert run("events", "show", "9").code == 1
     assert run("events", "split", "1").code == 2
 

@@ -32,6 +32,8 @@ from monitor.events import Coverage, Report, coverage
 from monitor.replay import Replay
 from monitor.store import EventStories
 
+_MOST = 2**63 - 1  # the greatest number that a row can have
+
 
 @cli.command()
 def events(
@@ -61,6 +63,8 @@ def events(
     if action != "show" and not (event and others):
         wanted = "the stories to split off" if action == "split" else "the events to merge into it"
         raise typer.BadParameter(f"{action}: name an event, and {wanted}")
+    if (most := max(event, *(others or ()), 0)) > _MOST:
+        raise NotFoundError(f"there is no event or story {most}; `monitor events` lists them")
     with using(config, data) as app:
         store, now = app.store.events, app.now()
         if action == "split":
