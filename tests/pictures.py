@@ -1,11 +1,14 @@
-"""Makes the pictures of mails and of the desk in `docs/images` anew: `python -m tests.pictures [DIR]`.
+"""Makes the pictures of mails, the desk and the demo in `docs/images` anew: `python -m tests.pictures [DIR]`.
 
-The desk and its rule lab, some single mails, and sheets of the whole family of mails as it looks at each width, in each
-scheme, and without style block. Chromium is needed; with pngquant the pictures take a third of the room.
+A terminal with the demo, the desk and its rule lab, some single mails, and sheets of the whole family of mails as it
+looks at each width, in each scheme, and without style block. Chromium is needed; with pngquant the pictures take a
+third of the room.
 """
 
 from __future__ import annotations
 
+import io
+import os
 import re
 import shutil
 import subprocess
@@ -18,6 +21,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from playwright.sync_api import Browser, Page
+from rich.console import Console
+from rich.text import Text
 
 from tests import family
 from tests.browser import SCHEMES, Scheme, launched
@@ -86,6 +91,27 @@ def desk(browser: Browser, folder: Path) -> None:
             shrink(folder / f"{file}.png")
 
 
+def demo(browser: Browser, folder: Path) -> None:
+    """Keep a picture of a terminal with `monitor demo`, which takes a minute; what is in its middle is left out."""
+    with tempfile.TemporaryDirectory() as data:
+        command = [sys.executable, "-m", "monitor", "demo", "--out", "data/demo"]
+        path = f"{PROJECT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+        env = {**os.environ, "FORCE_COLOR": "1", "COLUMNS": "104", "PYTHONPATH": path}
+        lines = subprocess.run(
+            command, cwd=data, env=env, check=True, capture_output=True, text=True
+        ).stdout.splitlines()
+    end = next(number for number, line in enumerate(lines) if "What happened" in line)
+    shown = [*lines[:30], "  …", *lines[end - 6 :]]
+    console = Console(record=True, width=104, file=io.StringIO())
+    console.print(Text.from_ansi("\n".join(shown)))
+    svg = console.export_svg(title="make demo")
+    page = browser.new_page(viewport={"width": 1240, "height": 800})
+    page.set_content(f"<style>body{{margin:0}}svg{{width:1240px}}</style>{svg}", wait_until="load")
+    page.locator("svg").first.screenshot(path=folder / "demo.png")
+    page.close()
+    shrink(folder / "demo.png")
+
+
 def shrink(path: Path) -> None:
     """Have a picture take less room, where the program for that is installed."""
     if smaller := shutil.which("pngquant"):
@@ -96,6 +122,7 @@ def main() -> None:
     """Make them all."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else PROJECT / "docs" / "images"
     for browser in launched():
+        demo(browser, folder)
         desk(browser, folder)
         for file, (name, language, width, scheme) in SINGLE.items():
             take(browser, html_of(name, language), width, scheme, folder / f"{file}.png", LONGEST)
