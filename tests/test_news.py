@@ -283,6 +283,11 @@ def test_a_digest_shows_an_event_by_its_lead(tmp_path: Path) -> None:
     pipe.close()
 
 
+@pytest.mark.usefixtures("on_postgres")
+def test_a_digest_shows_an_event_by_its_lead_on_postgresql_too(tmp_path: Path) -> None:
+    test_a_digest_shows_an_event_by_its_lead(tmp_path)
+
+
 def test_an_update_knows_the_message_that_opened_the_thread_and_what_other_outlets_have(pipe: Pipe) -> None:
     pipe.put("wire", item("1", FIRST))
     pipe.forward(minutes=1)

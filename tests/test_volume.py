@@ -145,6 +145,13 @@ def test_a_first_poll_is_no_spike_and_a_topic_that_never_matched_is_quiet_too(pi
     assert volume_due(pipe.app) == []
 
 
+@pytest.mark.usefixtures("on_postgres")
+def test_a_topic_that_never_matched_is_quiet_on_postgresql_too(tmp_path: Path) -> None:
+    made = Pipe(tmp_path, START, topics=TOPICS)
+    test_a_first_poll_is_no_spike_and_a_topic_that_never_matched_is_quiet_too(made)
+    made.close()
+
+
 def spike(tmp_path: Path, before: Callable[[Pipe], object], budget: str = "") -> Pipe:
     """A topic with one story a week, which after `before` has twelve in an hour."""
     made = Pipe(tmp_path, START, topics=TOPICS, monitor=f"{make.MONITOR}events: off\n{budget}")
