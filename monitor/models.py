@@ -306,7 +306,8 @@ class Verdict(SQLModel, table=True):
 class Event(SQLModel, table=True):
     """The stories of several outlets about one happening. `why` says how the latest one came to join.
 
-    `key` is that of the story it began with, which retention may have removed since, or an operator put elsewhere.
+    `key` is that of the story it began with, which retention may have removed since; where an operator parted it, that
+    of one of its stories and the time.
     `told` is the `events.Account` of what was told of it at once, to anybody.
     """
 

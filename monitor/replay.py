@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from math import nan
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -27,6 +28,8 @@ from monitor.urls import canonical_url
 
 LOOK = timedelta(hours=1)  # between two looks at the volume of topics, as the daemon's are a minute apart
 LONGEST = timedelta(days=8)  # after the last story: the digests that are to tell of it, weekly ones too
+LEAP = timedelta(days=30)  # between two stories, from which on a third is to agree
+_FIRST, _LAST = 0.0, 221_845_392_000.0  # seconds: of a time before 1970, or after the year 8999, none is known
 _LEASE, _AT_ONCE = 60.0, 1000
 
 
@@ -56,6 +59,7 @@ class Replay:
         self._feeds: dict[tuple[str, str], Feed] = {}
         self._ids: dict[int, Any] = {}  # of a story of the database: the latest id that it was given
         self._began = False
+        self._watched = any(topic.spike or topic.quiet for topic in config.topics.values())
 
     def __enter__(self) -> Replay:
         return self
@@ -67,13 +71,12 @@ class Replay:
     def lines(self, lines: Iterable[bytes]) -> Iterator[Message]:
         """Yield the messages of stories on lines of JSON; then those that wait yet. Raises InputError.
 
-        A story without a time, or with an earlier one, counts as published with the one before it.
+        A story without a time, or with an earlier one, counts as published with the one before it; those before any
+        that has one, with that. So does one that is far ahead of the one before, unless the next one agrees: a single
+        mistake of a publisher would take the clock years on.
         """
-        for number, raw in enumerate(lines, 1):
-            if raw.strip():
-                data = json_object(raw, number)
-                at = published(data.get("published"), number, self._now.timestamp())
-                yield from self.story(json_story(data, number), datetime.fromtimestamp(at, UTC))
+        for story, at in _timed(lines):
+            yield from self.story(story, at)
         yield from self.finish()
 
     def story(self, story: StoryText, at: datetime) -> Iterator[Message]:
@@ -110,13 +113,13 @@ class Replay:
             moments = [slot.next_at for slot in store.slots.all().values()]
             if (due := store.outbox.next_due()) is not None:
                 moments.append(due)
-            if volume:
+            if volume and self._watched:
                 moments.append(self._looked + LOOK)
             soonest = min((moment for moment in moments if moment > self._now), default=end)
             if soonest > end:
                 break
             self._now = soonest
-            if volume and self._now >= self._looked + LOOK:
+            if volume and self._watched and self._now >= self._looked + LOOK:
                 self._looked = self._now
                 volume_due(self._app)
             yield from self._go()
@@ -167,3 +170,34 @@ class Replay:
         self._app.use(self._config, self._app.rules)
         self._app.store.feeds.ensure({feed.name: feed.address}, self._now)
         return feed
+
+
+def _timed(lines: Iterable[bytes]) -> Iterator[tuple[StoryText, datetime]]:
+    """Yield the stories on lines of JSON with the times that they count as published at. Raises InputError."""
+    last: datetime | None = None
+    undated: list[StoryText] = []
+    ahead: tuple[StoryText, datetime] | None = None
+    for number, raw in enumerate(lines, 1):
+        if not raw.strip():
+            continue
+        data = json_object(raw, number)
+        story, seconds = json_story(data, number), published(data.get("published"), number, nan)
+        at = datetime.fromtimestamp(seconds, UTC) if _FIRST <= seconds < _LAST else None
+        if ahead is not None and last is not None:
+            early, leapt = ahead
+            last, ahead = leapt if at is not None and abs(at - leapt) <= LEAP else last, None
+            yield early, last
+        if last is None:
+            undated.append(story)
+            if at is not None:
+                last = at
+                yield from ((one, at) for one in undated)
+        elif at is not None and at - last > LEAP:
+            ahead = story, at
+        else:
+            last = max(last, at or last)
+            yield story, last
+    if last is None:
+        yield from ((one, datetime.fromtimestamp(_FIRST, UTC)) for one in undated)
+    elif ahead is not None:
+        yield ahead[0], last

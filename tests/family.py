@@ -11,6 +11,7 @@ from monitor.config import Rate
 from monitor.dispatch import (
     Alert,
     Change,
+    Confirmation,
     Digest,
     DigestSection,
     Notice,
@@ -172,6 +173,11 @@ FAMILY: dict[str, Value] = {
                                       "dw: cannot be reached since 06:40.",
                                       "All other feeds go on. `monitor feeds` shows them.")),
 }  # fmt: skip
+# Those that go by mail too, and by nothing else.
+MAILS: dict[str, Value | Confirmation] = FAMILY | {
+    "sign-up": Confirmation("ines", "ines@corvid.example", "en"),
+    "sign-up-known": Confirmation("ines", "ines@corvid.example", "en", is_known=True),
+}
 
 
 def every_change() -> Alert:
@@ -190,6 +196,12 @@ def every_other_change() -> Alert:
         Change("retraction", "Delta Post"), Change("retraction"), Change("words", "§"),
     )  # fmt: skip
     return alert(news=news)
+
+
+def every_count() -> Alert:
+    """What numbers can count, and a name."""
+    counts = ("dead", "injured", "missing", "arrested", "people")
+    return alert(news=(*(Change("fact", "3", "2", about) for about in counts), Change("entity", "Pell Star")))
 
 
 def reader(language: str) -> Reader:

@@ -7,6 +7,7 @@ import email
 import gzip
 import json
 import logging
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -166,6 +167,8 @@ WRONG_USAGE = [
     ("deliveries", "--limit", "0"),
     ("digest", "ruth", "--format", "pdf"),
     ("digest", "ruth", "--at", "noon"),
+    ("digest", "ruth", "--at", "0001-01-01T00:00"),
+    ("digest", "ruth", "--at", "9999-12-31T23:59:59-11:00"),
     ("demo", "--pace", "0"),
     ("import",),
     ("import", "opml"),
@@ -1028,7 +1031,11 @@ def test_events_are_shown_split_and_merged(folder: Path, run: Run) -> None:
     pipe.put("wire", item("1", "Embargo breach: tanker Pell Star seized off Crete"))
     pipe.put("post", item("2", "Tanker Pell Star seized off Crete for embargo breach"))
     pipe.put("post", item("3", "Hamburg mayor resigns over sanctions land deal"))
+    pipe.put("post", item("4", "Hamburg gets a new bridge over Crete Canal"))
     pipe.close()
+    assert re.search(
+        r"^      the nearest that it did not join: event \d, likeness 0\.\d\d, shares ", run("events", "3").out, re.M
+    )
     shown = run("events")
     assert (shown.code, shown.err) == (0, "")
     assert shown.out.splitlines()[1].split()[:2] == ["1", "2"]
@@ -1036,14 +1043,17 @@ def test_events_are_shown_split_and_merged(folder: Path, run: Run) -> None:
     (row,) = json.loads(run("events", "--json").out)
     assert [story["title"][:6] for story in row["stories"]] == ["Embarg", "Tanker"]
     assert row["stories"][1]["event_why"].startswith("joins")
-    assert "likeness" in run("events", "show", "1").out
+    assert "\n      joins as a copy or light rewrite: likeness" in run("events", "show", "1").out
     assert run("events", "1").out == run("events", "show", "1").out
     assert run("events", "shw", "1").code == 2
     split = run("events", "split", "1", "2")
     assert (split.code, split.out.count("an operator split it from event 1")) == (0, 1)
-    (row,) = json.loads(run("events", "merge", "1", "2", "3", "--json").out)
+    (row,) = json.loads(run("events", "merge", "1", "2", "4", "--json").out)
     assert [story["id"] for story in row["stories"]] == [1, 2, 3]
     assert run("events", "merge", "1", "9").code == 1
+    assert [
+        run("events", *asked).code for asked in (("9" * 20,), ("split", "9" * 20, "1"), ("merge", "1", "9" * 20))
+    ] == [1] * 3
     assert run("events", "show", "9").code == 1
     assert run("events", "split", "1").code == 2
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from monitor.config import Config
-from monitor.dispatch import A_MESSAGE, TOLD, Decided, Incident, Reason, Standing, Told, decide
+from monitor.dispatch import A_MESSAGE, TOLD, Change, Decided, Incident, Reason, Standing, Told, decide
 from tests import make
 from tests.conftest import PROJECT
 from tests.make import NOW
@@ -82,6 +82,7 @@ def reasons(decided: Sequence[Decided]) -> list[tuple[str, tuple[str, ...]]]:
 ALERT = "via: [mail]"
 DIGEST_ONLY = DIGEST + "    subscriptions: [{topics: all, digest: true}]\n"
 LONG_AGO = NOW - timedelta(days=30)
+DEAD = (Change("fact", "12", "3", "dead"),)
 EVENT = Told(minutes(-30), ("sanctions",), ("mail",), "event")
 
 ALONE = [
@@ -115,9 +116,9 @@ ALONE = [
     (one(ALERT + ", each: story"), {"event": [replace(EVENT, this_story=True)]}, "already told"),
     (one("via: [mail, desk]"), {"event": [EVENT]}, "sent"),
     (one(ALERT + ", updates: material"), {"event": [EVENT]}, "already told"),
-    (one(ALERT + ", updates: material"), {"event": [EVENT], "material": "12 are dead, not 3"}, "sent"),
+    (one(ALERT + ", updates: material"), {"event": [EVENT], "material": DEAD}, "sent"),
     (one(ALERT + ", updates: material"), {"event": [EVENT], "topics": ("war",)}, "sent"),
-    (one(ALERT), {"event": [EVENT], "material": "12 are dead, not 3"}, "already told"),
+    (one(ALERT), {"event": [EVENT], "material": DEAD}, "already told"),
     (
         one(ALERT + ", updates: {sources: 3}"),
         {"event": [EVENT], "outlets": (minutes(-40), minutes(-9))},
@@ -209,10 +210,39 @@ def test_a_wait_that_would_end_in_the_quiet_hours_is_not_waited(table: Table) ->
 
 def test_an_update_is_a_message_of_its_own_and_says_what_is_new(table: Table) -> None:
     (first,) = table(one(ALERT + ", updates: material"))
-    (again,) = table(one(ALERT + ", updates: material"), event=[EVENT], material="12 are dead, not 3")
+    (again,) = table(one(ALERT + ", updates: material"), event=[EVENT], material=DEAD)
     assert first.key == "event"
     assert again.key not in ("event", "story")
-    assert again.why == "12 are dead, not 3"
+    assert (again.news, again.detail) == (DEAD, "again: 12 dead, 3 before")
+
+
+def test_an_update_tells_of_the_topics_and_the_severity_that_are_new_to_its_reader_alone(table: Table) -> None:
+    text = one(ALERT + ", updates: material", "[ships, sanctions]")
+    # What the event has of a topic that its reader does not follow is no news.
+    assert reasons(table(text, topics=("sanctions", "war"), event=[EVENT])) == [("already told", ("sanctions",))]
+    told = [replace(EVENT, topics=("ships",))]
+    (again,) = table(text, topics=("ships", "sanctions"), event=told, material=DEAD)
+    assert again.news == (Change("severity", "normal", "low"), Change("topic", "Sanctions"), *DEAD)
+    # Also where the story is the one that was told: an edit or its page may bring a topic.
+    (again,) = table(text, topics=("sanctions",), event=[replace(told[0], this_story=True)])
+    assert [one.kind for one in again.news] == ["severity", "topic"]
+    (again,) = table(text, topics=("sanctions",), event=[replace(told[0], this_story=True, key=again.key)])
+    assert again.key.endswith("#sanctions")
+
+
+def test_an_update_goes_into_no_message_about_something_else_and_takes_none_in(table: Table) -> None:
+    text = one(ALERT + ", wait: 60s, updates: material")
+    other = Told(minutes(0.5), ("sanctions",), ("mail",), "other", waits=True)
+    (again,) = table(text, event=[EVENT], messages=[other], material=DEAD)
+    assert (again.reason, again.due) == (Reason.SENT, minutes(1))
+    (fresh,) = table(text, messages=[replace(other, key=again.key)])
+    assert (fresh.reason, fresh.key) == (Reason.SENT, "event")
+
+
+def test_what_is_new_while_a_message_about_the_event_waits_goes_into_it(table: Table) -> None:
+    held = replace(EVENT, at=minutes(180), waits=True)
+    (again,) = table(one(ALERT + ", updates: material", rest=QUIET), event=[held], material=DEAD)
+    assert (again.reason, again.key, again.news) == (Reason.GATHERED, "event", DEAD)
 
 
 def test_an_event_told_by_one_channel_goes_to_the_other_alone(table: Table) -> None:

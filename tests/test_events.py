@@ -171,6 +171,42 @@ def test_a_round_up_neither_joins_nor_glues() -> None:
     assert events([both, fire]) == [None, None]
 
 
+ROUND_UPS = [
+    "Monday briefing: Swiss fire kills several, Hamburg mayor resigns", "Your Tuesday Morning Briefing",
+    "First Thing: several killed in Swiss fire", "Briefing: a fire, a mayor and a flood", "News in brief",
+    "Five things to know this Friday", "Today’s top stories: fire, mayor",
+    "Morning briefing | The fire and more",
+    "Las noticias del día: incendio en Suiza y dimisión en Hamburgo", "Resumen de la semana", "Titulares de hoy",
+    "Boletín informativo de las 20 horas", "Der Tag im Überblick: Brand in der Schweiz", "News des Tages",
+    "Das Wichtigste am Morgen", "L’essentiel de l’actualité de ce lundi", "Les titres du matin", "L'actu du jour",
+    "نشرة الأخبار: حريق في سويسرا", "موجز أنباء المساء", "أبرز عناوين الصحف", "Итоги дня", "早间新闻：瑞士火灾",
+]  # fmt: skip
+LIVE = [
+    "LIVE | Swiss fire: several killed", "Swiss fire: rescuers search for survivors – live", "Swiss fire: live updates",
+    "Swiss fire live-blog", "Swiss fire: minute by minute", "Incendio en Suiza, en directo",
+    "DIRECTO | Incendio en Suiza", "DIRECT. Incendie en Suisse", "Incendie en Suisse : suivez en direct",
+    "Brand in der Schweiz im Liveticker", "Newsblog zum Brand in der Schweiz",
+    "مباشر: حريق في سويسرا", "حريق سويسرا لحظة بلحظة", "瑞士火灾直播",
+]  # fmt: skip
+NEITHER = [
+    "Minister skips the briefing on the fire", "Briefing on the fire is put off", "First thing in the morning, flood",
+    "Today’s news conference is off", "People live near the volcano",
+    "Concert recorded live in Bern", "Direct flights to Bern resume", "El tren directo a Berna se retrasa",
+    "Les infos manquent sur l’incendie", "Der Tag nach dem Brand", "Things to know about the Swiss fire",
+    "Fireworks on this day of mourning are banned", "أخبار الحريق تصل إلى برن", "Die Nachrichten erreichen Bern",
+]  # fmt: skip
+
+
+def test_live_pages_and_round_ups_are_known_by_their_headlines_in_the_languages_of_readers() -> None:
+    def kind(title: str) -> tuple[bool, bool]:
+        found = sketch(story(title), NOON)
+        return found.live, found.round_up
+
+    assert [title for title in ROUND_UPS if not kind(title)[1]] == []
+    assert [title for title in LIVE if not kind(title)[0]] == []
+    assert [title for title in NEITHER if kind(title) != (False, False)] == []
+
+
 def test_a_live_page_that_joined_does_not_draw_others_in() -> None:
     heard, halted = "Explosions heard in Caracas as helicopters fly over", "Airlines halt flights to Bogota"
     stories = [

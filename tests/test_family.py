@@ -13,6 +13,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from monitor.dispatch import Alert, Change, Digest, Notice, Opening, VolumeAlert
+from monitor.events.news import _COUNTS
 from monitor.render import MAIL_BYTES, PLAIN_CHARACTERS, PLAIN_TITLE, SUBJECT, slack_fits
 from monitor.render.escape import columns
 from tests import family
@@ -68,18 +69,18 @@ def test_who_told_it_first_is_named_also_where_the_lead_is_another() -> None:
 def test_an_update_says_what_is_new_and_answers_the_message_that_opened_the_thread() -> None:
     message = mail(FAMILY["update"])
     assert message.subject == "Re: Border deployments: Varkan troops seen near the Kolva crossings"
-    news = ("What is new", "Now 9 sources, was 4.", "dead: 31, was 14.", "Northern Wire has corrected its story.")
+    news = ("What is new", "Now 9 sources, was 4.", "Dead: 31, was 14.", "Northern Wire has corrected its story.")
     assert in_order(
         visible(message.html), "Update, 07:12", "Varkan interior troops", *news, "Two battalions", "Read at"
     )
-    assert in_order(message.text, "WHAT IS NEW\n- Now 9 sources, was 4.\n- dead: 31, was 14.\n", "Read at")
+    assert in_order(message.text, "WHAT IS NEW\n- Now 9 sources, was 4.\n- Dead: 31, was 14.\n", "Read at")
     hidden = message.html.partition("mso-hide:all;")[2].partition("</div>")[0]
-    assert "Now 9 sources, was 4. dead: 31" in hidden
+    assert "Now 9 sources, was 4. Dead: 31" in hidden
     slack = RENDERER.slack(FAMILY["update"], READER, SITE, LINKS, AT)
     assert "Now 9 sources, was 4." in slack.text
     assert [block["type"] for block in slack.blocks] == ["context", "section", "section", "context", "actions"]
     assert in_order(
-        slack_texts(FAMILY["update"]), "*What is new*\n• Now 9 sources, was 4.\n• dead: 31, was 14.\n• arrested: 4."
+        slack_texts(FAMILY["update"]), "*What is new*\n• Now 9 sources, was 4.\n• Dead: 31, was 14.\n• Arrested: 4."
     )
     assert in_order(RENDERER.plain(FAMILY["update"], READER, SITE, LINKS, AT).body, "Now 9 sources, was 4.")
 
@@ -112,6 +113,16 @@ def test_every_change_is_said_in_words() -> None:
         said[1], "Severity is now critical, was high.", "Severity is now low.", "The story was corrected.",
         "Delta Post has withdrawn its story.", "The story was withdrawn.", "§",
     )  # fmt: skip
+    assert in_order(visible(mail(family.every_count()).html), "Dead: 3, was 2.", "People: 3", "It names Pell Star.")
+
+
+@pytest.mark.parametrize(("language", "dead"), [("es", "Muertos"), ("fr", "Morts"), ("de", "Tote"), ("ar", "قتلى")])
+def test_what_a_number_counts_is_said_in_the_readers_language(language: str, dead: str) -> None:
+    counted = replace(family.every_count(), news=tuple(Change("fact", "3", "", about) for about in _COUNTS))
+    for value in (FAMILY["update"], counted):
+        message = mail(value, language)
+        assert f"{dead}:" in message.text.replace("\xa0", "").replace(" :", ":")
+        assert not [about for about in _COUNTS if f"{about}:" in message.text.lower()]
 
 
 def test_an_alert_of_several_events_shows_each_and_counts_the_rest() -> None:

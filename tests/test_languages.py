@@ -114,7 +114,7 @@ def neutral(digest: Any) -> Any:
 
 def spoken() -> list[family.Value]:
     """Messages that together say every fixed word, with nothing of anybody else's in Latin letters."""
-    values = [*FAMILY.values(), family.every_change(), family.every_other_change()]
+    values = [*FAMILY.values(), family.every_change(), family.every_other_change(), family.every_count()]
     summary = FAMILY["summary"]
     assert isinstance(summary, Digest)
     values += [replace(summary, limit=Rate(1, per)) for per in (60.0, 86400.0, 7.0)]

@@ -16,11 +16,11 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Browser, Dialog, Page, Route
 
-from monitor.dispatch import Notice, StoryView
+from monitor.dispatch import Confirmation, Notice, StoryView
 from tests import family
 from tests.browser import launched
 from tests.conftest import PROJECT
-from tests.family import AT, FAMILY, LINKS, RENDERER, SITE
+from tests.family import AT, LINKS, RENDERER, SITE
 
 SNIPPET = "Two battalions of interior troops took control of the crossing before dawn, three days after the talks."
 WORD = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft"
@@ -59,14 +59,18 @@ HOSTILE = {
 LONG = replace(family.TOPICS["vessels"], title=f"Ships of {WORD}")
 
 
-def mails() -> dict[str, family.Value]:
-    alerts: dict[str, family.Value] = {
+def mails() -> dict[str, family.Value | Confirmation]:
+    alerts: dict[str, family.Value | Confirmation] = {
         name: replace(family.alert(view), topics=(family.TOPICS["border"], LONG), entities=("Ardent Lark",))
         for name, view in HOSTILE.items()
     }
     section = family.section("border", *HOSTILE.values(), total=1234, more=1226, usual=400)
     hostile = family.digest(section, replace(section, topic=LONG, total=8, usual=None), quiet=("grain",))
-    return FAMILY | alerts | {"hostile-digest": hostile, "hostile-notice": Notice("Nothing loaded", (SCRIPT, WORD * 3))}
+    return (
+        family.MAILS
+        | alerts
+        | {"hostile-digest": hostile, "hostile-notice": Notice("Nothing loaded", (SCRIPT, WORD * 3))}
+    )
 
 
 MAILS = mails()
@@ -129,7 +133,9 @@ class Opened:
 
 
 # English is looked at on every screen, and so is what runs the other way; other languages are only longer or shorter.
-LOOKS = [(name, language) for name in MAILS for language in (family.LANGUAGES if name in FAMILY else ("en", "ar"))]
+LOOKS = [
+    (name, language) for name in MAILS for language in (family.LANGUAGES if name in family.MAILS else ("en", "ar"))
+]
 
 
 @pytest.mark.parametrize(("name", "language"), LOOKS, ids=[f"{name}-{language}" for name, language in LOOKS])
@@ -172,13 +178,13 @@ def _assert_marks(opened: Opened, name: str, scheme: Scheme) -> None:
         " const s = getComputedStyle(e), r = e.getBoundingClientRect();"
         " return [e.textContent, s.backgroundColor, +s.fontWeight, r.width > 0 && r.right <= innerWidth]})"
     )
-    unmarked = {"no-words", "hostile-notice", "notice", "empty", "quiet"}
+    unmarked = {"no-words", "hostile-notice", "notice", "empty", "quiet", "sign-up", "sign-up-known"}
     assert bool(marks) == (name not in unmarked)
     assert all(mark[1:] == [MARK[scheme], 700, True] for mark in marks), marks
     assert _contrast(opened.read(_MARK_COLOURS)) >= 4.5 if marks else True
 
 
-@pytest.mark.parametrize("name", FAMILY)
+@pytest.mark.parametrize("name", family.MAILS)
 def test_axe_finds_no_violation(page: Page, name: str) -> None:
     if not AXE.is_file():
         message = "axe is not installed (npm ci --prefix tests/mailtools)"

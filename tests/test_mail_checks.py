@@ -12,7 +12,7 @@ import pytest
 
 from tests import family
 from tests.conftest import PROJECT
-from tests.family import AT, FAMILY, LINKS, RENDERER, SITE
+from tests.family import AT, LINKS, RENDERER, SITE
 
 TOOLS = PROJECT / "tests" / "mailtools"
 # What some mail program does not know, and why the mail is right without it.
@@ -45,7 +45,7 @@ def checked() -> dict[str, Any]:
         pytest.skip(message)
     mails = {
         f"{name}-{language}": RENDERER.mail(value, family.reader(language), SITE, LINKS, AT).html
-        for name, value in FAMILY.items()
+        for name, value in family.MAILS.items()
         for language in ("en", "ar")
     }
     done = subprocess.run(

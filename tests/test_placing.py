@@ -188,6 +188,36 @@ def test_merged_events_are_one_for_later_stories_and_are_not_told_again(pipe: Pi
     assert pipe.rows(Story)[-1].event_id == 1
 
 
+def test_after_a_split_either_event_is_told_and_updated_on_its_own(tmp_path: Path) -> None:
+    material = make.SUBSCRIBERS.replace("alert: {via: [mail]}", "alert: {via: [mail], updates: material}")
+    pipe = Pipe(tmp_path, subscribers=material)
+    pipe.put("wire", item("1", FIRE))
+    pipe.put("post", item("2", FIRE_TOO))
+    split = pipe.app.store.events.split(1, [1], pipe.time)  # which is the one that was told
+    pipe.restart()
+    # The other half was told to nobody, though the event that it stays in has told of the first.
+    pipe.put("wire", item("3", FIRE_TOO + " again"))
+    assert pipe.rows(Story)[-1].event_id == 1
+    assert pipe.told("alert") == [("ruth", [FIRE]), ("ruth", [FIRE_TOO + " again"])]
+    pipe.app.store.events.merge(split, 1, pipe.time)
+    pipe.put("post", item("4", FIRE + ", 3 dead"))
+    assert pipe.rows(Story)[-1].event_id == split
+    assert [(one["kind"], one["now"]) for one in pipe.deliveries("alert")[-1].payload["news"]] == [("fact", "3")]
+    pipe.close()
+
+
+def test_what_was_told_of_either_of_two_merged_events_is_no_news(tmp_path: Path) -> None:
+    material = make.SUBSCRIBERS.replace("alert: {via: [mail]}", "alert: {via: [mail], updates: material}")
+    pipe = Pipe(tmp_path, subscribers=material)
+    pipe.put("wire", item("1", LANDSLIDE + " on sanctions day, 5 dead"), item("2", FIRE + ", 3 dead"))
+    assert pipe.app.store.events.merge(1, 2, pipe.time) == [2]
+    pipe.put("post", item("3", FIRE_TOO + ", 3 dead"))
+    pipe.put("post", item("4", FIRE_TOO + ", 4 dead"))
+    assert {story.event_id for story in pipe.rows(Story)} == {1}
+    assert [[one["now"] for one in row.payload["news"]] for row in pipe.deliveries("alert")] == [[], [], ["4"]]
+    pipe.close()
+
+
 def test_what_is_not_there_is_not_split_or_merged(pipe: Pipe) -> None:
     pipe.put("wire", item("1", FIRE), item("2", MAYOR))
     store = pipe.app.store.events

@@ -83,6 +83,35 @@ def test_a_page_that_comes_again_is_an_edit_and_an_earlier_time_counts_as_the_on
     ]
 
 
+def test_a_time_far_ahead_counts_only_where_the_next_one_agrees_and_none_at_first_as_the_next(tmp_path: Path) -> None:
+    def at(when: str | None, id: int, title: str) -> bytes:
+        return json.dumps({"id": id, "title": title, "published": when, "language": "en", "source": f"S{id}"}).encode()
+
+    names = ("Oslo lifts its embargo on timber", "Quito ends the copper embargo", "Hanoi: embargo of vanilla",
+             "Accra's tractors under embargo", "Embargo against Lima's guano")  # fmt: skip
+    times = (None, "2026-01-05T08:00:00Z", "2031-03-01T09:00:00Z", "2026-01-05T08:10:00", "0001-01-01T00:00:00+14:00")
+    lines = [at(when, n, title) for n, (when, title) in enumerate(zip(times, names, strict=True))]
+    anything = RUTH.replace("at_most: 2/h", "at_most: off")
+    alerts = told(replayed(tmp_path, *lines, subscribers=anything))
+    assert [one[:2] for one in alerts] == [
+        ("05 08:00", (0,)), ("05 08:00", (1,)), ("05 08:00", (2,)), ("05 08:10", (3,)), ("05 08:10", (4,)),
+    ]  # fmt: skip
+    # After a long pause the stories go on.
+    later = [at("2026-03-01T09:00:00Z", 8, names[1]), at("2026-03-01T10:00:00Z", 9, names[2])]
+    assert [one[1] for one in told(replayed(tmp_path / "b", lines[1], *later, subscribers=anything))] == [
+        (1,),
+        (8,),
+        (9,),
+    ]
+    assert told(replayed(tmp_path / "c", lines[0], subscribers=anything))[0][:2] == ("01 06:00", (0,))
+    # All that is after the last time that there is, or that no clock has, is of no time.
+    odd = at("9999-12-31T23:59:59-12:00", 5, names[3])
+    assert [one[:2] for one in told(replayed(tmp_path / "d", lines[1], odd, subscribers=anything))][1] == (
+        "05 08:00",
+        (5,),
+    )
+
+
 def test_declared_feeds_and_their_tags_count(tmp_path: Path) -> None:
     topics = "topics:\n  world: {any: [ship], scope: {tags: [world]}}\n"
     feeds = make.FEEDS.replace("source: Northern Wire", "source: Northern Wire, tags: [world]")

@@ -8,6 +8,7 @@ import re
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from email.message import EmailMessage
 from email.policy import default
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +20,7 @@ from monitor.errors import SendError
 from monitor.render import MailMessage, PlainMessage, SlackMessage
 from monitor.render.escape import header_text
 from monitor.send import Outcome, Sender
+from monitor.send.mail import compose
 from tests.make import NOW
 from tests.servers import MailServer
 
@@ -63,6 +65,15 @@ def test_a_mail_arrives_as_one_text_and_one_html_part_under_its_own_message_id(m
     assert mail["To"] == "ruth@corvid.example"
     assert mail_server.mails[0].mail_from == "news@corvid.example"
     assert mail_server.mails[0].rcpt_tos == ["ruth@corvid.example"]
+
+
+def test_a_subject_is_read_as_it_was_written_wherever_it_is_folded() -> None:
+    words = "Varkan interior troops take over two Kolva river crossings " * 3
+    for length in range(20, 160, 3):
+        for end in ("…", "… und Übung", " قوات فاركان"):
+            subject = " ".join(words[:length].split()) + end
+            mail = compose(replace(MAIL, subject=subject), ("", "a@b.example"), ("", "c@d.example"), "id", NOW)
+            assert email.message_from_bytes(mail.as_bytes(), policy=default)["Subject"] == subject
 
 
 def test_a_long_list_unsubscribe_stays_on_one_line_so_that_one_click_works(mail_server: MailServer) -> None:

@@ -133,11 +133,23 @@ def test_quiet_is_told_once_for_each_time_and_only_while_other_news_comes_in(pip
     assert len(volume_due(pipe.app)) == 1
 
 
-def test_a_topic_that_never_matched_and_a_first_poll_are_no_news(pipe: Pipe) -> None:
+def test_a_first_poll_is_no_spike_and_a_topic_that_never_matched_is_quiet_too(pipe: Pipe) -> None:
     pipe.put("wire", *(item(str(n), f"Embargo on {NAMES[n]} is agreed") for n in range(20)), baseline=True)
-    pipe.forward(days=4)
-    pipe.put("wire", item("a", "Mayor opens a bridge"))
+    for number in range(3):
+        assert volume_due(pipe.app) == [], number
+        pipe.forward(hours=23)
+        pipe.put("wire", item(f"a{number}", "Mayor opens a bridge"))
+    pipe.forward(hours=1)
+    assert [row.payload["kind"] for row in volume_due(pipe.app)] == ["quiet"]
+    assert datetime.fromisoformat(pipe.deliveries("volume")[0].payload["since"]) == START
     assert volume_due(pipe.app) == []
+
+
+@pytest.mark.usefixtures("on_postgres")
+def test_a_topic_that_never_matched_is_quiet_on_postgresql_too(tmp_path: Path) -> None:
+    made = Pipe(tmp_path, START, topics=TOPICS)
+    test_a_first_poll_is_no_spike_and_a_topic_that_never_matched_is_quiet_too(made)
+    made.close()
 
 
 def spike(tmp_path: Path, before: Callable[[Pipe], object], budget: str = "") -> Pipe:

@@ -10,12 +10,29 @@ from typing import Annotated
 import typer
 
 from monitor import checking, logs
-from monitor.cli.common import CONFIG, DATA, Config, Data, Json, cli, clock, out, plain, table, to_json, told, using
+from monitor.cli.common import (
+    CONFIG,
+    DATA,
+    Config,
+    Data,
+    Json,
+    cli,
+    clock,
+    hang,
+    out,
+    plain,
+    table,
+    to_json,
+    told,
+    using,
+)
 from monitor.cli.stream import read_lines
 from monitor.errors import NotFoundError
 from monitor.events import Coverage, Report, coverage
 from monitor.replay import Replay
 from monitor.store import EventStories
+
+_MOST = 2**63 - 1  # the greatest number that a row can have
 
 
 @cli.command()
@@ -46,6 +63,8 @@ def events(
     if action != "show" and not (event and others):
         wanted = "the stories to split off" if action == "split" else "the events to merge into it"
         raise typer.BadParameter(f"{action}: name an event, and {wanted}")
+    if (most := max(event, *(others or ()), 0)) > _MOST:
+        raise NotFoundError(f"there is no event or story {most}; `monitor events` lists them")
     with using(config, data) as app:
         store, now = app.store.events, app.now()
         if action == "split":
@@ -99,8 +118,12 @@ def _show(one: EventStories, covered: Coverage) -> None:
     out.print(f"event {one.event.id}: {covered.stories} stories, {since}", style="bold")
     for story in one.stories:
         lead = " (lead)" if story.id == covered.lead.story_id else ""
-        out.print(told(f"  {story.id}  {clock(story.effective_at)}  {story.source}: {story.title}{lead}"))
-        out.print(told(f"      {story.event_why}"), style="dim")
+        hang(told(f"{story.id}  {clock(story.effective_at)}  {story.source}: {story.title}{lead}"), 2)
+        hang(told(story.event_why, "dim"), 6)
+        if refused := story.event_refused:
+            shared = f", shares {', '.join(refused['shared'])}" if refused["shared"] else ""
+            nearest = f"event {refused['event']}, likeness {refused['likeness']:.2f}{shared}"
+            hang(told(f"the nearest that it did not join: {nearest}", "dim"), 6)
 
 
 @cli.command()

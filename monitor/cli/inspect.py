@@ -318,6 +318,8 @@ def _instant(at: str, zone: ZoneInfo) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(at)
+        if not 1970 < moment.year < 9000:  # to have room for the windows on both sides
+            raise ValueError
     except ValueError:
         raise typer.BadParameter(f"{at!r} is not a time such as 2026-11-25T07:00") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=zone)

@@ -39,6 +39,7 @@ from monitor.dispatch.values import (
     TopicRef,
     Unacknowledged,
     VolumeAlert,
+    said,
 )
 
 __all__ = [
@@ -73,6 +74,7 @@ __all__ = [
     "longest_limit",
     "one_each_event",
     "per",
+    "said",
     "silenced_until",
     "topic_ref",
     "window_key",

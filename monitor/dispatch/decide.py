@@ -11,11 +11,14 @@ from zoneinfo import ZoneInfo
 
 from monitor.config import AlertPolicy, Config, Rate, Subscriber, Subscription
 from monitor.dispatch.reasons import TOLD, Reason
-from monitor.dispatch.values import SEVERITIES, TopicRef
+from monitor.dispatch.values import SEVERITIES, Change, TopicRef, said
 from monitor.timing import quiet_until
 
 A_MESSAGE = 20  # stories that one message takes; the next begins another, which the limit counts
 ANY_TOPIC = "*"  # in what a subscriber turned off: everything
+_AGAIN = "again:"  # what the keys of updates begin with
+# Kinds of changes, the weightiest first.
+_WEIGHT = ("retraction", "correction", "severity", "topic", "fact", "entity", "headline", "words", "sources")
 AT_ONCE = ("alert", "volume")  # kinds of messages that silences stop and quiet hours hold, and that go for one topic
 
 
@@ -26,8 +29,9 @@ class Incident:
     `event_key` is the key of the story that the event began with. Keys are made of what publishers wrote and not of row
     numbers, so that a database begun anew does not give an old Message-ID to another message, which receivers would
     drop. `outlets` are the times at which each of the event's sources first told of it, this story's included;
-    `material` says what is materially new in it for the event, or is empty. `again` counts the changes of a story that
-    was decided on before: it asks only for an update of what was told of it.
+    `material` is what is materially new in it for the event, whoever asks; which topics are new is told for each
+    subscriber. `again` counts the changes of a story that was decided on before: it asks only for an update of what
+    was told of it.
     """
 
     story_key: str
@@ -37,7 +41,7 @@ class Incident:
     claimed_at: datetime | None
     seen_at: datetime
     outlets: tuple[datetime, ...] = ()
-    material: str = ""
+    material: tuple[Change, ...] = ()
     again: int = 0
 
 
@@ -56,6 +60,11 @@ class Told:
     stories: int = 1
     this_story: bool = False
     waits: bool = False
+
+    @property
+    def is_update(self) -> bool:
+        """Whether it says what is new of an event: it goes into that one's thread, and so tells of nothing else."""
+        return self.key.startswith(_AGAIN)
 
 
 def _none() -> Mapping[str, Sequence[Told]]:
@@ -84,7 +93,7 @@ class Decided:
 
     With a reason of `TOLD`, a delivery goes to each of `channels` at `due`, later than now where it is held or waits
     for others. `key` is the message's: that of the event, the story or an update, or when GATHERED that of the message
-    that it goes into. `why` is for the reader: what makes it come again.
+    that it goes into. `news` is what makes it come again.
     """
 
     subscriber: str
@@ -94,7 +103,7 @@ class Decided:
     channels: tuple[str, ...] = ()
     key: str = ""
     due: datetime | None = None
-    why: str = ""
+    news: tuple[Change, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +117,7 @@ class _Ask:
     policy: AlertPolicy
     topics: tuple[str, ...]
     channels: tuple[str, ...]
-    update: str = ""
+    update: tuple[Change, ...] = ()
     into: Told | None = None
 
 
@@ -217,26 +226,39 @@ class _Decider:
             return None
         if missing and not again:
             return _Ask(subscription, policy, topics, missing)
-        into = next((t for t in before if t.waits and (t.this_story if again else not {*topics} <= {*t.topics})), None)
-        if into is not None:
-            return _Ask(subscription, policy, topics, into.channels, into=into)
         update = self._update(policy, topics, before)
+        into = next((t for t in before if t.waits and self._goes_into(t, topics, update)), None)
+        if into is not None:
+            return _Ask(subscription, policy, topics, into.channels, update, into)
         return _Ask(subscription, policy, topics, policy.via, update) if update else None
 
-    def _update(self, policy: AlertPolicy, topics: Sequence[str], before: Sequence[Told]) -> str:
-        """Return what of an event that was told is worth telling again, or ""."""
-        if not self.incident.again and (any(t.this_story for t in before) or policy.each == "story"):
-            return ""
+    def _goes_into(self, waiting: Told, topics: Sequence[str], update: tuple[Change, ...]) -> bool:
+        """Whether what is to be told of an event goes into a message about it that was not sent yet."""
+        if self.incident.again:
+            return waiting.this_story
+        return not {*topics} <= {*waiting.topics} or bool(update and waiting.at > self.now)
+
+    def _update(self, policy: AlertPolicy, topics: Sequence[str], before: Sequence[Told]) -> tuple[Change, ...]:
+        """Return what is new of an event that was told and worth telling again."""
+        again = self.incident.again > 0
+        if policy.each == "story" and not again:
+            return ()
         if policy.updates == "material":
-            if self._worst(topics) > max(self._worst(t.topics) for t in before):
-                return "it is more severe now"
-            return self.incident.material
-        if isinstance(policy.updates, int):
+            return self._material(topics, before)
+        if isinstance(policy.updates, int) and (again or not any(t.this_story for t in before)):
             since, outlets = max(t.at for t in before), self.incident.outlets
             known = sum(at <= since for at in outlets)
             if len(outlets) // policy.updates > known // policy.updates:  # at so many, and at each multiple
-                return f"{len(outlets)} outlets tell of it"
-        return ""
+                return (Change("sources", str(len(outlets))),)
+        return ()
+
+    def _material(self, topics: Sequence[str], before: Sequence[Told]) -> tuple[Change, ...]:
+        """Return what is materially new to one who was told `before`, the weightiest first."""
+        known = {topic for told in before for topic in told.topics}
+        now, was = self._worst(topics), self._worst(known)
+        own = [Change("severity", SEVERITIES[now], SEVERITIES[was])] if now > was else []
+        own += [Change("topic", topic_ref(self.config, topic).title) for topic in topics if topic not in known]
+        return tuple(sorted((*own, *self.incident.material), key=lambda one: _WEIGHT.index(one.kind)))
 
     def _worst(self, topics: Iterable[str]) -> int:
         return max((SEVERITIES.index(topic_ref(self.config, t).severity) for t in topics), default=0)
@@ -252,12 +274,13 @@ class _Decider:
         if not end and held_until(self.config, self.subscriber, topics, due) is not None:
             due = self.now  # the quiet hours begin before the wait ends: what may still go goes now
         joins = asks[0].into
-        if joins is None and wait:
+        if joins is None and wait and not any(ask.update for ask in asks):
             joins = next(
                 (
                     t
                     for t in self.messages
-                    if t.waits and {*t.channels} == {*channels} and earliest <= t.at <= due and t.stories < A_MESSAGE
+                    if t.waits and not t.is_update and {*t.channels} == {*channels} and t.stories < A_MESSAGE
+                    if earliest <= t.at <= due
                 ),
                 None,
             )
@@ -265,7 +288,7 @@ class _Decider:
 
     def _tell(self, asks: Sequence[_Ask], plan: _Plan) -> None:
         self.left = [t for t in self.left if t not in plan.topics]
-        why = next((ask.update for ask in asks if ask.update), "")
+        news = tuple({(one.kind, one.now, one.about): one for ask in asks for one in ask.update}.values())
         if plan.joins is not None:
             due = min(plan.due, plan.joins.at)
             detail = f"into the message that goes at {due:%H:%M:%S} UTC"
@@ -274,16 +297,18 @@ class _Decider:
             due = plan.due
             by_story = any(ask.policy.each == "story" for ask in asks)
             key = self.incident.story_key if by_story else self.incident.event_key
-            if any(t.key == key and {*t.channels} & {*plan.channels} for t in self.event):
-                key = f"{key}#{self.incident.story_key}"
+            if news:
+                key = f"{_AGAIN}{key}#{self.incident.story_key}"
                 key += f"#{self.incident.again}" if self.incident.again else ""
-            reason, detail = Reason.SENT, f"again: {why}" if why else ""
+            if any(t.key == key and {*t.channels} & {*plan.channels} for t in self.event):
+                key = f"{key}#{','.join(plan.topics)}"  # of a story that was told of before, for other topics
+            reason, detail = Reason.SENT, f"again: {said(news)}" if news else ""
             if plan.held:
                 reason, detail = Reason.HELD, f"quiet hours until {due:%H:%M} UTC"
             elif due > self.now:
                 detail = f"{detail}{'; ' if detail else ''}waits until {due:%H:%M:%S} UTC for others"
         name = self.subscriber.name
-        self.decided.append(Decided(name, reason, detail, plan.topics, plan.channels, key, due, why))
+        self.decided.append(Decided(name, reason, detail, plan.topics, plan.channels, key, due, news))
 
     def _limited(self, asks: Sequence[_Ask]) -> None:
         """Hold back the topics of subscriptions whose limit is reached, unless another one tells of them."""

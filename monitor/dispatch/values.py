@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -64,15 +65,40 @@ class StoryView:
 class Change:
     """One thing that is new in an update: what it is `now` and what it `was`; each may be left empty.
 
-    `sources`: how many outlets. `fact`: a number or name in the headline, `about` the publisher's word beside it
-    ("dead"). `headline`: another headline. `topic`: the title of a topic that matches now. `severity`: one of
-    SEVERITIES. `correction`, `retraction`: `now` is the outlet. `words`: a sentence in `now`, shown as it stands.
+    `sources`: how many outlets. `fact`: a number or name in the headline, `about` what it counts, as `events.News` has
+    it ("dead"). `entity`: a declared one that it names too. `headline`: another headline. `topic`: the title of a topic
+    that matches now. `severity`: one of SEVERITIES. `correction`, `retraction`: `now` is the outlet. `words`: a
+    sentence in `now`, shown as it stands.
     """
 
-    kind: Literal["sources", "fact", "headline", "topic", "severity", "correction", "retraction", "words"]
+    kind: Literal["sources", "fact", "entity", "headline", "topic", "severity", "correction", "retraction", "words"]
     now: str = ""
     was: str = ""
     about: str = ""
+
+
+def said(news: Iterable[Change]) -> str:
+    """Return what is new in one line, for the record."""
+    return "; ".join(map(_said, news))
+
+
+def _said(one: Change) -> str:
+    match one.kind:
+        case "topic":
+            return f"also {one.now}"
+        case "severity":
+            return f"now {one.now}"
+        case "sources":
+            return f"{one.now} outlets tell of it" + (f", {one.was} before" if one.was else "")
+        case "fact":
+            what = f"{one.now} {one.about}".strip()
+            return f"{what}, {one.was} before" if one.was else what
+        case "entity":
+            return f"names {one.now}"
+        case "correction" | "retraction":
+            return f"{one.kind} by {one.now}"
+        case _:
+            return one.now
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
-"""What is new of an event since it was told: topics, severity, numbers and names, outlets, corrections. Pure.
+"""What is new of an event since it was told: numbers and names, outlets, corrections. Pure.
 
-An update is worth a message when something material changed, and says what. Other words for the same are no news: a
+An update is worth a message when something material changed, and says what; which topics and severity are new hangs on
+what its reader follows, and is told by `dispatch`. Other words for the same are no news: a
 headline's number is news when it counts something (a toll, people arrested, an amount), and a name when the publisher
 put it into the headline of the very story that was told, or when it is a declared entity that no story of the event
 had.
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from monitor.events.sketch import PRICE, SPELLED, THOUSANDS, is_title_case
@@ -20,7 +21,7 @@ MANY, TIMES = 5, 2  # outlets: from so many on, an event that has so many times 
 _NEAR = 3  # words between a number and what it counts
 _MOST = 8  # numbers and names of one headline
 
-Kind = Literal["topic", "severity", "fact", "sources", "correction", "retraction"]
+Kind = Literal["fact", "entity", "sources", "correction", "retraction"]
 
 # What is counted, by what it is: the same number of "dead" and "killed" is the same fact.
 _COUNTS: Mapping[str, re.Pattern[str]] = {
@@ -48,8 +49,8 @@ _CORRECTED = re.compile(
 class News:
     """One thing that is new of an event: what it is `now`, and `was`, where there was something; `about` says of what.
 
-    `topic`: a topic's name. `severity`: its rank. `sources`: how many outlets. `fact`: a number, `about` what it
-    counts, or a name. `correction`, `retraction`: the outlet.
+    `sources`: how many outlets. `fact`: a number, `about` what it
+    counts, or a name. `entity`: the name of one that it is about too. `correction`, `retraction`: the outlet.
     """
 
     kind: Kind
@@ -62,12 +63,10 @@ class News:
 class Account:
     """What there is to tell of an event, or what was told. As JSON it is kept with the event.
 
-    `severity` is the highest rank of its topics. `headline` is that of story `story`; `numbers` are the counted ones by
+    `headline` is that of story `story`; `numbers` are the counted ones by
     what they count, `names` those of the headline, `entities` the declared ones of all stories.
     """
 
-    topics: tuple[str, ...]
-    severity: int
     sources: int
     story: int
     source: str
@@ -82,8 +81,6 @@ class Account:
         for kind, found in self.numbers.items():
             numbers[kind] = list(dict.fromkeys((*numbers.get(kind, ()), *found)))[-_MOST:]
         return Account(
-            tuple(dict.fromkeys((*told.topics, *self.topics))),
-            max(told.severity, self.severity),
             max(told.sources, self.sources),
             self.story,
             self.source,
@@ -97,31 +94,24 @@ class Account:
 def account(
     headline: str,
     *,
-    topics: Iterable[str],
-    severity: int,
     sources: int,
     story: int,
     source: str,
     entities: Iterable[str],
 ) -> Account:
     """Return what there is to tell of an event with this headline."""
-    return Account(
-        tuple(topics), severity, sources, story, source, headline, tuple(entities), _numbers(headline), _names(headline)
-    )
+    return Account(sources, story, source, headline, tuple(entities), _numbers(headline), _names(headline))
 
 
 def from_json(kept: Mapping[str, Any]) -> Account:
-    """Return an account that was kept as JSON."""
-    lists = {name: tuple(kept[name]) for name in ("topics", "entities", "names")}
-    return Account(**{**kept, **lists})
+    """Return an account that was kept as JSON, by an earlier version too."""
+    values = {one.name: kept[one.name] for one in fields(Account) if one.name in kept}
+    return Account(**{**values, "entities": tuple(kept["entities"]), "names": tuple(kept["names"])})
 
 
 def news_since(told: Account, now: Account) -> tuple[News, ...]:
     """Return what is materially new in `now` against what was told of the same event, the weightiest first."""
     found = list(_corrections(told, now))
-    if now.severity > told.severity:
-        found.append(News("severity", str(now.severity), str(told.severity)))
-    found += [News("topic", topic) for topic in now.topics if topic not in told.topics]
     found += _facts(told, now)
     if now.sources >= MANY and now.sources >= TIMES * told.sources:
         found.append(News("sources", str(now.sources), str(told.sources)))
@@ -146,7 +136,7 @@ def _facts(told: Account, now: Account) -> Iterable[News]:
         headline = told.headline.casefold()
         yield from (News("fact", name) for name in now.names if name.casefold() not in headline)
         known.update(name.casefold() for name in now.names)
-    yield from (News("fact", name) for name in now.entities if name.casefold() not in known)
+    yield from (News("entity", name) for name in now.entities if name.casefold() not in known)
 
 
 def _numbers(headline: str) -> dict[str, list[str]]:

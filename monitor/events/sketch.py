@@ -30,22 +30,39 @@ _LEAD_CHARACTERS, _TITLE_CHARACTERS = 400, 400  # what is read of a story: more 
 # These read what is in small letters: ignoring case takes three times as long. All that they look for begins at a word,
 # which is asked once for all of it: else every one is tried at every letter.
 _LIVE = re.compile(
-    r"\b(?:(?:(?<!.)|(?<=^watch )|(?<=^follow ))live\b|live (?:updates|blog|coverage|news|ticker)\b|as it happened\b"
-    r"|en (?:vivo|direct|directo)\b|minuto a minuto\b|ao vivo\b|liveblog\b|im liveticker\b|in diretta\b"
-    r"|онлайн-трансляция\b|بث مباشر\b)|直播"
+    r"\b(?:(?:(?<!.)|(?<=^watch )|(?<=^follow ))live\b|(?<=[:–—-] )live(?!.)|live[ -](?:updates|blog|coverage|news)\b"
+    r"|(?:live|news)[ -]?(?:ticker|blog)\b|minute by minute\b|as it happened\b|en (?:vivo|direct|directo)\b"
+    r"|(?<!.)directo? ?[.:|]|minuto a minuto\b|ao vivo\b|(?<!.)diretta\b|in diretta\b"
+    r"|(?:онлайн|прямая)[ -]трансляция\b|بث مباشر\b|(?<!.)مباشر\b ?[.:|]|تغطية (?:مباشرة|مستمرة)\b|لحظة بلحظة\b)"
+    r"|直播|实时更新"
 )
 _LIVE_ADDRESS = re.compile(
     r"[/-](?:live|liveblog|live-(?:news|updates?|blog|story|coverage)|en-vivo|en-direct[eo]?|minuto-a-minuto)(?:[/-]|$)"
 )
 _ROUND_UP = re.compile(
     r"\b(?:(?:morning|evening|daily|weekly|news|midday|weekend) "
-    r"(?:briefing|brief|round-?up|digest|wrap|bulletin|headlines)\b"
+    r"(?:briefing|brief|round-?up|digest|wrap|bulletin|headlines|summary)\b"
+    r"|(?<!.)(?:the |your )?(?:(?:mon|tues|wednes|thurs|fri|satur|sun)day (?:morning |evening )?)?briefing\b(?! \w)"
+    r"|today['’]s (?:(?:top|main) (?:news|stories)|(?:top )?headlines)\b|(?:news|world|week|day) in brief\b"
+    r"|(?<!.)(?:first thing|newspaper headlines|the week ahead)\b(?! \w)"
+    r"|things to know (?:for (?:mon|tues|wednes|thurs|fri|satur|sun|to)day|this|today)\b"
     r"|(?:week|day|month|year) in (?:review|pictures|photos)\b|(?<!.)in pictures\b|(?:news )?round-?up\b"
     r"|(?<!.)(?:what )?the papers(?: say)?\b|news quiz\b|corrections and clarifications\b"
-    r"|(?<!.)(?:the )?top \d+ (?:news|stories|headlines)|resumen (?:de noticias|del día|semanal|informativo)\b"
-    r"|titulares (?:del? |de hoy)|las noticias de(?:l| hoy)\b|presseschau\b|revue de presse\b"
-    r"|l'essentiel de l'actu|rassegna stampa\b|обзор прессы\b|главное за (?:день|неделю)\b)"
-    r"|新闻联播|早报|晚报|要闻汇总"
+    r"|(?<!.)(?:the )?top \d+ (?:news|stories|headlines)"
+    r"|resumen (?:de (?:las )?noticias|del día|de la semana|semanal|informativo)\b|titulares (?:del? |de hoy)"
+    r"|(?:las )?noticias (?:del día|de(?:l| hoy| la (?:mañana|tarde|noche)))\b|boletín (?:de noticias|informativo)\b"
+    r"|las (?:claves|portadas) del día\b|revista de prensa\b"
+    r"|presseschau\b|(?:tages|wochen)rückblick\b|(?:der tag|die nacht|die woche|nachrichten) im überblick\b"
+    r"|(?:nachrichten|news|schlagzeilen) (?:am morgen|am abend|des tages)\b|(?:kurzmeldungen|nachrichtenüberblick)\b"
+    r"|das wichtigste (?:vom tag|des tages|am (?:morgen|abend)|in kürze)\b"
+    r"|revue de presse\b|l['’]essentiel de l['’]actu|l['’]actu(?:alité)? (?:du|de la) (?:jour|matin|soir|semaine)\b"
+    r"|les (?:infos|titres) (?:du|de) (?:jour|matin|soir|la semaine)\b|ce qu['’]il faut retenir de l['’]actu"
+    r"|(?<!.)à la une\b(?! \w)|rassegna stampa\b"
+    r"|le notizie (?:del giorno|di oggi)\b|resumo (?:do dia|da semana|de notícias)\b"
+    r"|обзор прессы\b|(?:главное за|итоги) (?:день|дня|неделю|недели)\b|главные новости\b"
+    r"|نشرة (?:ال)?أخبار\b|موجز (?:ال)?(?:أخبار|أنباء)\b|(?:أبرز|أهم) (?:ال)?(?:أخبار|عناوين)\b"
+    r"|حصاد (?:اليوم|الأسبوع)\b|جولة (?:في )?(?:الصحافة|الصحف)\b|عناوين الصحف\b)"
+    r"|新闻联播|早报|晚报|要闻汇总|早间新闻|晚间新闻|今日要闻|每日要闻|一周回顾"
 )
 # What follows is the occasion, not the happening.
 _OCCASION = re.compile(
@@ -142,6 +159,7 @@ class Sketch:
 
 def sketch(story: StoryText, at: float, entities: Iterable[str] = ()) -> Sketch:
     """Return the sketch of a story published at `at` (seconds); `entities` are the keys of those found in it."""
+    whole = story.title[:_TITLE_CHARACTERS].lower()  # "Live | …"
     # "Opinion | …", "… | CNN Politics": the label is no part of what happened.
     title = max(story.title[:_TITLE_CHARACTERS].split(" | "), key=len)
     numbered = _DOTTED.sub(_undotted, _aliased(title))
@@ -190,8 +208,8 @@ def sketch(story: StoryText, at: float, entities: Iterable[str] = ()) -> Sketch:
         language=language,
         title_terms=title_terms,
         lead_terms=lead_terms,
-        live=bool(_LIVE.search(small)),
-        round_up=bool(_ROUND_UP.search(small)),
+        live=bool(_LIVE.search(whole)),
+        round_up=bool(_ROUND_UP.search(whole)),
         standing=standing,
         series=series,
         names=(called & ~1 or called) & (2**62 - 1),  # a first word has its capital anyway, and counts alone

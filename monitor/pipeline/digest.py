@@ -14,7 +14,7 @@ from monitor.config import Config, DigestSchedule, Rate, Subscriber
 from monitor.dispatch import Digest, Reason, StoryView, build_digest, is_old, window_key
 from monitor.models import Delivery, DigestSlot, DigestWindow
 from monitor.pipeline.budget import Budget
-from monitor.pipeline.outgoing import delivery, view
+from monitor.pipeline.outgoing import delivery, view, with_first
 from monitor.pipeline.volume import usual_of
 from monitor.store import Window
 from monitor.text import Evidence
@@ -274,7 +274,9 @@ def make_digest(
         if match.topic in subscribed or (story.id, match.topic) in held_back:
             evidence = [Evidence(**part) for part in match.evidence]
             stories.setdefault(match.topic, []).append(view(config, story, evidence, others))
-    return build_digest(config, subscriber, channel, (since, until), local, {} if "*" in off else stories, off)
+    made = build_digest(config, subscriber, channel, (since, until), local, {} if "*" in off else stories, off)
+    sections = tuple(replace(section, stories=with_first(work, section.stories)) for section in made.sections)
+    return replace(made, sections=sections)
 
 
 def with_usual(app: App, digest: Digest) -> Digest:

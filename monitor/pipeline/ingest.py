@@ -276,10 +276,11 @@ class _Saver:
         if story.edits >= EDITS and not fresh:
             return
         self._rewrite(story, one, before)
+        # First to those who were told: topics that are news to them too go into the same message.
+        if title != story.title and (known := tuple(m for m in one.matches if m.topic in before)):
+            self.done.alerts += self.teller.tell_again(story, known)
         self._tell(story, fresh, "")
         self._keep(story, tuple(v for v in one.verdicts if v.matched and v.topic not in before))
-        if not fresh and title != story.title and one.matches:
-            self.done.alerts += self.teller.tell_again(story, one.matches)
 
     def _adopt_if_it_says_more(self, story: Story, one: Ready) -> None:
         """Another feed's version of a known story: taken over when rules find more in it than in ours."""

@@ -17,6 +17,7 @@ from monitor.endpoints import endpoint_of, recipient_of
 from monitor.errors import RenderError
 from monitor.models import Delivery, Story
 from monitor.snippets import snippet
+from monitor.store import Window
 from monitor.text import Evidence
 
 Value = Alert | Digest | VolumeAlert | Notice | Confirmation
@@ -126,17 +127,21 @@ def waits_yet(row: Delivery) -> bool:
 def gather(row: Delivery, fresh: Delivery) -> None:
     """Put what `fresh` tells into the waiting alert `row`, at the earlier time of the two.
 
-    A story that it tells of already is there once, as `fresh` has it.
+    A story that it tells of already is there once, as `fresh` has it. An update goes on with what is new since, and
+    begins with the story that has it.
     """
     before, after = value_of(row), value_of(fresh)
     assert isinstance(before, Alert)  # keys of alerts are of no other kind
     assert isinstance(after, Alert)
     stories = {story.id: story for story in (before.story, *before.more, after.story)}
+    if before.news:
+        stories = {after.story.id: after.story} | stories
     first, *more = stories.values()
     merged = replace(
         before,
         story=first,
         more=tuple(more),
+        news=before.news and tuple(dict.fromkeys((*before.news, *after.news))),
         topics=tuple({topic.name: topic for topic in (*before.topics, *after.topics)}.values()),
         entities=tuple(dict.fromkeys((*before.entities, *after.entities))),
         reason=after.reason if fresh.next_attempt_at < row.next_attempt_at else before.reason or after.reason,
@@ -205,3 +210,10 @@ def view(
         regard=regards[0],
         event_key=event_key,
     )
+
+
+def with_first(work: Window, stories: Iterable[StoryView]) -> tuple[StoryView, ...]:
+    """Return stories that know the earliest report of their event, which another outlet may have had."""
+    shown = tuple(stories)
+    first = work.first_reports({story.event_id for story in shown if story.others})
+    return tuple(replace(one, reports=(first[one.event_id],)) if one.event_id in first else one for one in shown)

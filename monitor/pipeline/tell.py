@@ -13,6 +13,7 @@ from monitor.config import Config
 from monitor.dispatch import (
     TOLD,
     Alert,
+    Change,
     Decided,
     Incident,
     Opening,
@@ -81,7 +82,7 @@ class Teller:
     def tell_again(self, story: Story, matches: tuple[TopicMatch, ...]) -> int:
         """Tell those who were told of a story what is new in it, now that its headline has changed.
 
-        `matches` are all of its topics. Return how many alerts that made or joined.
+        `matches` are those of its topics that it had before. Return how many alerts that made or joined.
         """
         return self._decide(story, matches, "", again=story.edits)
 
@@ -100,13 +101,13 @@ class Teller:
             story.claimed_at,
             story.first_seen_at,
             self.work.outlet_times(story.event_id) if before else (),
-            updates.material if before else "",
+            updates.material if before else (),
             again,
         )
         decisions = decide(self.config, incident, replace(self.standing, event=before), self.now)
         keys = [alert_key(one.subscriber, channel, one.key) for one in decisions for channel in one.channels]
         self.outbox, self.fresh = self.work.deliveries(keys), []
-        told = sum(self._record(story, matches, one, why, updates) for one in decisions)
+        told = sum(self._record(story, matches, one, why) for one in decisions)
         assert story.id is not None
         self.work.put_into(self.fresh, story.id)
         if told:
@@ -169,9 +170,7 @@ class Teller:
                 found.setdefault(row.subscriber, []).append(told)
         return found
 
-    def _record(
-        self, story: Story, matches: tuple[TopicMatch, ...], decided: Decided, why: str, updates: Updates
-    ) -> bool:
+    def _record(self, story: Story, matches: tuple[TopicMatch, ...], decided: Decided, why: str) -> bool:
         """Record a decision, with the messages that it makes; whether it makes or joins any."""
         assert story.id is not None
         assert story.event_id is not None
@@ -184,10 +183,10 @@ class Teller:
                 tuple(topic_ref(self.config, t) for t in decided.topics),
                 self._view(story, evidence),
                 _names(self.config, evidence),
-                news=updates.changes(decided.why) if decided.why else (),
-                opening=self._opening(story, decided.subscriber) if decided.why else None,
                 held_since=self.now if decided.reason is Reason.HELD else None,
             )
+            if decided.news:
+                alert = self._update(alert, decided.news)
             reason, detail, key = self._deliver(story, alert, decided)
         if reason in TOLD:
             self._count(decided.subscriber, Told(decided.due or self.now, decided.topics, decided.channels, key))
@@ -222,18 +221,26 @@ class Teller:
         told = tuple(Report(one.title, one.url, one.source, one.effective_at) for one in reports)
         return replace(shown, reports=told, latest=latest)
 
-    def _opening(self, story: Story, subscriber: str) -> Opening | None:
-        """What the first message about a story's event told a subscriber, whose subject an update takes up."""
-        assert story.event_id is not None
-        about = self.work.messages_about(story.event_id)
+    def _update(self, alert: Alert, news: tuple[Change, ...]) -> Alert:
+        """An alert that says what is new, and goes on from the first message that told its reader of the event.
+
+        It takes up that one's subject and its thread: those of another event, where the two came in one message, or an
+        operator moved stories since.
+        """
+        about = self.work.messages_about(alert.story.event_id)
         rows = [
-            (row.decided_at, row.id or 0, m) for row, ms in about if row.subscriber == subscriber for m in ms.values()
+            (row.decided_at, row.id or 0, m)
+            for row, ms in about
+            if row.subscriber == alert.subscriber
+            for m in ms.values()
         ]
         if not rows:
-            return None
+            return replace(alert, news=news)
         first = value_of(min(rows, key=lambda row: row[:2])[2])
         assert isinstance(first, Alert)  # decisions make no other messages
-        return first.opening or Opening(first.topics, first.story.title)
+        opening = first.opening or Opening(first.topics, first.story.title)
+        story = replace(alert.story, event_key=first.story.event_key or alert.story.event_key)
+        return replace(alert, news=news, opening=opening, story=story)
 
     def _deliver(self, story: Story, alert: Alert, decided: Decided) -> tuple[Reason, str, str]:
         """Put an alert into the outbox for each channel, or into the messages there that it is to go into.

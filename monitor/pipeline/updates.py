@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from functools import cached_property
 
 from monitor.config import Config
-from monitor.dispatch import SEVERITIES, Change, topic_ref
+from monitor.dispatch import Change
 from monitor.events import Account, News, account, from_json, news_since
 from monitor.models import Story
 from monitor.rules import TopicMatch
@@ -27,14 +27,10 @@ class Updates:
     @cached_property
     def now(self) -> Account:
         """What there is to tell."""
-        story, topics = self._story, [match.topic for match in self._matches]
-        ranks = (SEVERITIES.index(topic_ref(self._config, topic).severity) for topic in topics)
+        story, entities = self._story, self._config.entities
         found = (e.entity for match in self._matches for e in match.evidence if e.entity)
-        entities = self._config.entities
         return account(
             story.title,
-            topics=topics,
-            severity=max(ranks, default=0),
             sources=len(self._work.outlets(self._event_id, "")) or 1,
             story=story.id or 0,
             source=story.source,
@@ -42,20 +38,9 @@ class Updates:
         )
 
     @cached_property
-    def news(self) -> tuple[News, ...]:
+    def material(self) -> tuple[Change, ...]:
         """What is materially new; nothing where nobody was told anything."""
-        return () if self._told is None else news_since(self._told, self.now)
-
-    @cached_property
-    def material(self) -> str:
-        """What is materially new, in one line, for the record."""
-        return said(self.news, self._config)
-
-    def changes(self, why: str) -> tuple[Change, ...]:
-        """Return what an update says is new; one that came for another reason, `why`, says how many outlets tell it."""
-        if why == self.material or any(one.kind == "severity" for one in self.news):
-            return tuple(_change(one, self._config) for one in self.news)
-        return (Change("sources", str(self.now.sources)),)
+        return () if self._told is None else changes(news_since(self._told, self.now))
 
     def told(self) -> None:
         """Record that somebody was told."""
@@ -63,30 +48,6 @@ class Updates:
         self._work.set_account(self._event_id, asdict(told))
 
 
-def said(news: Sequence[News], config: Config) -> str:
-    """Return what is new in one line, for the record."""
-    return "; ".join(_said(_change(one, config)) for one in news)
-
-
-def _change(one: News, config: Config) -> Change:
-    """A piece of news as messages show it: by the names that people know."""
-    if one.kind == "topic":
-        return Change("topic", topic_ref(config, one.now).title)
-    if one.kind == "severity":
-        return Change("severity", SEVERITIES[int(one.now)], SEVERITIES[int(one.was)])
-    return Change(one.kind, one.now, one.was, one.about)
-
-
-def _said(one: Change) -> str:
-    match one.kind:
-        case "topic":
-            return f"also {one.now}"
-        case "severity":
-            return f"now {one.now}"
-        case "sources":
-            return f"{one.now} outlets, {one.was} before"
-        case "fact":
-            what = f"{one.now} {one.about}".strip()
-            return f"{what}, {one.was} before" if one.was else what
-        case _:
-            return f"{one.kind} by {one.now}"
+def changes(news: Iterable[News]) -> tuple[Change, ...]:
+    """Return news as messages show it."""
+    return tuple(Change(one.kind, one.now, one.was, one.about) for one in news)

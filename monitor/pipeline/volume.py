@@ -13,7 +13,7 @@ from monitor.config import Config, Subscriber, Topic
 from monitor.dispatch import ANY_TOPIC, StoryView, VolumeAlert, held_until, one_each_event, topic_ref
 from monitor.models import Delivery
 from monitor.pipeline.budget import Budget
-from monitor.pipeline.outgoing import delivery, view
+from monitor.pipeline.outgoing import delivery, view, with_first
 from monitor.store import Spending
 from monitor.text import Evidence
 from monitor.volume import Span, day, earlier, is_spike, usual
@@ -54,11 +54,12 @@ def usual_of(app: App, topic: str, span: Span) -> float | None:
 def _found(app: App, config: Config, topic: Topic, now: datetime) -> Iterator[tuple[str, VolumeAlert]]:
     zone, volumes = ZoneInfo(config.settings.timezone), app.store.volumes
     bounds = volumes.bounds(topic.name)
-    if bounds is None:
-        return  # it never matched: there is nothing to compare with
+    latest = bounds[1] if bounds else volumes.followed_since(topic.name)
+    if latest is None:
+        return  # no story was there yet that it could match
     ref, today = topic_ref(config, topic.name), day(now, zone)
-    blank = VolumeAlert("", "", ref, "quiet", bounds[1], now)
-    if topic.spike is not None:
+    blank = VolumeAlert("", "", ref, "quiet", latest, now)
+    if topic.spike is not None and bounds is not None:
         (count,) = volumes.counts(topic.name, [today])
         if count >= topic.spike.at_least:
             expected = usual_of(app, topic.name, today)
@@ -67,24 +68,23 @@ def _found(app: App, config: Config, topic: Topic, now: datetime) -> Iterator[tu
                 stories = _stories(app, config, topic.name, today[0], now)
                 spike = replace(blank, kind="spike", since=today[0], count=count, usual=expected, days=tuple(days))
                 yield f"spike:{topic.name}:{today[0].astimezone(zone):%Y-%m-%d}", replace(spike, stories=stories)
-    if topic.quiet is not None and now - bounds[1] >= timedelta(seconds=topic.quiet):
+    if topic.quiet is not None and now - latest >= timedelta(seconds=topic.quiet):
         # Where nothing at all came in, it is not the topic that is quiet.
-        half = bounds[1] + (now - bounds[1]) / 2
-        if volumes.came_in(bounds[1], half) and volumes.came_in(half, now):
+        half = latest + (now - latest) / 2
+        if volumes.came_in(latest, half) and volumes.came_in(half, now):
             days = volumes.counts(topic.name, [*earlier(today, zone, 1, DAYS - 1)[::-1], today])
-            expected = usual_of(app, topic.name, (bounds[1], now))
-            yield f"quiet:{topic.name}:{bounds[1]:%Y-%m-%dT%H:%M:%SZ}", replace(blank, usual=expected, days=tuple(days))
+            expected = usual_of(app, topic.name, (latest, now))
+            yield f"quiet:{topic.name}:{latest:%Y-%m-%dT%H:%M:%SZ}", replace(blank, usual=expected, days=tuple(days))
 
 
 def _stories(app: App, config: Config, topic: str, since: datetime, until: datetime) -> tuple[StoryView, ...]:
     with app.store.window() as work:
-        rows = work.matches({topic}, since, until)
-    views = [
-        view(config, story, [Evidence(**part) for part in match.evidence], others)
-        for match, story, others in rows
-        if match.alerting
-    ]
-    return tuple(one_each_event(views)[:STORIES])
+        views = [
+            view(config, story, [Evidence(**part) for part in match.evidence], others)
+            for match, story, others in work.matches({topic}, since, until)
+            if match.alerting
+        ]
+        return with_first(work, one_each_event(views)[:STORIES])
 
 
 def _tell(app: App, work: Spending, config: Config, key: str, found: VolumeAlert, now: datetime) -> Iterator[Delivery]:

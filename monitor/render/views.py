@@ -275,7 +275,7 @@ class _Viewer:
         first, also = (source, story.at.astimezone(zone)), others
         if reports and reports[0].source and reports[0].at < story.at:
             first = reports[0].source, reports[0].at
-            also = tuple(filter(None, (source, *(name for name in others if name != first[0]))))
+            also = tuple(name for name in (source, *others) if name not in ("", first[0]))
         return _Shown(
             title=title,
             title_dir=direction(title),

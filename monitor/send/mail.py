@@ -7,6 +7,7 @@ import ssl
 from binascii import b2a_qp
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from email.header import Header
 from email.headerregistry import Address
 from email.message import EmailMessage, MIMEPart
 from email.policy import SMTP, EmailPolicy
@@ -36,6 +37,10 @@ class _WirePolicy(EmailPolicy):
     def fold_binary(self, name: str, value: str) -> bytes:
         """Return a field as it goes over the wire."""
         usual = _TEXT if name.lower() in _TEXTS else _WIDE
+        if name.lower() == "subject" and not self.utf8 and not value.isascii():
+            # Beside encoded words the usual way doubles blanks, or loses them (cpython #92081): encoded as a whole.
+            whole = Header(value, "utf-8", header_name=name).encode(linesep="\r\n")
+            return f"{name}: {whole}\r\n".encode("ascii")
         return (usual.clone(utf8=True) if self.utf8 else usual).fold_binary(name, value)
 
 

@@ -15,7 +15,6 @@ from monitor.app import App
 from monitor.config import AlertPolicy, Config, Subscriber, Subscription
 from monitor.dispatch import (
     ANY_TOPIC,
-    SEVERITIES,
     TOLD,
     Decided,
     Incident,
@@ -24,10 +23,9 @@ from monitor.dispatch import (
     Told,
     decide,
     longest_limit,
-    topic_ref,
 )
 from monitor.events import Account, account, news_since
-from monitor.pipeline.updates import said
+from monitor.pipeline.updates import changes
 
 MOST = 2_000  # decisions that an estimate may take, one for each story and group: of more stories the newest
 
@@ -121,7 +119,6 @@ class _Simulated:
         # By event and subscriber: when each was decided, and the message.
         self._about: dict[int, dict[str, list[tuple[datetime, Told]]]] = {}
         self._accounts: dict[int, Account] = {}
-        self._severity = SEVERITIES.index(topic_ref(config, topic).severity)
         reports = app.store.reports
         first_polls = reports.only_first_polls([one.story for one in caught])
         self._outlets = reports.outlet_times(_shared(caught))
@@ -135,7 +132,7 @@ class _Simulated:
         if one.event in self._outlets:  # only what has several stories is ever told again
             outlets = tuple(sorted(at for at in self._outlets[one.event].values() if at <= one.at)) or outlets
             told, now = self._accounts.get(one.event), self._account(one, len(outlets))
-        material = said(news_since(told, now), self._config) if told is not None and now is not None else ""
+        material = changes(news_since(told, now)) if told is not None and now is not None else ()
         incident = Incident(
             str(one.story), str(one.event), (self._topic,), baseline, one.claimed_at, one.at, outlets, material
         )
@@ -147,10 +144,7 @@ class _Simulated:
             self._accounts[one.event] = now if told is None else now.after(told)
 
     def _account(self, one: Caught, sources: int) -> Account:
-        return account(
-            one.title, topics=(self._topic,), severity=self._severity, sources=sources, story=one.story,
-            source=one.source, entities=one.entities,
-        )  # fmt: skip
+        return account(one.title, sources=sources, story=one.story, source=one.source, entities=one.entities)
 
     def _recent(self, now: datetime) -> Mapping[str, Sequence[Told]]:
         over = now - self._longest

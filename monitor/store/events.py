@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Literal
 
@@ -13,6 +13,7 @@ from sqlmodel import Session, col, func, select
 
 from monitor.dispatch import TOLD
 from monitor.errors import NotFoundError
+from monitor.events import from_json
 from monitor.models import Decision, Event, EventChange, Story, StorySketch
 
 Transaction = Callable[[], AbstractContextManager[Session]]
@@ -62,6 +63,8 @@ class Events:
                 raise NotFoundError(f"event {event_id} has no stories to put into event {into_id}")
             if _told(session, event_id) and not _told(session, into_id):
                 into.key, event.key = event.key, into.key  # so that who was told of it is not told again
+            if into.told is not None and event.told is not None:
+                into.told = asdict(from_json(into.told).after(from_json(event.told)))
             into.told = into.told or event.told
             _move(session, "merge", event, into, moved, now)
             return moved
@@ -79,11 +82,14 @@ class Events:
                 )
             if len(moved) == len(stories):
                 raise NotFoundError(f"event {event_id} has no other stories: there is nothing to split")
-            key = next((story.key for story in moved if story.key != event.key), f"{event.key}#split")
+            # Both get a key that no message has: by the earlier one the other's stories may have been told of.
+            rest = next(story for story in stories if story not in moved)
+            event.key, key = (f"{story.key}#{now.isoformat()}" for story in (rest, moved[0]))
             fresh = Event(key=key, started_at=moved[0].first_seen_at, updated_at=now, stories=0)
             session.add(fresh)
             session.flush()
             _move(session, "split", event, fresh, [story.id or 0 for story in moved], now)
+            fresh.told = event.told if _told(session, fresh.id or 0) else None
             assert fresh.id is not None
             return fresh.id
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 
-from sqlmodel import Session, col, func, select
+from sqlmodel import Session, col, func, select, tuple_
 
+from monitor.dispatch import Report
 from monitor.models import Decision, Delivery, DigestSlot, DigestWindow, Match, Story
 from monitor.store import outbox
 from monitor.store.ingest import outlets
@@ -85,6 +86,17 @@ class Window(Spending):
             (match, story, tuple(s for s in sources.get(story.event_id or 0, ()) if s != story.source))
             for match, story in rows
         ]
+
+    def first_reports(self, event_ids: Collection[int]) -> dict[int, Report]:
+        """Return the earliest report of each event, whichever its topics."""
+        of_events = col(Story.event_id).in_(event_ids)
+        earliest = select(Story.event_id, func.min(Story.effective_at)).where(of_events).group_by(col(Story.event_id))
+        rows = self._session.exec(
+            select(Story)
+            .where(of_events, tuple_(col(Story.event_id), col(Story.effective_at)).in_(earliest))
+            .order_by(col(Story.id).desc())
+        )
+        return {row.event_id or 0: Report(row.title, row.url, row.source, row.effective_at) for row in rows}
 
     def held_back(
         self, subscriber: str, reasons: Collection[str], since: datetime, until: datetime

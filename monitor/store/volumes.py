@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlmodel import Session, col, func, select
 
-from monitor.models import Match, Story
+from monitor.models import Match, Policy, Story
 
 Transaction = Callable[[], AbstractContextManager[Session]]
 
@@ -45,6 +45,12 @@ class Volumes:
             )
             first, last = session.exec(asked).one()
             return None if first is None else (first, last)
+
+    def followed_since(self, topic: str) -> datetime | None:
+        """Return when the first story came that a topic was tried on; None: none yet."""
+        with self._read() as session:
+            tried = col(Policy.rules)[topic].as_string().is_not(None)
+            return session.exec(select(func.min(Policy.since)).where(tried)).one()
 
     def came_in(self, since: datetime, until: datetime) -> bool:
         """Whether any story at all came in between two times."""
