@@ -80,10 +80,10 @@ def much(session: Session) -> None:
         rows[Story].append(_story(10_000 + number, event, back % OUTLETS, headline, at))
         seen = {"story_id": 10_000 + number, "guid": f"g{number}", "seen_at": at, "listed_at": at}
         rows[Sighting].append({**seen, "feed": f"outlet-{back % OUTLETS}", "content_hash": "", "baseline": False})
-        evidence = [{"field": "title", "start": 0, "end": 5, "term": "crowd", "entity": ""}]
+        named = [{"field": "title", "start": 0, "end": 5, "term": "crowd", "entity": ""}]
         rows[Match].append({
-            "story_id": 10_000 + number, "topic": "crowd", "rule": "r", "evidence": evidence if headline else [],
-            "matched_at": at, "alerting": True,
+            "story_id": 10_000 + number, "topic": "crowd", "rule": "r", "matched_at": at, "alerting": True,
+            "evidence": named if headline.startswith("Crowd") else [],
         })  # fmt: skip
     for table, found in rows.items():
         session.execute(insert(table), found)
