@@ -12,9 +12,7 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from monitor.links import Purpose, sign
-from monitor.web import create_app
-from monitor.web.backend import WebBackend
-from monitor.web.serve import parts
+from tests.desk import web_of
 from tests.pipe import Pipe, item
 
 NOW = datetime(2026, 11, 24, 14, 32, tzinfo=UTC)
@@ -61,15 +59,7 @@ class Readers:
 
     def web(self) -> FastAPI:
         """The pages, as the daemon serves them."""
-        settings = self.app.config.settings
-        return create_app(
-            WebBackend(self.app),
-            site=settings.site,
-            token="open-sesame",
-            host_names=[],
-            secret=self.app.secret,
-            parts=parts(self.app),
-        )
+        return web_of(self.app, "open-sesame")
 
     def path(self, name: str = "maya", page: str = "s") -> str:
         """The path of a subscriber's signed link."""

@@ -17,6 +17,7 @@ from monitor.models import Delivery
 from monitor.pipeline.digest import schedule_slots
 from monitor.web import create_app
 from monitor.web.backend import WebBackend
+from monitor.web.machines import Machines
 from monitor.web.serve import parts
 from tests.pipe import Pipe, item
 
@@ -183,8 +184,9 @@ class World:
 def web_of(app: App, token: str | None = None) -> FastAPI:
     """The pages of a program, as the daemon serves them."""
     return create_app(
-        WebBackend(app), site=app.config.settings.site, token=token, host_names=[], secret=app.secret, parts=parts(app)
-    )
+        WebBackend(app), site=app.config.settings.site, token=token, host_names=[], secret=app.secret, parts=parts(app),
+        opened=Machines(app).opened,
+    )  # fmt: skip
 
 
 @contextmanager

@@ -41,6 +41,48 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     pipe.close()
 
 
+THOUSAND = "subscribers:\n" + "".join(
+    f"  person-{n}: {{name: Person number {n} of the desk, channels: {{mail: 'mailto://127.0.0.1:2525?to=p{n}@x.example'}},"
+    " digest: {at: ['17:00']}, subscriptions: [{topics: all, alert: {via: [mail]}, digest: true}]}\n"
+    for n in range(1_000)
+)
+
+
+@pytest.fixture(scope="module")
+def ask_of_many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A program with a thousand subscribers, each of whom was told of a few stories."""
+    topics = "".join(TOPICS.splitlines(keepends=True)[:4])
+    pipe = Pipe(tmp_path_factory.mktemp("many"), topics=topics, feeds=FEEDS, subscribers=THOUSAND)
+    for n in range(3):
+        pipe.time += timedelta(minutes=1)
+        pipe.put(f"outlet-{n}", item(f"{n}", TITLE, summary=TEXT))
+    with serving(web_of(pipe.app)) as client:
+        yield client
+    pipe.close()
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/events", "/stories", "/stories/1", "/stories/1?who=person-999", "/stories/1?people=975&messages=980",
+     "/topics", "/topics/topic-0", "/deliveries", "/deliveries?state=queued", "/subscribers", "/subscribers?skip=950",
+     "/subscribers/person-999", "/subscribers/person-999/digest", "/subscribers/person-999/digest?form=text",
+     "/lab?topic=topic-0&q=border+AND+troops"],
+)  # fmt: skip
+def test_no_page_is_too_large_for_a_thousand_subscribers(ask_of_many: Client, path: str) -> None:
+    answer = ask_of_many("GET", path)
+    assert answer.status == 200
+    assert len(answer.text.encode()) < LIMIT
+
+
+def test_each_of_a_thousand_subscribers_is_a_few_links_away(ask_of_many: Client) -> None:
+    said = text_of(ask_of_many("GET", "/stories/1").text)
+    assert "Decided for 1,000 subscribers" in said
+    assert "1 to 25 of 1,000 Next 25 subscribers" in said
+    assert "Person number 999 of the desk" in text_of(ask_of_many("GET", "/stories/1?who=person-999").text)
+    assert "1 to 50 of 1,000 Next 50" in text_of(ask_of_many("GET", "/subscribers").text)
+    assert "Person number 999 of the desk" in text_of(ask_of_many("GET", "/subscribers?skip=950").text)
+
+
 @pytest.mark.parametrize(
     "path",
     ["/", "/events?days=7", "/stories", "/stories?story=troops", "/stories/1", "/stories/1?who=person-7",

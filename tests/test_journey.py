@@ -7,14 +7,19 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlmodel import select
 
 from monitor.dispatch import Reason
+from monitor.dispatch.decide import alert_key
 from monitor.models import Delivery, Verdict
+from monitor.pipeline import outgoing
+from monitor.service import journey as service_journey
 from monitor.service.journey import explain, journey_of, why
 from monitor.service.marks import pieces
+from monitor.snippets import snippet
 from monitor.text import Evidence
 from monitor.web.desk import REASONS
 from tests import make
@@ -383,3 +388,30 @@ def test_seeing_a_digest_sends_and_changes_nothing(made: World, ask: Client) -> 
     ask("GET", "/subscribers/ruth/digest/mail")
     with made.app.store.read() as session:
         assert [row.model_dump() for row in session.exec(select(Delivery))] == before
+
+
+def test_of_many_who_were_told_each_message_is_looked_up_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    people = "subscribers:\n" + "".join(
+        f"  p{n}: {{channels: {{mail: 'mailto://127.0.0.1:2525?to=p{n}@x.example'}},"
+        " subscriptions: [{topics: all, alert: {via: [mail]}}]}\n"
+        for n in range(30)
+    )
+    pipe = Pipe(tmp_path, topics="topics: {border: {query: border}}", subscribers=people)
+    made: list[str] = []
+
+    def shown(*given: Any) -> tuple[str, tuple[Any, ...]]:
+        made.append("snippet")
+        return snippet(*given)
+
+    def key(*given: str) -> str:
+        made.append("key")
+        return alert_key(*given)
+
+    monkeypatch.setattr(outgoing, "snippet", shown)
+    pipe.put("wire", item("1", "Troops cross the border", summary="They came at dawn."))
+    assert made == ["snippet"]  # the same for all who follow the same topics
+    monkeypatch.setattr(service_journey, "alert_key", key)
+    found = journey_of(pipe.app, 1)
+    assert made[1:] == ["key"] * 30
+    assert [len(one.deliveries) for one in found.told] == [1] * 30
+    assert {one.deliveries[0].subscriber == one.decision.subscriber for one in found.told} == {True}

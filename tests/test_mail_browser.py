@@ -18,14 +18,11 @@ from playwright.sync_api import Browser, Dialog, Page, Route
 
 from monitor.dispatch import Confirmation, Notice, StoryView
 from tests import family
-from tests.browser import launched
+from tests.browser import WORD, contrast, launched
 from tests.conftest import PROJECT
 from tests.family import AT, LINKS, RENDERER, SITE
 
 SNIPPET = "Two battalions of interior troops took control of the crossing before dawn, three days after the talks."
-WORD = "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft"
-assert len(WORD) == 80
-
 WIDTHS = (360, 390, 700)
 MARK = {"light": "rgb(255, 231, 154)", "dark": "rgb(93, 76, 18)"}
 Scheme = Literal["light", "dark"]
@@ -181,7 +178,7 @@ def _assert_marks(opened: Opened, name: str, scheme: Scheme) -> None:
     unmarked = {"no-words", "hostile-notice", "notice", "empty", "quiet", "sign-up", "sign-up-known"}
     assert bool(marks) == (name not in unmarked)
     assert all(mark[1:] == [MARK[scheme], 700, True] for mark in marks), marks
-    assert _contrast(opened.read(_MARK_COLOURS)) >= 4.5 if marks else True
+    assert contrast(*map(_rgb, opened.read(_MARK_COLOURS))) >= 4.5 if marks else True
 
 
 @pytest.mark.parametrize("name", family.MAILS)
@@ -214,16 +211,8 @@ _MARK_COLOURS = (
 )
 
 
-def _contrast(colours: list[str]) -> float:
-    """The contrast of two colours (WCAG 2.2)."""
-    light, dark = sorted((_luminance(colour) for colour in colours), reverse=True)
-    return (light + 0.05) / (dark + 0.05)
-
-
-def _luminance(colour: str) -> float:
-    parts = [int(part) / 255 for part in colour.removeprefix("rgb(").removesuffix(")").split(",")]
-    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+def _rgb(colour: str) -> list[int]:
+    return [int(part) for part in colour.removeprefix("rgb(").removesuffix(")").split(",")]
 
 
 def test_text_of_a_right_to_left_story_runs_right_to_left(page: Page) -> None:

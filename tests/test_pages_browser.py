@@ -7,25 +7,76 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect
 
-from monitor.web import create_app
-from monitor.web.backend import WebBackend
-from monitor.web.machines import Machines
-from monitor.web.serve import parts
-from tests.browser import OVER, RULES, SCHEMES, WIDTHS, Visit, launched, picture, violations
-from tests.desk import World
+from monitor.errors import StoreError
+from monitor.links import Purpose, sign
+from tests.browser import RUN, Visit, faults, launched, tab_to, unreached, visiting
+from tests.desk import MONITOR, World
 from tests.pipe import item
-from tests.test_web import SECRET, SITE, TOKEN, Client, serving
+from tests.test_web import SECRET, TITLES, TOKEN, Client, Desk, app_of, serving
 
 ONE = """
 subscribers:
-  al: {channels: {mail: "mailto://127.0.0.1:2525?to=a@x.example"}, subscriptions: [{topics: all, alert: {}}]}
+  al:
+    channels: {mail: "mailto://127.0.0.1:2525?to=a@x.example"}
+    digest: {at: ["17:00"], via: [mail]}
+    subscriptions: [{topics: all, alert: {}, digest: true}]
 """
-QUIET = {"quiet-desk": ("/", "No events yet today"), "no-match": ("/topics/quiet", "No stories in 30 days")}
+SIGN_UP = 'sign_up: {via: "mailto://127.0.0.1:2525?to=desk@corvid.example", at_most: 1/h}\n'
+FIRST = {
+    "first-run": ("/", "3 steps are left"),
+    "no-topics": ("/topics", "No topics yet"),
+    "no-feeds": ("/feeds", "No feed is declared"),
+    "no-events": ("/events", "No events here"),
+    "no-deliveries": ("/deliveries", "Nothing was sent yet"),
+    "no-such-state": ("/deliveries?state=failed", "No message stands so"),
+    "no-subscribers": ("/subscribers", "No subscribers yet"),
+    "nobody-set": ("/subscribers?who=set", "Nobody has set anything"),
+    "nobody-signed": ("/subscribers?who=signed", "Nobody has signed up"),
+    "no-story": ("/stories?story=nothing-like-it", "No story with those words"),
+    "nothing-asked": ("/stories", "Nothing was asked for"),
+    "nothing-tried": ("/lab", "Nothing was tried yet"),
+    "no-hits": ("/lab?q=zebra", "No hits in 0 stories"),
+    "no-such-page": ("/nope", "There is no such page"),
+    "no-such-subscriber": ("/subscribers/nobody", "There is no such page"),
+    "no-public-topic": ("/subscribe", "There is no topic that anybody may subscribe to"),
+}
+QUIET = {
+    "quiet-desk": ("/", "No events yet today"),
+    "no-match": ("/topics/quiet", "No stories in 30 days"),
+    "no-match-hours": ("/topics/quiet?days=1", "No stories in 1 day"),
+    "no-feed-fits": ("/feeds?q=zebra", "No feed fits"),
+    "empty-digest": ("/subscribers/al/digest", "0 stories since"),
+    "empty-digest-text": ("/subscribers/al/digest?form=text", "0 stories since"),
+    "nothing-set": ("/subscribers/al", "Nothing is set differently"),
+    "not-allowed": ("/deliveries/retry", "This address does not do that"),
+}
+GATED = {
+    "login": ("/login", "Token"),
+    "not-without-token": ("/feeds", "This page is for the people who run the desk"),
+    "public-topic": ("/topics/open", "Newest first"),
+    "public-empty": ("/topics/bare", "No story so far"),
+    "sign-up": ("/subscribe", "Topics"),
+}
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     yield from launched()
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Visit]:
+    with visiting(browser) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    nothing = {"topics": "topics: {}\n", "subscribers": "subscribers: {}\n", "entities": "", "feeds": "feeds: {}\n"}
+    made = World(tmp_path_factory.mktemp("empty"), monitor=MONITOR + SIGN_UP, **nothing)
+    with serving(made.web()) as ask:
+        yield ask
+    made.pipe.close()
 
 
 @pytest.fixture(scope="module")
@@ -41,65 +92,75 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 @pytest.fixture(scope="module")
 def gated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     topics = "topics: {open: {query: border, public: true}, bare: {query: nothing, public: true}}"
-    made = World(tmp_path_factory.mktemp("gated"), topics=topics, subscribers="", entities="")
+    made = World(
+        tmp_path_factory.mktemp("gated"), monitor=MONITOR + SIGN_UP, topics=topics, subscribers="", entities=""
+    )
     made.pipe.put("delta-post", *(item(f"b{n}", f"Border {'x' * 80} {n} <b>") for n in range(3)))
-    app = create_app(
-        WebBackend(made.app), site=SITE, token=TOKEN, host_names=[], secret=SECRET, parts=parts(made.app),
-        opened=Machines(made.app).opened,
-    )  # fmt: skip
-    with serving(app) as ask:
+    with serving(made.web(TOKEN)) as ask:
         yield ask
     made.pipe.close()
 
 
-def faults(visit: Visit, name: str, scheme: str) -> list[str]:
-    """What is wrong with the page that is open: by axe, by its width, by what it said."""
-    page = visit.page
-    picture(page, f"{name}-{scheme}")
-    found = violations(page, RULES, "tag")
-    if scheme == "light":
-        size = page.viewport_size
-        assert size is not None
-        for width in (320, 390, 768, 1024, 1280):
-            page.set_viewport_size({"width": width, "height": 900})
-            if page.evaluate(OVER) > 0:
-                found.append(f"wider than {width}")
-        page.set_viewport_size(size)
-    said = [line for line in visit.said if "404" not in line and "401" not in line]
-    visit.said.clear()
-    return [*found, *said]
-
-
-def looks(browser: Browser) -> Iterator[tuple[str, Visit]]:
-    """Yield a page for each width and scheme."""
-    for width in WIDTHS:
-        for scheme in SCHEMES:
-            context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-            yield scheme, Visit(context)
-            context.close()
-
-
-SITES = [("quiet", QUIET)]
+SITES = [("empty", FIRST), ("quiet", QUIET), ("gated", GATED)]
 
 
 @pytest.mark.parametrize(("which", "pages"), SITES, ids=[which for which, _ in SITES])
-def test_axe_finds_nothing_on_pages_with_nothing_on_them_and_on_those_before_the_desk(
-    browser: Browser, request: pytest.FixtureRequest, which: str, pages: dict[str, tuple[str, str]]
+def test_pages_with_nothing_on_them_and_those_before_the_desk_have_no_fault(
+    visit: Visit, request: pytest.FixtureRequest, which: str, pages: dict[str, tuple[str, str]]
 ) -> None:
     port = request.getfixturevalue(which).port
     found: dict[str, list[str]] = {}
-    for scheme, visit in looks(browser):
-        for name, (path, said) in pages.items():
-            visit.page.goto(f"http://127.0.0.1:{port}{path}")
-            expect(visit.page.locator("body")).to_contain_text(said)
-            if wrong := faults(visit, name, scheme):
-                found[f"{name} {scheme} {visit.page.viewport_size}"] = wrong
+    for name, (path, said) in pages.items():
+        visit.page.goto(f"http://127.0.0.1:{port}{path}")
+        expect(visit.page.locator("body")).to_contain_text(said)
+        if wrong := faults(visit, name):
+            found[name] = wrong
     assert found == {}
 
 
-def test_the_way_in_fills_its_panel_and_says_nothing(browser: Browser, gated: Client) -> None:
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    visit = Visit(context)
+def test_pages_of_what_went_wrong_have_no_fault(visit: Visit, gated: Client, quiet: Client) -> None:
+    page, found = visit.page, {}
+
+    def look(name: str, said: str) -> None:
+        expect(page.locator("body")).to_contain_text(said)
+        if wrong := faults(visit, name):
+            found[name] = wrong
+
+    page.goto(f"http://127.0.0.1:{gated.port}/login")
+    page.locator("#token").fill("guess")
+    page.keyboard.press("Enter")
+    look("wrong-token", "That is not the token")
+    for said in ("Look into your mail", "Too many at once"):
+        page.goto(f"http://127.0.0.1:{gated.port}/subscribe?topic=open&lang=en")
+        page.locator("#address").fill("a@kolva.example")
+        page.keyboard.press("Enter")
+        look(said.replace(" ", "-").lower(), said)
+    page.goto(f"http://127.0.0.1:{quiet.port}/deliveries")
+    page.locator("[name=form_token]").first.evaluate("field => { field.value = 'guess'; field.form.submit() }")
+    look("not-our-form", "This form is not one of ours")
+    with serving(app_of(desk := Desk())) as ask:
+        root = f"http://127.0.0.1:{ask.port}/"
+        for name, broken, said in (
+            ("not-made", RuntimeError("a mistake of ours"), "This page could not be made"),
+            ("no-database", StoreError("no answer"), "The database did not answer"),
+        ):
+            desk.broken = broken
+            page.goto(root)
+            look(name, said)
+        desk.broken = None
+        page.goto(f"{root}a/{sign(SECRET, 'ruth', '1f', Purpose.ACKNOWLEDGE)}")
+        look("acknowledge", TITLES["sanctions"])
+        tab_to(page, "button:has-text('Acknowledge')")
+        page.keyboard.press("Enter")
+        look("acknowledged", "Acknowledged by Ruth")
+        page.set_extra_http_headers({"X-Forwarded-For": "203.0.113.7"})
+        page.goto(root)
+        look("not-from-elsewhere", "This page is shown on its own machine only")
+    assert RUN not in page.title()
+    assert found == {}
+
+
+def test_the_way_in_fills_its_panel_and_says_nothing(visit: Visit, gated: Client) -> None:
     page = visit.page
     page.goto(f"http://127.0.0.1:{gated.port}/login")
     page.wait_for_load_state("networkidle")
@@ -108,18 +169,19 @@ def test_the_way_in_fills_its_panel_and_says_nothing(browser: Browser, gated: Cl
     assert field is not None
     assert form is not None
     assert form["width"] - field["width"] < 60
+    assert unreached(page) == []
+    page.reload()
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     expect(page.locator("#token")).to_be_focused()
     page.keyboard.type(TOKEN)
     page.keyboard.press("Enter")
-    expect(page.locator("h1")).to_have_text("Desk")
-    context.close()
+    expect(page.locator("main")).to_contain_text("1 step is left before the first alert can go out.")
+    assert faults(visit, "first-run-last-step") == []
 
 
-def test_the_question_fills_its_panel(browser: Browser, quiet: Client) -> None:
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    page = context.new_page()
+def test_the_question_fills_its_panel(visit: Visit, quiet: Client) -> None:
+    page = visit.page
     page.goto(f"http://127.0.0.1:{quiet.port}/")
     form = page.locator("form[action$=stories]").bounding_box()
     assert form is not None
@@ -127,4 +189,3 @@ def test_the_question_fills_its_panel(browser: Browser, quiet: Client) -> None:
         field = page.locator(f"form[action$=stories] {name}").bounding_box()
         assert field is not None
         assert form["width"] - field["width"] < 60, name
-    context.close()

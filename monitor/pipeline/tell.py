@@ -51,6 +51,7 @@ class Teller:
         # Of the story that is being told of: the messages that are there, and those that are to tell of it.
         self.outbox: dict[str, Delivery] = {}
         self.fresh: list[Delivery] = []
+        self.views: dict[tuple[str, ...], StoryView] = {}  # the story as it is shown to those who follow these topics
 
     def tell(self, story: Story, matches: tuple[TopicMatch, ...], why: str) -> int:
         """Record the `matches` of a story that are news, and what is decided; return how many alerts it made or joined.
@@ -106,7 +107,7 @@ class Teller:
         )
         decisions = decide(self.config, incident, replace(self.standing, event=before), self.now)
         keys = [alert_key(one.subscriber, channel, one.key) for one in decisions for channel in one.channels]
-        self.outbox, self.fresh = self.work.deliveries(keys), []
+        self.outbox, self.fresh, self.views = self.work.deliveries(keys), [], {}
         told = sum(self._record(story, matches, one, why) for one in decisions)
         assert story.id is not None
         self.work.put_into(self.fresh, story.id)
@@ -181,7 +182,7 @@ class Teller:
                 decided.subscriber,
                 "",
                 tuple(topic_ref(self.config, t) for t in decided.topics),
-                self._view(story, evidence),
+                self._view(story, decided.topics, evidence),
                 _names(self.config, evidence),
                 held_since=self.now if decided.reason is Reason.HELD else None,
             )
@@ -210,7 +211,13 @@ class Teller:
         )
         return reason in TOLD
 
-    def _view(self, story: Story, evidence: Sequence[Evidence]) -> StoryView:
+    def _view(self, story: Story, topics: tuple[str, ...], evidence: Sequence[Evidence]) -> StoryView:
+        """A story as an alert shows it, made once for all who are told of it for the same topics."""
+        if topics not in self.views:
+            self.views[topics] = self._made_view(story, evidence)
+        return self.views[topics]
+
+    def _made_view(self, story: Story, evidence: Sequence[Evidence]) -> StoryView:
         """A story as an alert shows it, with what other outlets have of its event."""
         assert story.event_id is not None
         others, key = self.work.outlets(story.event_id, story.source), self.work.event_key(story.event_id)

@@ -110,8 +110,9 @@ def journey_of(
     deliveries = tuple(
         row for row in journey.deliveries if row.kind == "escalation" or subscriber in (None, row.subscriber)
     )
+    made = {row.key: row for row in deliveries}
     told = tuple(
-        Told(decision, tuple(row for row in deliveries if row.key in _keys(decision)))
+        Told(decision, tuple(made[key] for key in _keys(decision) if key in made))
         for decision in journey.decisions
         if subscriber in (None, decision.subscriber)
     )
@@ -156,9 +157,10 @@ def _verdicts(
     return tuple(verdicts), tuple(others)
 
 
-def _keys(decision: Decision) -> set[str]:
+def _keys(decision: Decision) -> list[str]:
     """The keys of the messages that a decision made, or went into."""
-    return {alert_key(decision.subscriber, channel, decision.key) for channel in decision.channels if decision.key}
+    channels = dict.fromkeys(decision.channels if decision.key else ())
+    return [alert_key(decision.subscriber, channel, decision.key) for channel in channels]
 
 
 def why(app: App, found: Explained, name: str, now: datetime) -> tuple[str, str]:
