@@ -23,6 +23,7 @@ from monitor.models import HubLease, Story
 from monitor.pipeline import ask_hubs, take_push
 from monitor.pipeline.hubs import is_reachable
 from monitor.web.hubs import A_MINUTE, PUSH_LIMIT
+from monitor.web.pages import Pages
 from monitor.web.serve import serve
 from tests import make
 from tests.fakes import RSS, Answer, FakeHub, FeedServer, free_port
@@ -684,3 +685,21 @@ async def test_the_daemon_asks_hubs_where_it_serves_their_callbacks(tmp_path: Pa
             assert any(job.id == "hubs" for job in daemon._scheduler().get_jobs()) is wanted
     finally:
         await app.close()
+
+
+async def test_when_the_web_server_runs_all_pages_are_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Pages] = []
+    prepare = Pages.prepare
+
+    def prepared(pages: Pages) -> None:
+        prepare(pages)
+        made.append(pages)
+
+    monkeypatch.setattr(Pages, "prepare", prepared)
+    site = Site(tmp_path, monitor=monitor(port := free_port()))
+    site.port = port
+    async with site.served():
+        await eventually(lambda: bool(made))
+    monkeypatch.setattr("jinja2.FileSystemLoader.get_source", None)  # what is compiled is not read again
+    for page in ("refusal", "desk", "story", "lab"):
+        assert made[0]._environment.get_template(f"{page}.html.j2")

@@ -136,6 +136,7 @@ def create_app(
     add_login(app, pages, sessions, https=https)
     for add in parts:
         add(app, pages, sessions)
+    app.state.prepare = pages.prepare
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"))
     return app
 

@@ -74,6 +74,11 @@ class Pages:
         self._environment.globals.update(names)
         self._environment.filters.update({name: one for name, one in names.items() if callable(one)})
 
+    def prepare(self) -> None:
+        """Compile all templates, which takes half a second in all: the first visitors would have to wait for it."""
+        for name in self._environment.list_templates():
+            self._environment.get_template(name)
+
     def page(self, path: str, template: str, status: int = 200, **values: object) -> HTMLResponse:
         """Render `template` (without `.html.j2`) for the request's `path`.
 

@@ -97,6 +97,7 @@ async def serve(app: App) -> None:
         log.info("web pages at http://%s:%d", settings.host, settings.port)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         taking = asyncio.create_task(inbox.work())
+        preparing = asyncio.create_task(asyncio.to_thread(pages.state.prepare))
         try:
             await asyncio.shield(serving)
         except asyncio.CancelledError:
@@ -105,3 +106,4 @@ async def serve(app: App) -> None:
             raise
         finally:
             taking.cancel()
+            preparing.cancel()
