@@ -33,7 +33,7 @@ _IPV4 = re.compile(rf"(?:{_OCTET}\.){{3}}{_OCTET}")
 _PLAIN = "%/:@!$&'()*+,;=~-._?[]"
 # Addresses that are in the form of `check_url` already, as nearly all are: to find that out takes a microsecond.
 _USUAL = re.compile(
-    rf"https?://(?=[^/]{{1,253}}/)(?:(?:[a-z0-9_-]+\.)*[a-z][a-z0-9_-]*|{_IPV4.pattern})(?::[1-9][0-9]{{3}})?"
+    rf"https?://(?=[^/]{{1,253}}/)(?:(?:[a-z0-9_-]+\.)*[a-z][a-z0-9_-]*|{_IPV4.pattern})(?::[1-9][0-9]{{3}}|:[1-5][0-9]{{4}})?"
     r"/[A-Za-z0-9%/:@!$&'()*+,;=~._-]*(?:\?[A-Za-z0-9%/:@!$&'()*+,;=~._?-]+)?"
 )
 _ENCODED = re.compile("%([0-9a-fA-F]{2})")
