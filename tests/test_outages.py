@@ -57,7 +57,7 @@ async def test_a_dead_server_is_told_of_once_by_another_and_once_when_it_is_back
             await drain(pipe.app)
             pipe.forward(seconds=40)
         assert subjects(mail) == [f"Nothing goes by mail 127.0.0.1:{dead}"]
-        assert b"ruth by mail, the operators" in mail.mails[0].content.replace(b"=\r\n", b"")
+        assert b"ruth by mail and the operators" in mail.mails[0].content.replace(b"=\r\n", b"")
         server.start()
         for _ in range(30):
             await drain(pipe.app)
