@@ -32,6 +32,7 @@ MEMORY = 2 * 1024**3  # bytes of address space; feedparser takes up to 14 times 
 PATIENCE = 4  # times as long as its deadline that a task may take by the clock: others may need the processor too
 TOGETHER = 0.05  # seconds that a task that is known to be quick waits for its like, while others run
 SHARE = 8  # tasks that go to a worker together, at most
+ENDED = "the processes that read documents were ended"
 RECYCLE = 2_000  # tasks after which a worker is replaced, so that no leak grows for ever
 
 
@@ -161,7 +162,7 @@ class Workers:
         except (FutureTimeoutError, TimeoutError) as error:
             raise WorkerError(f"it took longer than {timeout:g} seconds, and was stopped") from error
         except BrokenProcessPool as error:
-            raise WorkerError("the processes that read documents were ended") from error
+            raise WorkerError(ENDED) from error
         except ProcessExpired as error:
             if error.exitcode in (signal.SIGPROF, -signal.SIGPROF):
                 raise WorkerError(f"it took longer than {timeout:g} seconds, and was stopped") from error
@@ -172,7 +173,11 @@ class Workers:
             self._waited_for.discard(future)
 
     def close(self) -> None:
-        """End all workers, with what they are doing."""
+        """End all workers, with what they are doing and what waits for them."""
+        for _, done in self._quick:
+            if not done.done():
+                done.set_exception(WorkerError(ENDED))
+        self._quick.clear()
         if self._pool is not None:
             self._pool.stop()
             self._pool.join()

@@ -14,7 +14,7 @@ import pytest
 
 from monitor.errors import WorkerError
 from monitor.parse import parse_feed
-from monitor.workers import PATIENCE, SHARE, Workers, timed
+from monitor.workers import PATIENCE, SHARE, TOGETHER, Workers, timed
 
 IMPORTED = "'monitor.parse' in __import__('sys').modules"
 
@@ -176,12 +176,14 @@ async def test_what_fails_in_company_fails_alone(workers: Workers) -> None:
         assert said in str(failed)
 
 
-async def test_closing_tells_those_that_wait_in_company_and_starts_nothing_again() -> None:
+@pytest.mark.parametrize("after", [0.01, 1])  # while they wait for their like, and while they wait for the worker
+async def test_closing_tells_those_that_wait_in_company_and_starts_nothing_again(after: float) -> None:
     workers = Workers(1)
     other = asyncio.create_task(workers.run(time.sleep, 30, timeout=30))
     calls = [asyncio.create_task(workers.run(time.sleep, 30, timeout=30, quick=True)) for _ in range(3)]
-    await asyncio.sleep(1)
+    await asyncio.sleep(after)
     workers.close()
+    await asyncio.sleep(2 * TOGETHER)
     for found in await asyncio.wait_for(asyncio.gather(other, *calls, return_exceptions=True), 5):
         assert isinstance(found, WorkerError)
     assert workers._pool is None
