@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -109,53 +109,50 @@ def test_what_has_lived_on_is_left_out_of_later_collections() -> None:
     assert gone() is None
 
 
-async def test_a_daemon_settles_each_minute_and_once_a_day_looks_for_frozen_garbage(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+async def daemon(tmp_path: Path) -> AsyncIterator[Daemon]:
     folder = make.write_config(tmp_path / "config")
     app = open_app(make.config(folder), tmp_path / "data")
-    daemon = Daemon(app, folder, {})
+    yield Daemon(app, folder, {})
+    await app.close()
+
+
+async def test_a_daemon_settles_each_minute_and_once_a_day_looks_for_frozen_garbage(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "SETTLED_SET_ASIDE", 3)
-    try:
-        job = daemon._scheduler().get_job("settle")
-        assert job.trigger.interval.total_seconds() == 60
-        ring = Ring()
-        await daemon._settle()
-        gone = weakref.ref(ring)
-        del ring
-        await daemon._settle()
-        assert gone() is not None
-        await daemon._settle()
-        assert gone() is None
-    finally:
-        await app.close()
+    job = daemon._scheduler().get_job("settle")
+    assert job.trigger.interval.total_seconds() == 60
+    ring = Ring()
+    await daemon._settle()
+    gone = weakref.ref(ring)
+    del ring
+    await daemon._settle()
+    assert gone() is not None
+    await daemon._settle()
+    assert gone() is None
 
 
 async def test_a_daemon_freezes_its_rules_and_looks_for_frozen_garbage_at_times(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = make.write_config(tmp_path / "config")
-    app = open_app(make.config(folder), tmp_path / "data")
-    daemon = Daemon(app, folder, {})
+    app = daemon.app
     monkeypatch.setattr(module, "RELOADS_SET_ASIDE", 2)
 
     def frozen() -> bool:
         return not any(one is app.rules for one in gc.get_objects())
 
-    try:
-        assert not frozen()
-        daemon.stop()
-        await daemon.run()
-        assert frozen()
-        ring, before = Ring(), app.rules
-        daemon._ask_reload()
-        await daemon._reload()
-        assert app.rules is not before
-        assert frozen()
-        gone = weakref.ref(ring)
-        del ring
-        daemon._ask_reload()
-        await daemon._reload()
-        assert gone() is None
-    finally:
-        await app.close()
+    assert not frozen()
+    daemon.stop()
+    await daemon.run()
+    assert frozen()
+    ring, before = Ring(), app.rules
+    daemon._ask_reload()
+    await daemon._reload()
+    assert app.rules is not before
+    assert frozen()
+    gone = weakref.ref(ring)
+    del ring
+    daemon._ask_reload()
+    await daemon._reload()
+    assert gone() is None
