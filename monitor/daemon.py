@@ -150,6 +150,7 @@ class Daemon:
         self.app, self.folder, self.env, self.roles, self.serve = app, folder, env, frozenset(roles), serve
         self.stopping = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._ticks: set[asyncio.Task[Any]] = set()  # that run just now
         self._stamp = self._seen = stamp(folder)
         self._again = False
         self._reloads = self._settled = 0
@@ -190,15 +191,18 @@ class Daemon:
             log.warning("%s", sentence)
         await self.stopping.wait()
         log.info("stopping")
-        scheduler.shutdown(wait=False)
-        waker.cancel()
+        end = asyncio.get_running_loop().time() + STOP_GRACE
         if web is not None:
             web.cancel()
+        # A tick that is cut off might have claimed what nobody sends then until its lease is over.
+        scheduler.pause()
+        app.wake_delivery.set()
+        await _until(end, {waker, *self._ticks})
+        scheduler.shutdown(wait=False)
         # A poll or a page that is cut off is made again; a message that is cut off may come twice.
         for task in [task for task in self._tasks if task.get_name().startswith(("poll ", "read "))]:
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=STOP_GRACE)
+        await _until(end, self._tasks)
 
     async def _tell_what_is_wrong(self) -> None:
         """Say what is on record at the start: feeds that fail, and files that were not loaded."""
@@ -246,7 +250,7 @@ class Daemon:
                 # The scheduler goes by the machine's clock, whatever clock the program is given.
                 at_once = {"next_run_time": utc_now()} if seconds < 60 else {}
                 scheduler.add_job(
-                    _guarded,
+                    self._guarded,
                     "interval",
                     args=(name, tick),
                     seconds=seconds,
@@ -257,6 +261,21 @@ class Daemon:
                     **at_once,
                 )
         return scheduler
+
+    async def _guarded(self, name: str, tick: Callable[[], Awaitable[None]]) -> None:
+        """Run a tick, unless the daemon stops; what goes wrong in it is logged, and the next one tries again."""
+        if self.stopping.is_set() or (running := asyncio.current_task()) is None:
+            return
+        self._ticks.add(running)
+        try:
+            await tick()
+        except MonitorError as error:
+            log.error("%s: %s; tried again shortly", name, error)
+        except Exception:
+            # The last guard of a program that must not stop: whatever a tick did not foresee is shown with its trace.
+            log.exception("%s failed unexpectedly; tried again shortly", name)
+        finally:
+            self._ticks.discard(running)
 
     def _follow(self, tasks: Collection[asyncio.Task[Any]]) -> None:
         for task in tasks:
@@ -279,10 +298,10 @@ class Daemon:
         self._follow(await deliver_due(self.app))
 
     async def _wake_deliveries(self) -> None:
-        while "deliver" in self.roles:
+        while "deliver" in self.roles and not self.stopping.is_set():
             await self.app.wake_delivery.wait()
             self.app.wake_delivery.clear()
-            await _guarded("deliver", self._deliver)
+            await self._guarded("deliver", self._deliver)
 
     async def _digest(self) -> None:
         for row in await self.app.db(digest_due, self.app):
@@ -372,12 +391,7 @@ class Daemon:
             log.warning("`web`, `secret_key` and `database_url` of monitor.yaml count from the next start on")
 
 
-async def _guarded(name: str, tick: Callable[[], Awaitable[None]]) -> None:
-    """Run a tick; what goes wrong in it is logged, and the next one tries again."""
-    try:
-        await tick()
-    except MonitorError as error:
-        log.error("%s: %s; tried again shortly", name, error)
-    except Exception:
-        # The last guard of a program that must not stop: whatever a tick did not foresee is shown with its trace.
-        log.exception("%s failed unexpectedly; tried again shortly", name)
+async def _until(end: float, tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Wait until tasks have ended, or the loop's clock shows `end`."""
+    if tasks:
+        await asyncio.wait(tasks, timeout=max(0.0, end - asyncio.get_running_loop().time()))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -86,5 +87,38 @@ async def test_the_daemon_audits_once_a_day(tmp_path: Path) -> None:
             found = app.store.audits.latest()
             assert found is not None
             assert (found.at, found.wrong) == (make.NOW + timedelta(hours=latest), 0)
+    finally:
+        await app.close()
+
+
+async def test_a_stop_waits_for_what_a_tick_has_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # A claim that was cut off kept its messages from the next process until the lease was over, and left a trace.
+    folder = make.write_config(tmp_path / "config")
+    app = open_app(make.config(folder), tmp_path / "data")
+    begun, ended = asyncio.Event(), 0
+
+    async def claims(_app: Any) -> list[asyncio.Task[Any]]:
+        nonlocal ended
+        begun.set()
+        await asyncio.sleep(0.5)
+        ended += 1
+        return []
+
+    monkeypatch.setattr(module, "deliver_due", claims)
+    daemon = Daemon(app, folder, {}, {"deliver"})
+    try:
+        running = asyncio.create_task(daemon.run())
+        app.wake_delivery.set()
+        await begun.wait()
+        await asyncio.sleep(0.1)  # the scheduler's own has begun as well
+        daemon.stop()
+        await running
+        assert ended == 2
+        app.wake_delivery.set()
+        await asyncio.sleep(0.1)
+        assert ended == 2
+        assert not [record for record in caplog.records if record.exc_info]
     finally:
         await app.close()
