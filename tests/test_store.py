@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from importlib import resources
 from pathlib import Path
 
@@ -44,6 +44,26 @@ def test_the_migrations_make_the_tables_that_the_models_describe(store: Store) -
         options = {"compare_type": False, "include_object": recorded}
         context = MigrationContext.configure(session.connection(), opts=options)
         assert compare_metadata(context, SQLModel.metadata) == []
+
+
+def test_times_are_kept_in_utc_to_the_microsecond(store: Store) -> None:
+    times = [
+        datetime(2026, 11, 25, 1, 2, 3, tzinfo=timezone(timedelta(hours=5, minutes=45))),
+        datetime(2026, 11, 25, 1, 2, 3, 45, tzinfo=UTC),
+        datetime(999, 1, 1, tzinfo=UTC),
+    ]
+    for number, at in enumerate(times):
+        store.feeds.ensure({f"feed-{number}": "https://feeds.example/"}, at)
+    found = [state.next_poll_at for _, state in sorted(store.feeds.states().items())]
+    assert found == times
+    assert all(at.tzinfo is UTC for at in found)
+    with pytest.raises(StoreError, match="a time without zone"):
+        store.feeds.update("feed-0", next_poll_at=NOW.replace(tzinfo=None))
+    if store._writer.dialect.name == "sqlite":
+        # As SQLAlchemy writes them: texts of one length, whose order is that of the times, also in older databases.
+        with store.read() as session:
+            texts = session.execute(text("SELECT next_poll_at FROM feed_state ORDER BY feed")).scalars().all()
+        assert texts == ["2026-11-24 19:17:03.000000", "2026-11-25 01:02:03.000045", "0999-01-01 00:00:00.000000"]
 
 
 def test_a_database_is_brought_up_to_date_as_a_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -162,8 +162,8 @@ class Feeds:
         """Return the sites that are to be left alone, and until when."""
         with self._read() as session:
             # One further ahead than any may be (the clock went back) is none.
-            wanted = (col(SiteRest.until) > now, col(SiteRest.until) <= now + LONGEST_REST)
-            return {row.site: row.until for row in session.exec(select(SiteRest).where(*wanted))}
+            rows = session.connection().execute(_RESTS, {"now": now, "most": now + LONGEST_REST})
+            return dict(rows.all())
 
     def set_rest(self, site: str, until: datetime, now: datetime) -> None:
         """Leave `site` alone; forget the rests that are over."""
@@ -254,6 +254,9 @@ _COMING = (
 )
 _BRIEFS = select(*(getattr(FeedState, name) for name in Brief._fields))
 _STATES = select(FeedState).where(col(FeedState.feed).in_(bindparam("of", expanding=True)))
+_RESTS = select(SiteRest.site, SiteRest.until).where(
+    col(SiteRest.until) > bindparam("now"), col(SiteRest.until) <= bindparam("most")
+)
 _OF_FEED = col(Sighting.feed) == bindparam("of")
 _OF_GUIDS = col(Sighting.guid).in_(bindparam("guids", expanding=True))
 _OF_FEEDS = col(Sighting.feed).in_(bindparam("feeds", expanding=True))
