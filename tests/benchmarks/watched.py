@@ -1,11 +1,13 @@
 """The daemon, in a process that watches itself: `python -m tests.benchmarks.watched CONFIG DATA SEEN`.
 
 Says `polling` when its ticks begin. On a line of the standard input it writes to SEEN, as JSON, what it saw until then.
+Beside it, in a file of `.stacks`, is what each thread did whenever the loop stood still for long.
 """
 
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import gc
 import json
 import os
@@ -13,12 +15,13 @@ import statistics
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from monitor.app import App
 
 STEP = 0.01  # seconds between two looks at the loop
+BLOCKED = 0.08  # seconds that the loop stands still, after which the stacks of all threads are written down
 SETTLE = 20.0  # seconds in which what came due during the start is polled, before anything is measured
 
 
@@ -60,10 +63,14 @@ class Watched:
         elif self.began:
             self.collected.append((time.thread_time() - self._collecting, info["generation"]))
 
-    async def loop(self) -> None:
-        """Look at the loop all the time: how long it was not run, and the process's own processor time meanwhile."""
+    async def loop(self, stacks: IO[str]) -> None:
+        """Look at the loop all the time: how long it was not run, and the process's own processor time meanwhile.
+
+        Where it stands still, what each thread does is written to `stacks`, by a thread that needs no interpreter.
+        """
         before = time.monotonic(), time.process_time()
         while True:
+            faulthandler.dump_traceback_later(BLOCKED, file=stacks)
             await asyncio.sleep(STEP)
             now = time.monotonic(), time.process_time()
             gap = now[0] - before[0] - STEP
@@ -175,7 +182,8 @@ async def _run(config: Path, data: Path, seen: Path) -> None:
         await asyncio.sleep(SETTLE)
         watched.late.clear()
         watched.began, watched.cpu = time.monotonic(), cpu()
-        looking = [asyncio.create_task(watched.loop()), asyncio.create_task(watched.processes())]
+        stacks = seen.with_suffix(".stacks").open("w", encoding="utf-8")
+        looking = [asyncio.create_task(watched.loop(stacks)), asyncio.create_task(watched.processes())]
         print("polling", flush=True)
         await asyncio.to_thread(sys.stdin.readline)
         seen.write_text(json.dumps(watched.seen()))
@@ -183,6 +191,8 @@ async def _run(config: Path, data: Path, seen: Path) -> None:
         await running
         for task in looking:
             task.cancel()
+        faulthandler.cancel_dump_traceback_later()
+        stacks.close()
         await app.close()
 
 
