@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -98,8 +97,11 @@ def learn(seen: Sequence[datetime], since: datetime, now: datetime, expected: fl
     seen = [at for at in seen if at > now - HISTORY]
     days = min(max((now - since) / timedelta(days=1), 0.0), HISTORY / timedelta(days=1))
     mean = max((len(seen) + min(expected, MOST_EXPECTED)) / (days + 1), 1e-6)
-    by_hour, by_weekday = Counter(at.hour for at in seen), Counter(at.weekday() for at in seen)
-    around = [sum(by_hour[(hour + n) % 24] for n in (-1, 0, 1)) / 3 for hour in range(24)]
+    by_hour, by_weekday = [0] * 24, [0] * 7
+    for at in seen:
+        by_hour[at.hour] += 1
+        by_weekday[at.weekday()] += 1
+    around = [(by_hour[hour - 1] + by_hour[hour] + by_hour[(hour + 1) % 24]) / 3 for hour in range(24)]
     hours = [(count + SMOOTHING * mean / 24) / (days + SMOOTHING) for count in around]
     weekdays = [(by_weekday[day] + SUNDAYS * mean) / ((days / 7 + SUNDAYS) * mean) for day in range(7)]
     scale = mean / sum(hours)
