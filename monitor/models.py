@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from functools import cache
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import JSON, BigInteger, DateTime, Index, Integer, UniqueConstraint, text
 from sqlalchemy.engine import Dialect
@@ -54,6 +55,30 @@ class UTCDateTime(TypeDecorator[datetime]):
             return None if value is None else datetime.fromisoformat(value).replace(tzinfo=UTC)
 
         return read
+
+
+Row = TypeVar("Row", bound=SQLModel)
+
+
+def new_row(table: type[Row], **values: Any) -> Row:
+    """Return a new row of a table, its other fields as they are by default.
+
+    The table's own constructor, which sets field by field as of an object that is known already, takes ten times as
+    long, for each story, its event and its matches. The row is to be inserted whole.
+    """
+    constant, made = _defaults(table)
+    assert values.keys() <= table.model_fields.keys(), values.keys() - table.model_fields.keys()
+    row: Row = table.__mapper__.class_manager.new_instance()  # type: ignore[attr-defined] # SQLAlchemy gives it to tables
+    vars(row).update(constant, **{name: make() for name, make in made.items() if name not in values})
+    vars(row).update(values)
+    return row
+
+
+@cache
+def _defaults(table: type[SQLModel]) -> tuple[dict[str, Any], dict[str, Callable[[], Any]]]:
+    fields = table.model_fields.items()
+    made = {name: cast(Callable[[], Any], one.default_factory) for name, one in fields if one.default_factory}
+    return {name: one.default for name, one in fields if not one.is_required() and name not in made}, made
 
 
 # SQLite gives automatic row numbers to INTEGER keys only.

@@ -18,7 +18,7 @@ from sqlmodel import SQLModel, text
 from monitor import checking
 from monitor.errors import StoreError
 from monitor.events import headline_key
-from monitor.models import DigestSlot, DigestWindow, FeedState, Match, Sighting, Story
+from monitor.models import DigestSlot, DigestWindow, FeedState, Match, Sighting, Story, new_row
 from monitor.store import Store, fulltext
 from monitor.store.archive import Archive
 from monitor.store.peek import newest_stories
@@ -432,3 +432,13 @@ def test_a_database_of_the_first_version_keeps_its_feeds(tmp_path: Path) -> None
     assert state is not None
     assert (state.etag, state.failures, state.stories) == ('"1"', 2, 30)
     assert (state.rhythm, state.moved_polls, state.told, state.whole_due_at) == ([], 0, "", None)
+
+
+def test_a_new_row_is_as_the_tables_own_constructor_makes_it() -> None:
+    values = {"key": "guid:1", "feed": "wire", "title": "Sanctions agreed", "tags": ["eu"], "first_seen_at": NOW}
+    for table, given in ((Story, values), (Match, {"topic": "sanctions"}), (Match, {"evidence": [{"terms": []}]})):
+        row, theirs = new_row(table, **given), table(**given)
+        assert (row, vars(row).keys()) == (theirs, vars(theirs).keys())
+    assert new_row(Story).tags is not new_row(Story).tags
+    with pytest.raises(AssertionError, match="titel"):
+        new_row(Story, titel="Sanctions agreed")

@@ -12,7 +12,7 @@ from monitor import models
 from monitor.app import App, feeds_to_poll
 from monitor.config import Config, Feed
 from monitor.events import Sketch, headline_key, sketch, unlike
-from monitor.models import Match, Page, Story
+from monitor.models import Match, Page, Story, new_row
 from monitor.parse import ParsedStory
 from monitor.pipeline.placing import Placing
 from monitor.pipeline.tell import Teller, as_json
@@ -314,7 +314,8 @@ class _Saver:
     def _new_story(self, key: str, one: Ready) -> Story:
         claimed = one.parsed.published
         plausible = claimed is not None and -CLAIM_PAST <= claimed - self.now <= CLAIM_FUTURE
-        story = Story(
+        story = new_row(
+            Story,
             key=key,
             feed=self.feed.name,
             source=one.text.source,

@@ -28,7 +28,7 @@ from monitor.dispatch import (
     longest_limit,
     topic_ref,
 )
-from monitor.models import Decision, Delivery, Match, Story
+from monitor.models import Decision, Delivery, Match, Story, new_row
 from monitor.pipeline.budget import Budget
 from monitor.pipeline.digest import held_back_reasons, overflow_slot
 from monitor.pipeline.outgoing import alert_delivery, gather, revive, value_of, view, waits_yet
@@ -68,7 +68,8 @@ class Teller:
                 known.matched_at, known.alerting, known.policy_id = self.now, True, self.policy_id
             elif known is None:
                 self.work.add(
-                    Match(
+                    new_row(
+                        Match,
                         story_id=story.id,
                         topic=match.topic,
                         rule=match.rule,

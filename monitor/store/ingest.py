@@ -25,6 +25,7 @@ from monitor.models import (
     Story,
     StorySketch,
     Verdict,
+    new_row,
 )
 from monitor.store import feeds, fulltext, outbox, policies
 from monitor.store.policies import Spending
@@ -136,7 +137,7 @@ class Ingest(Spending):
         """Save a new story in an event of its own, or in event `event_id`."""
         event = self._event(event_id) if event_id is not None else None
         if event is None:
-            event = self._insert(Event(key=story.key, started_at=now, updated_at=now, why=story.event_why))
+            event = self._insert(new_row(Event, key=story.key, started_at=now, updated_at=now, why=story.event_why))
         else:
             event.stories += 1
             event.updated_at, event.why = now, story.event_why
