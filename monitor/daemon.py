@@ -269,6 +269,10 @@ class Daemon:
         self._ticks.add(running)
         try:
             await tick()
+        except asyncio.CancelledError:
+            if not self.stopping.is_set():
+                raise
+            log.warning("%s was cut off by the stop; the next start goes on with it", name)
         except MonitorError as error:
             log.error("%s: %s; tried again shortly", name, error)
         except Exception:

@@ -122,3 +122,30 @@ async def test_a_stop_waits_for_what_a_tick_has_begun(
         assert not [record for record in caplog.records if record.exc_info]
     finally:
         await app.close()
+
+
+async def test_a_tick_that_takes_too_long_is_cut_off_by_a_stop_without_a_trace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = make.write_config(tmp_path / "config")
+    app = open_app(make.config(folder), tmp_path / "data")
+    begun = asyncio.Event()
+
+    async def hangs(_app: Any) -> list[asyncio.Task[Any]]:
+        begun.set()
+        await asyncio.sleep(60)
+        return []
+
+    monkeypatch.setattr(module, "deliver_due", hangs)
+    monkeypatch.setattr(module, "STOP_GRACE", 0.3)
+    daemon = Daemon(app, folder, {}, {"deliver"})
+    try:
+        running = asyncio.create_task(daemon.run())
+        await begun.wait()
+        daemon.stop()
+        await asyncio.wait_for(running, 5)
+        await asyncio.sleep(0.1)
+        assert "deliver was cut off by the stop" in caplog.text
+        assert not [record for record in caplog.records if record.exc_info]
+    finally:
+        await app.close()
